@@ -15,11 +15,13 @@ struct mqtt_conn {
     uint8_t source;     /* enum mqtt_version_source */
     uint8_t possible;   /* bit set of 1 << version */
     uint8_t client_dir; /* direction (0, 1) in which the client sends; 2: not known */
+    bool roles_sure;    /* TCP's SYN or a CONNECT tells client_dir; else it is inferred from packet types, and the rules of
+                         * direction stay silent */
 };
 
 void mqtt_conn_init(struct mqtt_conn *c);
 
-/* The direction in which the client sends, when TCP tells (who sent the SYN). CONNECT overrules it. */
+/* The direction in which the client sends, when TCP tells (who sent the SYN). Without it, the first CONNECT tells. */
 void mqtt_conn_client(struct mqtt_conn *c, unsigned dir);
 
 /* Decodes and judges one packet of direction dir (0 or 1), and learns from it. Only verdicts that hold for every version

@@ -21,6 +21,7 @@ struct mqtt_context {
 struct mqtt_verdict {
     uint16_t rule;   /* enum mqtt_rule */
     uint8_t side;    /* who broke it: MQTT_CLIENT, MQTT_SERVER or MQTT_NOBODY when the sender is not known */
+    uint8_t severity; /* enum mqtt_severity: the rule's, or lower where the standard leaves room */
     uint32_t offset, length;
 };
 
@@ -30,7 +31,9 @@ struct mqtt_verdicts {
     uint32_t cap, n, lost;
 };
 
-void mqtt_verdict_add(struct mqtt_verdicts *v, enum mqtt_rule rule, unsigned side, size_t offset, size_t length);
+/* v may be NULL; MQTT_RULE_NONE adds nothing. severity MQTT_SEVERITY_NONE: the rule's own. */
+void mqtt_verdict_add(struct mqtt_verdicts *v, enum mqtt_rule rule, enum mqtt_severity severity, unsigned side,
+                      size_t offset, size_t length);
 
 /* A block of 5.0 properties, walked on demand. */
 struct mqtt_props {
