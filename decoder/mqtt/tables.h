@@ -44,7 +44,7 @@ enum mqtt_level { MQTT_LEVEL_NONE, MQTT_LEVEL_MUST, MQTT_LEVEL_MUST_NOT, MQTT_LE
 enum mqtt_where { MQTT_WHERE_PACKET, MQTT_WHERE_SESSION, MQTT_WHERE_PROBE, MQTT_WHERE_CLIENT_PROBE, MQTT_WHERE_NONE };
 enum mqtt_who { MQTT_WHO_CLIENT, MQTT_WHO_SERVER, MQTT_WHO_BOTH, MQTT_WHO_SENDER, MQTT_WHO_RECEIVER };
 
-/* R311_, R5_: numbered statements; S3_, S4_, S5_: our ids for rules that the standards state without a number. */
+/* R4_ (3.1.1), R5_: numbered statements; S3_, S4_, S5_: our ids for rules that the standards state without a number. */
 enum mqtt_rule {
     MQTT_RULE_NONE,
 #define RULE(sym, version, id, who, level, severity, where, reason, also, statement, fault) MQTT_##sym,
