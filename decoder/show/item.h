@@ -23,7 +23,8 @@ struct field_info {
     const char *meaning;
 };
 
-const struct field_info *field_info(enum field f);
+const struct field_info *field_info(enum field f); /* never NULL */
+struct view field_label(enum field f);              /* the words of its meaning before the first comma: "Keep Alive" */
 /* Field by exact name; -1 if unknown. */
 int field_find(const char *name, size_t len);
 /* The known name closest to this one (edit distance), for error messages; NULL if none is near. */
@@ -33,6 +34,7 @@ struct item {
     uint16_t field;     /* enum field */
     uint8_t depth;      /* in the tree */
     uint8_t type;       /* enum field_type */
+    bool alias;         /* the item before once more under another name: for filters and records, not for the tree */
     uint64_t number;    /* UINT, BOOL, TIME (as int64_t) */
     struct view text;   /* STRING, BYTES, TEXT, IPV4 (4), IPV6 (16) */
     uint32_t offset, len; /* octets of the packet it was read from; len 0: none (computed or envelope) */

@@ -26,6 +26,8 @@ struct row {
     uint64_t frame_first;     /* of the first octet */
     int64_t time_ns;          /* since the epoch, of the last octet; INT64_MIN never occurs */
     int64_t time_first_ns;    /* of the first octet */
+    int64_t time_start_ns;    /* of the first frame of the capture */
+    int64_t time_before_ns;   /* of the frame before `frame`; time_ns when there is none */
     uint32_t frame_len;       /* on the wire, of the last frame */
     uint32_t interface_id;    /* 0-based, in the order of -i or of the file */
     uint32_t stream;          /* tcp.stream: 0-based, in order of first appearance */
