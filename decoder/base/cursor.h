@@ -2,8 +2,8 @@
  *
  * decoder/base/cursor.h -- bounds-checked reading of wire fields, without copies.
  *
- * A read that does not fit yields 0 (or an empty view), moves nothing and latches `truncated`: read a run of fields, then
- * check once. The cursor only knows that octets ran out; its caller knows whether more may still come. */
+ * A read that does not fit yields 0 (or an empty view), moves nothing and latches `truncated`: read a run of fields,
+ * then check once. The cursor only knows that octets ran out; its caller knows whether more may still come. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,21 +2,20 @@
  *
  * decoder/mqtt/conn.h -- what one TCP connection tells of its packets: version and roles, known or not.
  *
- * Version and roles come from CONNECT and from nothing else with certainty. Where no CONNECT was seen, every packet rules out
- * the versions in which its form would be wrong; what is left is the version by inference, or unknown. A verdict that only
- * holds for one of several possible versions is not given. */
+ * Version and roles come from CONNECT and from nothing else with certainty. Where no CONNECT was seen, every packet
+ * rules out the versions in which its form would be wrong; what is left is the version by inference, or unknown. A
+ * verdict that only holds for one of several possible versions is not given. */
 #pragma once
 #include "decoder/mqtt/packet.h"
 
 enum mqtt_version_source { MQTT_SOURCE_UNKNOWN, MQTT_SOURCE_INFERRED, MQTT_SOURCE_CONNECT };
 
 struct mqtt_conn {
-    uint8_t version;    /* enum mqtt_version to decode by: of the CONNECT, or the likeliest that is left; 0 before any packet */
+    uint8_t version;    /* enum mqtt_version to decode by: the CONNECT's, else the likeliest; 0: no packet yet */
     uint8_t source;     /* enum mqtt_version_source */
     uint8_t possible;   /* bit set of 1 << version */
     uint8_t client_dir; /* direction (0, 1) in which the client sends; 2: not known */
-    bool roles_sure;    /* TCP's SYN or a CONNECT tells client_dir; else it is inferred from packet types, and the rules of
-                         * direction stay silent */
+    bool roles_sure; /* SYN or CONNECT told client_dir; when only types hint at it, the rules of direction are silent */
 };
 
 void mqtt_conn_init(struct mqtt_conn *c);
@@ -24,9 +23,10 @@ void mqtt_conn_init(struct mqtt_conn *c);
 /* The direction in which the client sends, when TCP tells (who sent the SYN). Without it, the first CONNECT tells. */
 void mqtt_conn_client(struct mqtt_conn *c, unsigned dir);
 
-/* Decodes and judges one packet of direction dir (0 or 1), and learns from it. Only verdicts that hold for every version
- * still possible are added. */
-void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p, struct mqtt_verdicts *v);
+/* Decodes and judges one packet of direction dir (0 or 1), and learns from it. Only verdicts that hold for every
+ * version still possible are added. */
+void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
+                      struct mqtt_verdicts *v);
 
 /* Who sends in this direction: MQTT_CLIENT, MQTT_SERVER, MQTT_NOBODY when not known. */
 enum mqtt_side mqtt_conn_sender(const struct mqtt_conn *c, unsigned dir);

@@ -2,41 +2,40 @@
  *
  * decoder/mqtt/framer.h -- one direction's octets in, whole control packets out (3.1.1 section 2.2, 5.0 section 2.1).
  *
- * A packet that lies whole in one chunk is handed on without a copy. One that does not is collected in memory lent by the
- * caller, up to the caller's limit; what is beyond (a large payload) is counted and let go, so a packet of the full
+ * A packet that lies whole in one chunk is handed on without a copy. One that does not is collected in memory lent by
+ * the caller, up to the caller's limit; what is beyond (a large payload) is counted and let go, so a packet of the full
  * 268,435,455 octets needs no more than the limit. */
 #pragma once
 #include "decoder/base/cursor.h"
 
 enum mqtt_frame_status {
-    MQTT_FRAME_MORE,    /* the chunk is used up; nothing complete yet (or nothing begun) */
-    MQTT_FRAME_PACKET,  /* *out is set; call again with the rest of the chunk */
-    MQTT_FRAME_MEMORY,  /* lend at least f->want octets with mqtt_framer_lend() and call again; `in` is untouched */
-    MQTT_FRAME_BAD,     /* the Remaining Length has a fifth octet; *out holds the octets; framing of this direction is lost */
+    MQTT_FRAME_MORE,   /* the chunk is used up; nothing complete yet (or nothing begun) */
+    MQTT_FRAME_PACKET, /* *out is set; call again with the rest of the chunk */
+    MQTT_FRAME_MEMORY, /* lend at least f->want octets with mqtt_framer_lend() and call again; `in` is untouched */
+    MQTT_FRAME_BAD,    /* the Remaining Length has a fifth octet; *out holds the octets; framing is lost */
 };
 
 struct mqtt_frame {
-    struct view octets; /* fixed header and what is at hand of the body; in the chunk or in the lent memory: use it before
-                         * the next call */
+    struct view octets; /* fixed header and what is at hand of the body; borrowed until the next call */
     uint32_t total;     /* octets of the whole packet on the wire (0 for BAD) */
     uint32_t missing;   /* octets of it that were never captured (inside total), or the packet ended in a hole */
 };
 
 struct mqtt_framer {
-    uint8_t *lent;       /* memory of the caller, lent_cap octets */
+    uint8_t *lent; /* memory of the caller, lent_cap octets */
     uint32_t lent_cap;
-    uint32_t limit;      /* keep at most this much of a packet that does not lie whole in a chunk; >= MQTT_HEADER_MAX */
-    uint32_t want;       /* set with MQTT_FRAME_MEMORY */
-    uint32_t kept;       /* octets of the packet under way in `lent` */
-    uint32_t seen;       /* octets of the packet under way that have passed, kept or not, hole included */
-    uint32_t total;      /* of the packet under way; 0 while its header is incomplete */
-    uint32_t missing;    /* octets of it that fell into a hole */
-    bool lost;           /* after BAD, or a hole that nothing bridges: nothing is framed until mqtt_framer_restart() */
+    uint32_t limit;   /* keep at most this much of a packet that does not lie whole in a chunk; >= MQTT_HEADER_MAX */
+    uint32_t want;    /* set with MQTT_FRAME_MEMORY */
+    uint32_t kept;    /* octets of the packet under way in `lent` */
+    uint32_t seen;    /* octets of the packet under way that have passed, kept or not, hole included */
+    uint32_t total;   /* of the packet under way; 0 while its header is incomplete */
+    uint32_t missing; /* octets of it that fell into a hole */
+    bool lost;        /* after BAD, or a hole that nothing bridges: nothing is framed until mqtt_framer_restart() */
 };
 
 void mqtt_framer_init(struct mqtt_framer *f, uint32_t limit); /* lends nothing yet */
-void mqtt_framer_lend(struct mqtt_framer *f, uint8_t *memory, uint32_t cap); /* cap >= f->want; keeps f->kept octets: the
-                                                                               * caller copies them (realloc does) */
+/* cap >= f->want; memory starts with the f->kept octets of the old one: the caller copies them (realloc does). */
+void mqtt_framer_lend(struct mqtt_framer *f, uint8_t *memory, uint32_t cap);
 /* Takes octets from *in until one packet is complete or *in is used up. */
 enum mqtt_frame_status mqtt_framer_next(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out);
 
@@ -46,15 +45,15 @@ static inline bool mqtt_framer_under_way(const struct mqtt_framer *f)
     return f->seen > 0;
 }
 
-/* `len` octets of the stream were never captured. A hole that ends inside or at the end of the packet under way, once its
- * total is known, is bridged: framing goes on (true), and the packet comes out with `missing` > 0, at once if the hole
- * reaches its end (then *out and *complete are set). Otherwise framing is lost (false). */
+/* `len` octets of the stream were never captured. A hole that ends inside or at the end of the packet under way, once
+ * its total is known, is bridged: framing goes on (true), and the packet comes out with `missing` > 0, at once if the
+ * hole reaches its end (then *out and *complete are set). Otherwise framing is lost (false). */
 bool mqtt_framer_hole(struct mqtt_framer *f, uint64_t len, struct mqtt_frame *out, bool *complete);
 void mqtt_framer_restart(struct mqtt_framer *f); /* the next octet is the first of a packet */
 
-/* Looks for the next packet border in octets that begin anywhere: the first offset from which a run of plausible packets
- * (types, flags, lengths and the form of each, for one of the versions in `versions`, a bit set of 1 << version) reaches to
- * the end of `octets`, counting a last one that is cut there. `whole` packets at least must be complete, and with `final`
- * (nothing more will come) one is enough if it ends exactly at the end. Returns octets.len when there is none.
- * Linear in octets.len. */
+/* Looks for the next packet border in octets that begin anywhere: the first offset from which a run of plausible
+ * packets (types, flags, lengths and the form of each, for one of the versions in `versions`, a bit set of 1 <<
+ * version) reaches to the end of `octets`, counting a last one that is cut there. `whole` packets at least must be
+ * complete, and with `final` (nothing more will come) one is enough if it ends exactly at the end. Returns octets.len
+ * when there is none. Linear in octets.len. */
 size_t mqtt_resync(struct view octets, unsigned versions, unsigned sender, unsigned whole, bool final);

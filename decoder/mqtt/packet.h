@@ -2,9 +2,9 @@
  *
  * decoder/mqtt/packet.h -- MQTT Control Packets: octets in, views and verdicts out, and back.
  *
- * Pure: no I/O, clock, allocation, globals or recursion; linear in the octets; total on every input. Everything a packet
- * holds borrows the caller's octets and lives as long as they do. A view with ptr NULL is a field that is not there
- * (absent in this form, or beyond what was captured). */
+ * Pure: no I/O, clock, allocation, globals or recursion; linear in the octets; total on every input. Everything a
+ * packet holds borrows the caller's octets and lives as long as they do. A view with ptr NULL is a field that is not
+ * there (absent in this form, or beyond what was captured). */
 #pragma once
 #include "decoder/base/cursor.h"
 #include "decoder/mqtt/tables.h"
@@ -19,8 +19,8 @@ struct mqtt_context {
 
 /* One broken rule. Offsets count from the first octet of the packet; offset + length <= octets at hand. */
 struct mqtt_verdict {
-    uint16_t rule;   /* enum mqtt_rule */
-    uint8_t side;    /* who broke it: MQTT_CLIENT, MQTT_SERVER or MQTT_NOBODY when the sender is not known */
+    uint16_t rule;    /* enum mqtt_rule */
+    uint8_t side;     /* who broke it: MQTT_CLIENT, MQTT_SERVER or MQTT_NOBODY when the sender is not known */
     uint8_t severity; /* enum mqtt_severity: the rule's, or lower where the standard leaves room */
     uint32_t offset, length;
 };
@@ -42,11 +42,11 @@ struct mqtt_props {
 };
 
 struct mqtt_prop {
-    uint32_t id;      /* of the Property Identifier; unknown ones end the walk */
-    uint8_t wire;     /* enum mqtt_wire */
-    uint32_t number;  /* BYTE, U16, U32, VBI */
-    struct view text; /* UTF8, BINARY; the name of a PAIR */
-    struct view value; /* the value of a PAIR */
+    uint32_t id;        /* of the Property Identifier; unknown ones end the walk */
+    uint8_t wire;       /* enum mqtt_wire */
+    uint32_t number;    /* BYTE, U16, U32, VBI */
+    struct view text;   /* UTF8, BINARY; the name of a PAIR */
+    struct view value;  /* the value of a PAIR */
     size_t offset, len; /* in the block, identifier included */
 };
 
@@ -92,22 +92,22 @@ struct mqtt_list {
 
 struct mqtt_filter {
     struct view filter;
-    uint8_t options;    /* SUBSCRIBE: requested QoS or Subscription Options; UNSUBSCRIBE: 0 */
+    uint8_t options; /* SUBSCRIBE: requested QoS or Subscription Options; UNSUBSCRIBE: 0 */
     bool has_options;
     size_t offset, len; /* in list.payload, length field included */
 };
 
 struct mqtt_packet {
     const uint8_t *octets; /* first octet of the fixed header */
-    uint32_t held;         /* octets at hand; fewer than header_len + remaining when the capture cut it or nobody kept it */
-    uint32_t remaining;    /* Remaining Length */
-    uint8_t header_len;    /* 2..5 */
-    uint8_t type, flags;   /* high and low nibble of the first octet */
-    uint8_t version;       /* decoded by the rules of this one: 3, 4 or 5 */
-    bool cut;              /* a field lies (partly) beyond what is at hand: unknown, not wrong */
+    uint32_t held; /* octets at hand; fewer than header_len + remaining when the capture cut it or nobody kept it */
+    uint32_t remaining;  /* Remaining Length */
+    uint8_t header_len;  /* 2..5 */
+    uint8_t type, flags; /* high and low nibble of the first octet */
+    uint8_t version;     /* decoded by the rules of this one: 3, 4 or 5 */
+    bool cut;            /* a field lies (partly) beyond what is at hand: unknown, not wrong */
     bool has_id, has_reason;
-    uint8_t reason;        /* 5.0 reason code, or the return code of a 3.x CONNACK; 0 when left out */
-    uint16_t id;           /* Packet Identifier */
+    uint8_t reason; /* 5.0 reason code, or the return code of a 3.x CONNACK; 0 when left out */
+    uint16_t id;    /* Packet Identifier */
     struct mqtt_props props;
     union {
         struct mqtt_connect connect;
@@ -117,24 +117,25 @@ struct mqtt_packet {
     };
 };
 
-/* Decodes one packet: `octets` starts at its fixed header and holds the whole packet, or less of it when the rest was not
- * captured or not kept (then p->cut tells whether that mattered). A fixed header that cannot be read whole gives
+/* Decodes one packet: `octets` starts at its fixed header and holds the whole packet, or less of it when the rest was
+ * not captured or not kept (then p->cut tells whether that mattered). A fixed header that cannot be read whole gives
  * header_len 0 and the verdict on its Remaining Length, if any. Octets behind the packet are not looked at.
  * Every rule of class PACKET that the packet breaks is added to *v (v may be NULL: decode only). */
 void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_packet *p, struct mqtt_verdicts *v);
 
-/* The entries of a SUBSCRIBE or UNSUBSCRIBE. *pos starts at 0; false at the end or where an entry is cut or malformed. */
+/* The entries of a SUBSCRIBE or UNSUBSCRIBE. *pos starts at 0; false at the end or where an entry is cut or malformed.
+ */
 bool mqtt_list_next(const struct mqtt_packet *p, size_t *pos, struct mqtt_filter *out);
 
-/* Writes what *p says, right or wrong: type, flags and every field as they stand, so that broken packets can be built too;
- * octets, held, remaining, header_len and cut are ignored; lengths are computed. A 5.0 packet with props.block.ptr NULL
- * leaves the property block (and, with !has_reason, the reason code) out where the short forms allow, else writes length 0.
- * Returns the octets the packet takes; nothing is written when that is more than cap. 0: some field is too long to be
- * expressed (65,535 for strings, MQTT_REMAINING_MAX in all). */
+/* Writes what *p says, right or wrong: type, flags and every field as they stand, so that broken packets can be built
+ * too; octets, held, remaining, header_len and cut are ignored; lengths are computed. A 5.0 packet with props.block.ptr
+ * NULL leaves the property block (and, with !has_reason, the reason code) out where the short forms allow, else writes
+ * length 0. Returns the octets the packet takes; nothing is written when that is more than cap. 0: some field is too
+ * long to be expressed (65,535 for strings, MQTT_REMAINING_MAX in all). */
 size_t mqtt_encode(const struct mqtt_packet *p, uint8_t *out, size_t cap);
 
-/* Appends one property to a block under construction: buf[0..len) holds what is there, returns the new length, or 0 when
- * cap does not suffice or the id is unknown. prop.offset and .len are ignored. */
+/* Appends one property to a block under construction: buf[0..len) holds what is there, returns the new length, or 0
+ * when cap does not suffice or the id is unknown. prop.offset and .len are ignored. */
 size_t mqtt_prop_write(uint8_t *buf, size_t len, size_t cap, const struct mqtt_prop *prop);
 /* Likewise one entry of a SUBSCRIBE (with options) or UNSUBSCRIBE (without). */
 size_t mqtt_filter_write(uint8_t *buf, size_t len, size_t cap, const struct mqtt_filter *filter);

@@ -11,7 +11,8 @@ enum mqtt_type {
 #include "decoder/mqtt/types.def"
 };
 
-enum mqtt_side { /* a bit set: BOTH is CLIENT and SERVER */
+/* A bit set: BOTH is CLIENT and SERVER. */
+enum mqtt_side {
     MQTT_NOBODY = 0, /* as the sender of a packet: not known */
     MQTT_CLIENT = 1,
     MQTT_SERVER = 2,
@@ -26,7 +27,16 @@ enum mqtt_prop_id {
 };
 enum { MQTT_PROP_LIMIT = 0x2b }; /* one more than the highest identifier */
 
-enum mqtt_wire { MQTT_WIRE_NONE, MQTT_WIRE_BYTE, MQTT_WIRE_U16, MQTT_WIRE_U32, MQTT_WIRE_VBI, MQTT_WIRE_UTF8, MQTT_WIRE_BINARY, MQTT_WIRE_PAIR };
+enum mqtt_wire {
+    MQTT_WIRE_NONE,
+    MQTT_WIRE_BYTE,
+    MQTT_WIRE_U16,
+    MQTT_WIRE_U32,
+    MQTT_WIRE_VBI,
+    MQTT_WIRE_UTF8,
+    MQTT_WIRE_BINARY,
+    MQTT_WIRE_PAIR
+};
 
 /* Where a property or a reason code may stand: one bit a packet type; bit 0 (the reserved type) is the Will. */
 #define MQTT_IN(type) (1u << (type))
@@ -39,8 +49,17 @@ struct mqtt_prop_info {
 };
 
 enum mqtt_severity { MQTT_SEVERITY_NONE, MQTT_SEVERITY_NOTE, MQTT_SEVERITY_WARNING, MQTT_SEVERITY_ERROR };
-enum mqtt_level { MQTT_LEVEL_NONE, MQTT_LEVEL_MUST, MQTT_LEVEL_MUST_NOT, MQTT_LEVEL_MALFORMED, MQTT_LEVEL_PROTOCOL_ERROR,
-                  MQTT_LEVEL_PROTOCOL_VIOLATION, MQTT_LEVEL_SHOULD, MQTT_LEVEL_SHOULD_NOT, MQTT_LEVEL_NOTE };
+enum mqtt_level {
+    MQTT_LEVEL_NONE,
+    MQTT_LEVEL_MUST,
+    MQTT_LEVEL_MUST_NOT,
+    MQTT_LEVEL_MALFORMED,
+    MQTT_LEVEL_PROTOCOL_ERROR,
+    MQTT_LEVEL_PROTOCOL_VIOLATION,
+    MQTT_LEVEL_SHOULD,
+    MQTT_LEVEL_SHOULD_NOT,
+    MQTT_LEVEL_NOTE
+};
 enum mqtt_where { MQTT_WHERE_PACKET, MQTT_WHERE_SESSION, MQTT_WHERE_PROBE, MQTT_WHERE_CLIENT_PROBE, MQTT_WHERE_NONE };
 enum mqtt_who { MQTT_WHO_CLIENT, MQTT_WHO_SERVER, MQTT_WHO_BOTH, MQTT_WHO_SENDER, MQTT_WHO_RECEIVER };
 
@@ -62,15 +81,15 @@ struct mqtt_rule_info {
     uint8_t reason; /* 5.0 reason code the standard asks the receiver for, 0: none */
 };
 
-const char *mqtt_type_name(unsigned type);                       /* "PUBLISH"; "Reserved" for 0; type < 16 */
+const char *mqtt_type_name(unsigned type);                        /* "PUBLISH"; "Reserved" for 0; type < 16 */
 enum mqtt_side mqtt_type_sender(unsigned type, unsigned version); /* who may send it */
-uint8_t mqtt_type_flags(unsigned type);                          /* the fixed-header flags the standard asks for */
-const struct mqtt_prop_info *mqtt_prop_info(uint32_t id);        /* never NULL; .name NULL when unknown */
+uint8_t mqtt_type_flags(unsigned type);                           /* the fixed-header flags the standard asks for */
+const struct mqtt_prop_info *mqtt_prop_info(uint32_t id);         /* never NULL; .name NULL when unknown */
 const struct mqtt_rule_info *mqtt_rule_info(enum mqtt_rule rule); /* never NULL */
 enum mqtt_rule mqtt_rule_by_id(const char *id, unsigned version); /* MQTT_RULE_NONE when unknown */
-const char *mqtt_version_name(unsigned version);                 /* "3.1", "3.1.1", "5.0", "?" */
-const char *mqtt_severity_name(unsigned severity);               /* "note", "warning", "error", "" */
-const char *mqtt_side_name(unsigned side);                       /* "client", "server", "both", "?" */
+const char *mqtt_version_name(unsigned version);                  /* "3.1", "3.1.1", "5.0", "?" */
+const char *mqtt_severity_name(unsigned severity);                /* "note", "warning", "error", "" */
+const char *mqtt_side_name(unsigned side);                        /* "client", "server", "both", "?" */
 
 /* Name of a 5.0 reason code in this packet type, NULL if the table does not list it there. */
 const char *mqtt_reason_name(unsigned type, unsigned code);

@@ -2,13 +2,23 @@
  *
  * decoder/show/item.h -- a row as a list of named, typed, placed values, in wire order.
  *
- * One walk feeds the -V tree, -e, JSON, EVE, the display filter and the screen's detail pane, so that a field has one name,
- * one type and one place everywhere. Names are those of decoder/show/fields.def (Wireshark's exactly where it has one). */
+ * One walk feeds the -V tree, -e, JSON, EVE, the display filter and the screen's detail pane, so that a field has one
+ * name, one type and one place everywhere. Names are those of decoder/show/fields.def (Wireshark's exactly where it has
+ * one). */
 #pragma once
 #include "decoder/show/row.h"
 
-enum field_type { FIELD_NONE /* presence only */, FIELD_UINT, FIELD_BOOL, FIELD_STRING, FIELD_BYTES, FIELD_IPV4, FIELD_IPV6,
-                  FIELD_TIME /* ns since the epoch or a duration in ns */, FIELD_TEXT /* static text of ours */ };
+enum field_type {
+    FIELD_NONE, /* presence only */
+    FIELD_UINT,
+    FIELD_BOOL,
+    FIELD_STRING,
+    FIELD_BYTES,
+    FIELD_IPV4,
+    FIELD_IPV6,
+    FIELD_TIME, /* ns since the epoch or a duration in ns */
+    FIELD_TEXT, /* static text of ours */
+};
 
 enum field {
 #define FIELD(sym, name, type, base, meaning) FIELD_##sym,
@@ -17,26 +27,26 @@ enum field {
 };
 
 struct field_info {
-    const char *name;    /* "mqtt.topic" */
+    const char *name; /* "mqtt.topic" */
     enum field_type type;
-    uint8_t base;        /* how numbers are shown in text: 10 or 16 */
+    uint8_t base; /* how numbers are shown in text: 10 or 16 */
     const char *meaning;
 };
 
 const struct field_info *field_info(enum field f); /* never NULL */
-struct view field_label(enum field f);              /* the words of its meaning before the first comma: "Keep Alive" */
+struct view field_label(enum field f);             /* the words of its meaning before the first comma: "Keep Alive" */
 /* Field by exact name; -1 if unknown. */
 int field_find(const char *name, size_t len);
 /* The known name closest to this one (edit distance), for error messages; NULL if none is near. */
 const char *field_nearest(const char *name, size_t len);
 
 struct item {
-    uint16_t field;     /* enum field */
-    uint8_t depth;      /* in the tree */
-    uint8_t type;       /* enum field_type */
-    bool alias;         /* the item before once more under another name: for filters and records, not for the tree */
-    uint64_t number;    /* UINT, BOOL, TIME (as int64_t) */
-    struct view text;   /* STRING, BYTES, TEXT, IPV4 (4), IPV6 (16) */
+    uint16_t field;       /* enum field */
+    uint8_t depth;        /* in the tree */
+    uint8_t type;         /* enum field_type */
+    bool alias;           /* the item before once more under another name: for filters and records, not for the tree */
+    uint64_t number;      /* UINT, BOOL, TIME (as int64_t) */
+    struct view text;     /* STRING, BYTES, TEXT, IPV4 (4), IPV6 (16) */
     uint32_t offset, len; /* octets of the packet it was read from; len 0: none (computed or envelope) */
 };
 
