@@ -4,19 +4,10 @@
  * where and when it was seen, what it breaks, and what the tracker knows of it. Everything borrowed; valid during the
  * call. */
 #pragma once
+#include "decoder/base/endpoint.h"
 #include "decoder/mqtt/packet.h"
 
 enum row_kind { ROW_PACKET, ROW_GAP };
-
-struct net_addr {
-    uint8_t family; /* 4 or 6; 0: none */
-    uint8_t octets[16];
-};
-
-struct row_endpoint {
-    struct net_addr addr;
-    uint16_t port;
-};
 
 struct track_note; /* decoder/track/track.h: exchange and session of this packet */
 
