@@ -97,6 +97,9 @@ static void rules(void **state)
             fail_msg("%s names %s, which the table lacks", i->id, i->also);
         assert_true(i->statement[0] != '\0');
         assert_null(strstr(i->statement, "Observer:"));
+        if (i->where == MQTT_WHERE_PACKET && i->fault[0] == '\0')
+            fail_msg("%s has no sentence for a verdict", i->id);
+        assert_true(i->version == MQTT_V5 || i->reason == 0); /* reason codes are of 5.0 */
     }
     assert_int_equal(versions[MQTT_V311], 141 + 19);
     assert_int_equal(versions[MQTT_V5], 251 + 99);
