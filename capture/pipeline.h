@@ -66,9 +66,27 @@ struct pipeline_options {
 /* Answer to a row: a bit set. */
 enum { PIPELINE_GO_ON = 0, PIPELINE_STOP = 1, PIPELINE_KEEP = 2 };
 
+/* What happens to a connection that carries MQTT, beside its packets. */
+enum pipeline_link { PIPELINE_OPENED, PIPELINE_CLOSED_FIN, PIPELINE_CLOSED_RST, PIPELINE_CLOSED_END /* of the input, or forgotten */ };
+
+struct pipeline_connection {
+    enum pipeline_link what;
+    uint32_t stream;          /* tcp.stream, as in its rows */
+    uint32_t interface_id;
+    struct row_endpoint src, dst; /* who did it (OPENED: sent the SYN) and the other side; nobody known: as in the first row */
+    uint8_t sender;           /* enum mqtt_side of src; NOBODY: not known, or nobody did it */
+    bool from_syn;            /* the handshake of TCP was seen */
+    int64_t time_ns;          /* OPENED: of the SYN where it was seen, else of the first octet */
+    uint64_t frame;           /* likewise; 0: none */
+    uint64_t session;         /* number in the tracker, 0: none (always so for OPENED) */
+};
+
 /* Called from pipeline_step(), with the ctx of pipeline_open(); NULL: not wanted. Everything is borrowed for the call.
  */
 struct pipeline_events {
+    /* OPENED comes right before the first row of the connection; the first FIN or RST, or the end, right before the tracker
+     * learns of it: what is open in the session is still open in it. One end for each connection that was opened. */
+    void (*connection)(void *ctx, const struct pipeline_connection *connection);
     unsigned (*row)(void *ctx, const struct row *row);
     /* What no packet carries: a timeout, a missing answer, a session that ends (also at the end of the input). */
     void (*finding)(void *ctx, const struct track_finding *finding);
