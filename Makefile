@@ -1,4 +1,12 @@
-# make | make test | make demo | make check-asan | make install PREFIX= DESTDIR= | make clean
+# SPDX-License-Identifier: Apache-2.0
+#
+# make              the programs: build/mqdump and so on       make test         everything that proves them
+# make demo         twenty seconds of what mqdump does         make unit         the unit tests alone
+# make check-asan   make test under ASan and UBSan             make check-clang  make test with clang
+# make lint         layout, static analysis, house rules       make golden       write the golden files anew
+# make install      programs, man pages, completions: PREFIX=/usr/local DESTDIR=
+# make deps         install what is missing (Debian 12); the targets above that need it do so themselves, DEPS=no leaves it
+PREFIX= DESTDIR= | make clean
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
 B       ?= build
@@ -64,9 +72,57 @@ $B/%.o: %.c
 unit: $(PROGRAMS) $(TESTS)
 	@set -e; for t in $(TESTS); do CMOCKA_MESSAGE_OUTPUT=STDOUT $$t; done
 
-clean:
-	rm -rf $B
+# Tests of the built programs, once there is one.
+PROGRAM_TESTS = $(if $(wildcard capture/mqdump.c),$(filter-out %/harness.py %/packets.py,$(wildcard tests/program/*.py)))
+MANUALS       = $(patsubst docs/%.scd,$B/%,$(wildcard docs/*.scd))
+DEPS         ?= yes
+deps          = $(if $(filter yes,$(DEPS)),tests/install-deps.sh $(1))
 
-.PHONY: all unit clean
+# Each of these looks for what it needs first and then builds in a make of its own.
+test:
+	@$(call deps,build test)
+	@$(MAKE) --no-print-directory run-tests
+run-tests: $(PROGRAMS) $(TESTS) $(MANUALS)
+	@B=$B tests/run $(TESTS) $(PROGRAM_TESTS)
+
+check-asan:
+	@ASAN_OPTIONS=exitcode=99:detect_stack_use_after_return=1 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1 \
+	$(MAKE) --no-print-directory B=build-asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(SAN)' LDFLAGS='$(SAN)' test
+check-clang:
+	@$(call deps,build lint)
+	@$(MAKE) --no-print-directory CC=clang B=build-clang CFLAGS='-O2 -g -Werror' test
+
+lint:
+	@$(call deps,build test lint)
+	@tests/lint
+
+golden: all
+	@B=$B tests/program/golden.py --rewrite
+
+demo:
+	@$(call deps,build test)
+	@$(MAKE) --no-print-directory all
+	@B=$B tests/demo.sh
+
+deps:
+	@tests/install-deps.sh build test lint
+
+$B/%.1: docs/%.1.scd
+	@mkdir -p $(@D)
+	scdoc <$< >$@.new && mv $@.new $@
+$B/%.7: docs/%.7.scd
+	@mkdir -p $(@D)
+	scdoc <$< >$@.new && mv $@.new $@
+
+install: $(PROGRAMS) $(MANUALS)
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
+	$(foreach p,$(notdir $(PROGRAMS)),install -m 644 docs/completion.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$p' &&) :
+	$(foreach m,$(MANUALS),install -D -m 644 $m '$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)' &&) :
+
+clean:
+	rm -rf $B build-asan build-clang build-fuzz
+
+.PHONY: all unit test run-tests check-asan check-clang lint golden demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The packets of a capture, told by mqdump, by tshark and by the truth tables, in one shape that can be compared."""
+import collections
+import csv
+import json
+import pathlib
+import subprocess
+import xml.etree.ElementTree as xml
+
+import harness
+
+# type: 0..15; length: remaining length; id, qos: None when the packet has none; topics: topic name or filters, as octets
+Packet = collections.namedtuple("Packet", "frame type length id qos topics")
+
+
+def all_captures():
+    """Every capture of tests/captures, smallest name first."""
+    found = [p for p in harness.CAPTURES.iterdir() if p.name.endswith((".pcap", ".pcapng", ".pcap.gz"))]
+    harness.check(len(found) > 60, f"{harness.CAPTURES}: only {len(found)} captures")
+    return sorted(found)
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def by_mqdump(capture, *options):
+    """Returns (packets, Result). Gap rows are no packets."""
+    result = harness.run("mqdump", "-r", capture, "-T", "json", *options)
+    packets = []
+    for line in result.out.splitlines():
+        row = json.loads(line)
+        if "mqtt.msgtype" not in row:
+            continue
+        topics = [t.encode() for t in listed(row.get("mqtt.topic", []))]
+        packets.append(Packet(row["frame.number"], row["mqtt.msgtype"], row["mqtt.len"], row.get("mqtt.msgid"),
+                              row.get("mqtt.qos") if row["mqtt.msgtype"] == 3 else None, topics))
+    return packets, result
+
+
+def by_truth_table(capture):
+    with open(f"{capture}.truth.tsv", encoding="utf-8", newline="") as table:
+        return [Packet(int(row["frame"]), int(row["type"]), int(row["len"]), int(row["msgid"]) if row["msgid"] else None,
+                       int(row["qos"]) if row["type"] == "3" else None,
+                       [t.encode() for t in json.loads(row["topic"] or "[]")])
+                for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE)]
+
+
+def by_tshark(capture, *options):
+    """One packet per <proto name="mqtt"> of the PDML: one per control packet, unlike the rows of -T fields."""
+    command = ["tshark", "-n", "-r", str(capture), "-o", "tcp.reassemble_out_of_order:TRUE", *options, "-T", "pdml", "-Y", "mqtt"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120, check=False)
+    harness.check(done.stdout.startswith(b"<?xml"), f"{' '.join(command)}: {done.stderr.decode(errors='replace')}")
+    packets = []
+    for frame in xml.fromstring(done.stdout).iter("packet"):
+        number = int(frame.find("./proto[@name='geninfo']/field[@name='num']").get("show"))
+        for proto in frame.findall("./proto[@name='mqtt']"):
+            def values(name, attribute="show", proto=proto):
+                return [f.get(attribute) for f in proto.iter("field") if f.get("name") == name]
+
+            types, lengths, ids, qos = (values(f"mqtt.{n}") for n in ("msgtype", "len", "msgid", "qos"))
+            if not types or not lengths:
+                continue
+            kind = int(types[0])
+            packets.append(Packet(number, kind, int(lengths[0]), int(ids[0], 0) if ids else None,
+                                  int(qos[0]) if qos and kind == 3 else None,
+                                  [t.encode() for t in values("mqtt.topic")]))
+    return packets
+
+
+def compare(got, want, who):
+    """Fails at the first packet that differs, with its neighbourhood."""
+    for number in range(max(len(got), len(want))):
+        mine = got[number] if number < len(got) else None
+        theirs = want[number] if number < len(want) else None
+        harness.check(mine == theirs, f"packet {number + 1} of {len(want)}\n  {who}: {theirs}\n  mqdump: {mine}")
+
+
+def name_of(path):
+    return pathlib.Path(path).name
