@@ -43,7 +43,7 @@ struct mqtt_props {
 
 struct mqtt_prop {
     uint32_t id;        /* of the Property Identifier; unknown ones end the walk */
-    uint8_t wire;       /* enum mqtt_wire */
+    uint8_t wire;       /* enum mqtt_wire; for writing it rules, so that a wrong form can be built */
     uint32_t number;    /* BYTE, U16, U32, VBI */
     struct view text;   /* UTF8, BINARY; the name of a PAIR */
     struct view value;  /* the value of a PAIR */
@@ -135,7 +135,7 @@ bool mqtt_list_next(const struct mqtt_packet *p, size_t *pos, struct mqtt_filter
 size_t mqtt_encode(const struct mqtt_packet *p, uint8_t *out, size_t cap);
 
 /* Appends one property to a block under construction: buf[0..len) holds what is there, returns the new length, or 0
- * when cap does not suffice or the id is unknown. prop.offset and .len are ignored. */
+ * when cap does not suffice, a text is too long, or wire is NONE. prop.offset and .len are ignored. */
 size_t mqtt_prop_write(uint8_t *buf, size_t len, size_t cap, const struct mqtt_prop *prop);
 /* Likewise one entry of a SUBSCRIBE (with options) or UNSUBSCRIBE (without). */
 size_t mqtt_filter_write(uint8_t *buf, size_t len, size_t cap, const struct mqtt_filter *filter);

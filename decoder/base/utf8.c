@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "decoder/base/utf8.h"
+
+#include <string.h>
+
+/* Length of the well-formed sequence at p (n > 0 octets at hand), 0 if ill-formed. Unicode 15, table 3-7. */
+static size_t sequence(const uint8_t *p, size_t n, uint32_t *code)
+{
+    uint8_t lead = p[0];
+    if (lead < 0x80) {
+        *code = lead;
+        return 1;
+    }
+    size_t len = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || n < len)
+        return 0;
+    uint8_t low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;  /* over-long below this */
+    uint8_t high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf; /* surrogates, above U+10FFFF */
+    if (p[1] < low || p[1] > high)
+        return 0;
+    uint32_t value = (uint32_t)(lead & (0x7f >> len)) << 6 | (p[1] & 0x3f);
+    for (size_t i = 2; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        value = value << 6 | (p[i] & 0x3f);
+    }
+    *code = value;
+    return len;
+}
+
+size_t utf8_next(struct view text, uint32_t *code)
+{
+    return text.len > 0 ? sequence(text.ptr, text.len, code) : 0;
+}
+
+/* All eight octets in 0x20..0x7e. A borrow or carry between octets only happens when one of them is out of range. */
+static bool plain8(const uint8_t *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return ((w | (w - 0x2020202020202020u) | (w + 0x0101010101010101u)) & 0x8080808080808080u) == 0;
+}
+
+static enum utf8_class classify(uint32_t code)
+{
+    if (code == 0)
+        return UTF8_NUL;
+    bool control = code < 0x20 || (code >= 0x7f && code <= 0x9f);
+    bool non_character = (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) == 0xfffe;
+    return control || non_character ? UTF8_DISCOURAGED : UTF8_OK;
+}
+
+struct utf8_result utf8_check(struct view text)
+{
+    struct utf8_result r = { UTF8_OK, 0, 0 };
+    const uint8_t *p = text.ptr;
+    size_t i = 0, n = text.len;
+    while (i < n) {
+        if (n - i >= 8 && plain8(p + i)) {
+            i += 8;
+            continue;
+        }
+        uint32_t code = 0;
+        size_t len = sequence(p + i, n - i, &code);
+        if (len == 0)
+            return (struct utf8_result){ UTF8_ILL_FORMED, i, 1 };
+        enum utf8_class class = classify(code);
+        if (class > r.worst)
+            r = (struct utf8_result){ class, i, len };
+        i += len;
+    }
+    return r;
+}

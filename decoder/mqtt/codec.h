@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/mqtt/codec.h -- what the readers and writers of the packet types share; private to decoder/mqtt/.
+ *
+ * A reader works on the octets at hand of one packet. `stop` is where the enclosing form ends (the packet, or its
+ * property block) and may lie behind what is at hand: a field that needs octets between the two is cut (unknown), one
+ * that reaches past `stop` is wrong. Either way `over` is set, and nothing further is read at this level. */
+#pragma once
+#include "decoder/base/utf8.h"
+#include "decoder/mqtt/packet.h"
+
+struct reader {
+    const uint8_t *octets;  /* of the packet */
+    size_t pos, held, stop; /* pos <= held; pos <= stop */
+    bool over;
+    uint8_t version, sender;
+    struct mqtt_packet *p;
+    struct mqtt_verdicts *v;
+};
+
+/* One breach, told in the terms of each version: 3.1, 3.1.1, 5.0. MQTT_RULE_NONE: that version does not mind. */
+struct rule3 {
+    uint16_t v31, v311, v5;
+};
+
+extern const struct rule3 RULE_SURPLUS; /* content shorter or longer than the packet's form */
+
+void rd_fault(struct reader *r, struct rule3 rules, size_t offset, size_t length);
+void rd_rule(struct reader *r, enum mqtt_rule rule, size_t offset, size_t length);
+void rd_lower(struct reader *r, enum mqtt_rule rule, enum mqtt_severity severity, size_t offset, size_t length);
+
+static inline size_t rd_left(const struct reader *r) /* octets up to the end of the form, at hand or not */
+{
+    return r->stop - r->pos;
+}
+
+/* Fields. They yield 0 or a view with ptr NULL when there is no such field at hand. */
+uint8_t rd_u8(struct reader *r);
+uint16_t rd_u16(struct reader *r);
+struct view rd_str16(struct reader *r);
+struct view rd_rest(struct reader *r);    /* what is at hand up to `stop` */
+bool rd_need(struct reader *r, size_t n); /* n octets at hand? else cut or wrong, and over */
+
+/* UTF-8 of a field. ill_formed and nul name the rules of this field; discouraged code points have one rule a version.
+ */
+void rd_check_text(struct reader *r, struct view text, struct rule3 ill_formed, struct rule3 nul);
+extern const struct rule3 RULE_TEXT_NUL;  /* U+0000 in a string that is no topic */
+extern const struct rule3 RULE_TOPIC_NUL; /* U+0000 in a topic name or filter */
+void rd_check_name(struct reader *r, struct view name, struct rule3 ill_formed, struct rule3 wildcard); /* not: empty */
+
+static inline size_t rd_offset(const struct reader *r, struct view v)
+{
+    return (size_t)(v.ptr - r->octets);
+}
+
+/* The Packet Identifier of a request (PUBLISH, SUBSCRIBE, UNSUBSCRIBE) or of an acknowledgement. */
+void rd_request_id(struct reader *r);
+void rd_ack_id(struct reader *r);
+
+void rd_props(struct reader *r, struct mqtt_props *props, unsigned where); /* where: packet type, 0 for the Will */
+void rd_end(struct reader *r);                                             /* nothing may follow */
+
+/* Counts always; writes while it fits. */
+struct writer {
+    uint8_t *buf; /* NULL: count only */
+    size_t cap, n;
+    bool too_long; /* a string above 65,535 octets */
+};
+
+void wr_octets(struct writer *w, struct view v);
+void wr_u8(struct writer *w, unsigned value);
+void wr_u16(struct writer *w, unsigned value);
+void wr_u32(struct writer *w, uint32_t value);
+void wr_vbi(struct writer *w, uint32_t value);
+void wr_str16(struct writer *w, struct view v);
+void wr_props(struct writer *w, const struct mqtt_props *props); /* length 0 when the block is absent */
+
+/* Reader and writer of each packet type stand side by side in their file. */
+void read_connect(struct reader *r);
+void write_connect(struct writer *w, const struct mqtt_packet *p);
+void read_connack(struct reader *r);
+void write_connack(struct writer *w, const struct mqtt_packet *p);
+void read_publish(struct reader *r);
+void write_publish(struct writer *w, const struct mqtt_packet *p);
+void read_puback(struct reader *r); /* PUBACK, PUBREC, PUBREL, PUBCOMP */
+void write_puback(struct writer *w, const struct mqtt_packet *p);
+void read_subscribe(struct reader *r);
+void write_subscribe(struct writer *w, const struct mqtt_packet *p);
+void read_suback(struct reader *r);
+void write_suback(struct writer *w, const struct mqtt_packet *p);
+void read_unsubscribe(struct reader *r);
+void write_unsubscribe(struct writer *w, const struct mqtt_packet *p);
+void read_unsuback(struct reader *r);
+void write_unsuback(struct writer *w, const struct mqtt_packet *p);
+void read_disconnect(struct reader *r);
+void write_disconnect(struct writer *w, const struct mqtt_packet *p);
+void read_auth(struct reader *r);
+void write_auth(struct writer *w, const struct mqtt_packet *p);
