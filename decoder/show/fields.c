@@ -4,15 +4,10 @@
 #include "decoder/show/item.h"
 #include <string.h>
 
-static const struct field_info fields[FIELD_COUNT] = {
-#define FIELD(sym, name, type, base, meaning) { name, FIELD_##type, base, meaning },
+const struct field_info field_table[FIELD_COUNT] = {
+#define FIELD(sym, name, type, base, meaning) { name, meaning, sizeof name - 1, FIELD_##type, base },
 #include "decoder/show/fields.def"
 };
-
-const struct field_info *field_info(enum field f)
-{
-    return &fields[(unsigned)f < FIELD_COUNT ? (unsigned)f : 0];
-}
 
 struct view field_label(enum field f)
 {
@@ -23,7 +18,7 @@ struct view field_label(enum field f)
 int field_find(const char *name, size_t len)
 {
     for (unsigned f = 0; f < FIELD_COUNT; f++)
-        if (strlen(fields[f].name) == len && memcmp(fields[f].name, name, len) == 0)
+        if (field_table[f].name_len == len && memcmp(field_table[f].name, name, len) == 0)
             return (int)f;
     return -1;
 }
@@ -60,20 +55,20 @@ const char *field_nearest(const char *name, size_t len)
     if (len == 0 || len > NEAR_NAME_MAX)
         return NULL;
     for (unsigned f = 0; f < FIELD_COUNT; f++) {
-        size_t field_len = strlen(fields[f].name);
+        size_t field_len = field_table[f].name_len;
         if (field_len > NEAR_NAME_MAX || field_len > len + NEAR_MAX || len > field_len + NEAR_MAX)
             continue;
-        unsigned d = distance(name, len, fields[f].name, field_len);
+        unsigned d = distance(name, len, field_table[f].name, field_len);
         if (d < least && d * 2 < len) {
             least = d;
-            nearest = fields[f].name;
+            nearest = field_table[f].name;
         }
     }
     if (nearest == NULL) /* a name left unfinished at its front: "topic" for "mqtt.topic" */
         for (unsigned f = 0; f < FIELD_COUNT && nearest == NULL; f++) {
-            const char *dot = strchr(fields[f].name, '.');
+            const char *dot = strchr(field_table[f].name, '.');
             if (dot != NULL && strlen(dot + 1) == len && memcmp(dot + 1, name, len) == 0)
-                nearest = fields[f].name;
+                nearest = field_table[f].name;
         }
     return nearest;
 }
