@@ -16,6 +16,10 @@ PKGS     = libpcap ncursesw libcrypto libpcre2-8 zlib
 # pcap.h needs u_char, which strict c11 hides: hence _DEFAULT_SOURCE
 FLAGS    = -std=c11 -D_DEFAULT_SOURCE $(WARN) -I. -MMD -MP $(CPPFLAGS) $(CFLAGS)
 
+# One short line a step; V=1 shows the commands.
+Q   = $(if $(V),,@)
+say = $(if $(V),:,printf '  %-5s %s\n')
+
 # sources of a list of folders -> objects
 objs      = $(patsubst %.c,$B/%.o,$(foreach d,$(1),$(wildcard $(d)/*.c)))
 # objects without the ones that hold a main()
@@ -29,45 +33,54 @@ LIB       = $B/libdecoder.a
 all: $(PROGRAMS)
 
 $B/libdecoder.a: $(call objs,$(DECODER))
-	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(say) AR $@; rm -f $@
+	$Q$(AR) rcs $@ $^
 $B/libcapture.a: $(call parts,capture)
-	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(say) AR $@; rm -f $@
+	$Q$(AR) rcs $@ $^
 $B/libbroker.a: $(call parts,fuzz/broker)
-	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(say) AR $@; rm -f $@
+	$Q$(AR) rcs $@ $^
 $B/libtui.a: $(call parts,tui)
-	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(say) AR $@; rm -f $@
+	$Q$(AR) rcs $@ $^
 $B/libfuzz.a: $(call parts,fuzz)
-	@rm -f $@
-	$(AR) rcs $@ $^
+	@$(say) AR $@; rm -f $@
+	$Q$(AR) rcs $@ $^
 
 $B/mqdump: $B/capture/mqdump.o $B/libcapture.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lpcap -lpcre2-8 -lcrypto -lz -pthread
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcap -lpcre2-8 -lcrypto -lz -pthread
 $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lncursesw -ltinfo -lpcap -lpcre2-8 -lcrypto -lz -pthread
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lncursesw -ltinfo -lpcap -lpcre2-8 -lcrypto -lz -pthread
 $B/mqbroker: $B/fuzz/broker/mqbroker.o $B/libbroker.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
 $B/mqfuzz: $B/fuzz/mqfuzz.o $B/libfuzz.a $B/libbroker.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
 
 # A test links only the folder it tests, so a wrong dependency also fails at link time.
 $B/tests/decoder/%: $B/tests/decoder/%.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8
 $B/tests/capture/%: $B/tests/capture/%.o $B/libcapture.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcap -lpcre2-8 -lcrypto -lz -pthread
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcap -lpcre2-8 -lcrypto -lz -pthread
 $B/tests/broker/%: $B/tests/broker/%.o $B/libbroker.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8 -lcrypto
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8 -lcrypto
 $B/tests/tui/%: $B/tests/tui/%.o $B/libtui.a $B/libcapture.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lncursesw -ltinfo -lpcap -lpcre2-8 -lcrypto -lz -pthread
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lncursesw -ltinfo -lpcap -lpcre2-8 -lcrypto -lz -pthread
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libfuzz.a $B/libbroker.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8 -lcrypto
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8 -lcrypto
 
 $B/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -c -o $@ $<
+	@$(say) CC $@; mkdir -p $(@D)
+	$Q$(CC) $(FLAGS) -c -o $@ $<
 
 unit: $(PROGRAMS) $(TESTS)
 	@set -e; for t in $(TESTS); do CMOCKA_MESSAGE_OUTPUT=STDOUT $$t; done
@@ -78,10 +91,11 @@ MANUALS       = $(patsubst docs/%.scd,$B/%,$(wildcard docs/*.scd))
 DEPS         ?= yes
 deps          = $(if $(filter yes,$(DEPS)),tests/install-deps.sh $(1))
 
-# Each of these looks for what it needs first and then builds in a make of its own.
+# Each of these looks for what it needs first and then builds in a make of its own, on all processors unless told otherwise.
+again         = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 test:
 	@$(call deps,build test)
-	@$(MAKE) --no-print-directory run-tests
+	+@$(again) run-tests
 run-tests: $(PROGRAMS) $(TESTS) $(MANUALS)
 	@B=$B tests/run $(TESTS) $(PROGRAM_TESTS)
 
@@ -101,18 +115,18 @@ golden: all
 
 demo:
 	@$(call deps,build test)
-	@$(MAKE) --no-print-directory all
+	+@$(again) all
 	@B=$B tests/demo.sh
 
 deps:
 	@tests/install-deps.sh build test lint
 
 $B/%.1: docs/%.1.scd
-	@mkdir -p $(@D)
-	scdoc <$< >$@.new && mv $@.new $@
+	@$(say) MAN $@; mkdir -p $(@D)
+	$Qscdoc <$< >$@.new && mv $@.new $@
 $B/%.7: docs/%.7.scd
-	@mkdir -p $(@D)
-	scdoc <$< >$@.new && mv $@.new $@
+	@$(say) MAN $@; mkdir -p $(@D)
+	$Qscdoc <$< >$@.new && mv $@.new $@
 
 install: $(PROGRAMS) $(MANUALS)
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions'

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""mqdump on a live loopback, with mosquitto and its clients: every packet shown, each within half a second of its capture.
+
+Runs in a network namespace of its own, so that it neither sees nor disturbs anything else. That takes root or a kernel that lets
+users make namespaces; without either the test fails.
+"""
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import harness
+from harness import Stream, case, check, equal, program
+
+LATENCY_S = 0.5
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+
+
+def private_network():
+    libc = ctypes.CDLL(None, use_errno=True)
+    uid, gid = os.geteuid(), os.getegid()
+    as_root = uid == 0
+    if libc.unshare(CLONE_NEWNET if as_root else CLONE_NEWUSER | CLONE_NEWNET) != 0:
+        # A root without the right to make namespaces may still capture on the loopback everybody shares.
+        check(as_root, f"no network namespace: {os.strerror(ctypes.get_errno())}; run the tests as root")
+        return
+    if not as_root:
+        for file, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+            with open(f"/proc/self/{file}", "w", encoding="ascii") as out:
+                out.write(text)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Scene:
+    """A broker and an mqdump that watches it."""
+
+    def __init__(self, *options):
+        self.port = free_port()
+        self.broker = Stream(["mosquitto", "-v", "-p", self.port])
+        self.broker.line("running", err=True)
+        self.dump = Stream([program("mqdump"), "-i", "lo", "-l", "-f", f"tcp port {self.port}", *options])
+        self.dump.line("listening on", err=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.dump.__exit__()
+        self.broker.__exit__()
+
+    def publish(self, version, qos, *options):
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-V", version, "-q", str(qos), "-i", f"pub-{qos}",
+                        "-t", f"live/{qos}", "-m", "m", *options], check=True, timeout=30, stdin=subprocess.DEVNULL)
+
+    def subscriber(self, version):
+        return Stream(["mosquitto_sub", "-d", "-h", "127.0.0.1", "-p", self.port, "-V", version, "-q", 2, "-i", "sub", "-t", "live/#",
+                       "-C", 3, "-W", 20])
+
+    def row(self, type_name=None, **fields):
+        """The next JSON row; checks when it came and what it holds."""
+        text = self.dump.line("{")
+        row = json.loads(text)
+        late = time.time() - float(row["frame.time_epoch"])
+        check(late < LATENCY_S, f"shown {late:.3f} s after its capture: {text}")
+        return row
+
+    def rows_until(self, types, client):
+        """Rows up to the DISCONNECT of this client."""
+        rows = []
+        while not (rows and rows[-1]["mqtt.msgtype"] == 14 and rows[-1].get("mqtt.clientid") == client):
+            rows.append(self.row())
+        return rows
+
+
+CONVERSATION = {  # who sent which packet types, with one publisher for each QoS; 3.1.1 section 4.3, 5.0 section 4.3
+    "sub": [1, 2, 8, 9, 3, 3, 4, 3, 5, 6, 7, 14],
+    "pub-0": [1, 2, 3, 14],
+    "pub-1": [1, 2, 3, 4, 14],
+    "pub-2": [1, 2, 3, 5, 6, 7, 14],
+}
+
+
+def add_conversation(version, level):
+    @case(f"{version}: every packet of a QoS 0, 1, 2 conversation, each within {LATENCY_S} s")
+    def _():
+        with Scene("-T", "json") as scene, scene.subscriber(version) as sub:
+            sub.line("Subscribed")
+            for qos in (0, 1, 2):
+                scene.publish(version, qos)
+            result = sub.finish()
+            equal(result.status, 0, f"status of mosquitto_sub: {result}")
+            seen = {}
+            total = sum(len(types) for types in CONVERSATION.values())
+            for _ in range(total):
+                row = scene.row()
+                equal(row["mqtt.ver"], level, f"version of {row}")
+                check("mqtt.violation.rule" not in row or "error" not in row["mqtt.violation.severity"], f"accused: {row}")
+                seen.setdefault(row["mqtt.clientid"], []).append(row["mqtt.msgtype"])
+            # Packets of one client that cross (a PUBLISH of the next message and the end of the last exchange) may change places.
+            equal({who: sorted(types) for who, types in seen.items()}, {who: sorted(types) for who, types in CONVERSATION.items()},
+                  "packet types of each client")
+            scene.dump.child.send_signal(signal.SIGINT)
+            result = scene.dump.finish()
+            equal(result.status, 0, f"status after SIGINT: {result}")
+            for count in (b"captured", b"received by filter", b"dropped by kernel"):
+                check(count in result.err, f"no count of frames {count.decode()}: {result}")
+
+
+add_conversation("mqttv31", 3)
+add_conversation("mqttv311", 4)
+add_conversation("mqttv5", 5)
+
+
+@case("text: a line a packet, as it happens")
+def _():
+    with Scene() as scene:
+        scene.publish("mqttv5", 1)
+        for name in ("CONNECT", "CONNACK", "PUBLISH", "PUBACK", "DISCONNECT"):
+            scene.dump.line(name)
+
+
+@case("-c ends a live capture by itself, status 0")
+def _():
+    with Scene("-c", "3") as scene:
+        scene.publish("mqttv311", 1)
+        result = scene.dump.finish()
+        equal(result.status, 0, f"status: {result}")
+        equal(len(result.out.splitlines()), 3, f"rows: {result}")
+
+
+@case("SIGTERM ends it as SIGINT does; nothing seen is nothing shown")
+def _():
+    with Scene() as scene:
+        scene.dump.child.send_signal(signal.SIGTERM)
+        result = scene.dump.finish()
+        equal((result.status, result.out), (0, b""), "status and rows")
+
+
+@case("a reader that goes away ends it")
+def _():
+    with Scene() as scene:
+        scene.dump.child.stdout.close()
+        scene.publish("mqttv5", 2)
+        try:
+            scene.dump.child.wait(harness.DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            raise harness.Failure("still running without a reader") from None
+        finally:
+            scene.dump.child.stdout = open(os.devnull, "rb")
+        equal(scene.dump.child.stderr.read().count(b"roken pipe"), 0, "mentions of a broken pipe")
+
+
+@case("-i any and two interfaces at once")
+def _():
+    for interfaces in (["-i", "any"], ["-i", "lo", "-i", "lo"]):
+        port = free_port()
+        with Stream(["mosquitto", "-v", "-p", port]) as broker:
+            broker.line("running", err=True)
+            with Stream([program("mqdump"), *interfaces, "-l", "-f", f"tcp port {port}", "-c", "1"]) as dump:
+                dump.line("listening on", err=True)
+                subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-t", "t", "-m", "m"], check=True, timeout=30)
+                dump.line("CONNECT")
+                equal(dump.finish().status, 0, f"status with {interfaces}")
+
+
+private_network()
+harness.main()
