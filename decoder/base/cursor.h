@@ -67,7 +67,7 @@ static inline uint8_t cur_u8(struct cursor *c)
 static inline uint16_t cur_u16(struct cursor *c) /* big-endian, as all of the network's integers */
 {
     struct view v = cur_take(c, 2);
-    return v.len > 0 ? (uint16_t)(v.ptr[0] << 8 | v.ptr[1]) : 0;
+    return v.len > 0 ? (uint16_t)((unsigned)v.ptr[0] << 8 | v.ptr[1]) : 0;
 }
 
 static inline uint32_t cur_u32(struct cursor *c)

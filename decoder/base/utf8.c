@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "decoder/base/utf8.h"
 
-#include <string.h>
-
 /* Length of the well-formed sequence at p (n > 0 octets at hand), 0 if ill-formed. Unicode 15, table 3-7. */
 static size_t sequence(const uint8_t *p, size_t n, uint32_t *code)
 {
@@ -33,14 +31,6 @@ size_t utf8_next(struct view text, uint32_t *code)
     return text.len > 0 ? sequence(text.ptr, text.len, code) : 0;
 }
 
-/* All eight octets in 0x20..0x7e. A borrow or carry between octets only happens when one of them is out of range. */
-static bool plain8(const uint8_t *p)
-{
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    return ((w | (w - 0x2020202020202020u) | (w + 0x0101010101010101u)) & 0x8080808080808080u) == 0;
-}
-
 static enum utf8_class classify(uint32_t code)
 {
     if (code == 0)
@@ -56,7 +46,7 @@ struct utf8_result utf8_check(struct view text)
     const uint8_t *p = text.ptr;
     size_t i = 0, n = text.len;
     while (i < n) {
-        if (n - i >= 8 && plain8(p + i)) {
+        if (n - i >= 8 && utf8_special8(utf8_load(p + i, 8)) == 0) {
             i += 8;
             continue;
         }

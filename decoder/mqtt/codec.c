@@ -53,12 +53,10 @@ void rd_lower(struct reader *r, enum mqtt_rule rule, enum mqtt_severity severity
     add(r, rule, severity, offset, length);
 }
 
-bool rd_need(struct reader *r, size_t n)
+bool rd_short(struct reader *r, size_t n)
 {
     if (r->over)
         return false;
-    if (n <= r->held - r->pos && n <= r->stop - r->pos)
-        return true;
     r->over = true;
     if (n <= r->stop - r->pos)
         r->p->cut = true;
@@ -67,35 +65,13 @@ bool rd_need(struct reader *r, size_t n)
     return false;
 }
 
-uint8_t rd_u8(struct reader *r)
+struct view rd_short_string(struct reader *r, size_t len)
 {
-    return rd_need(r, 1) ? r->octets[r->pos++] : 0;
-}
-
-uint16_t rd_u16(struct reader *r)
-{
-    if (!rd_need(r, 2))
-        return 0;
-    const uint8_t *at = r->octets + r->pos;
-    r->pos += 2;
-    return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-struct view rd_str16(struct reader *r)
-{
-    if (!rd_need(r, 2))
-        return (struct view){ NULL, 0 };
-    const uint8_t *at = r->octets + r->pos;
-    size_t len = (size_t)(at[0] << 8 | at[1]);
-    if (len > r->stop - r->pos - 2) {
+    r->over = true;
+    if (len > r->stop - r->pos - 2)
         rd_fault(r, PAST_END, r->pos, r->stop - r->pos);
-        r->over = true;
-    } else if (len > r->held - r->pos - 2) {
-        r->p->cut = r->over = true;
-    } else {
-        r->pos += 2 + len;
-        return (struct view){ at + 2, len };
-    }
+    else
+        r->p->cut = true;
     return (struct view){ NULL, 0 };
 }
 
@@ -103,17 +79,16 @@ struct view rd_rest(struct reader *r)
 {
     if (r->over)
         return (struct view){ NULL, 0 };
-    size_t end = r->stop < r->held ? r->stop : r->held;
-    struct view v = { r->octets + r->pos, end - r->pos };
-    if (end < r->stop)
+    struct view v = { r->octets + r->pos, r->end - r->pos };
+    if (r->end < r->stop)
         r->p->cut = true;
-    r->pos = end;
+    r->pos = r->end;
     return v;
 }
 
 void rd_check_text(struct reader *r, struct view text, struct rule3 ill_formed, struct rule3 nul)
 {
-    if (text.len == 0)
+    if (utf8_is_plain(text))
         return;
     struct utf8_result bad = utf8_check(text);
     if (bad.worst == UTF8_OK)
@@ -130,8 +105,32 @@ void rd_check_text(struct reader *r, struct view text, struct rule3 ill_formed, 
         rd_fault(r, nul, (size_t)(zero - r->octets), 1);
 }
 
+static uint64_t wildcard8(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    return ((w ^ ones * '+') - ones) | ((w ^ ones * '#') - ones);
+}
+
+/* Printable ASCII without wildcards: one look at eight octets instead of two at each. False only means: look closer. */
+static bool name_is_plain(struct view name)
+{
+    const uint8_t *p = name.ptr;
+    size_t n = name.len;
+    if (n < 8)
+        return n > 0 && utf8_is_plain(name) && memchr(p, '+', n) == NULL && memchr(p, '#', n) == NULL;
+    uint64_t last = utf8_load(p + n - 8, 8), wild = wildcard8(last), special = utf8_special8(last);
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        uint64_t w = utf8_load(p + i, 8);
+        special |= utf8_special8(w);
+        wild |= wildcard8(w);
+    }
+    return (special | (wild & 0x8080808080808080u)) == 0;
+}
+
 void rd_check_name(struct reader *r, struct view name, struct rule3 ill_formed, struct rule3 wildcard)
 {
+    if (name_is_plain(name))
+        return;
     rd_check_text(r, name, ill_formed, RULE_TOPIC_NUL);
     struct topic_result bad = topic_check_name(name);
     if (bad.fault == TOPIC_WILDCARD)

@@ -12,8 +12,10 @@
 struct reader {
     const uint8_t *octets;  /* of the packet */
     size_t pos, held, stop; /* pos <= held; pos <= stop */
+    size_t end;             /* the lower of held and stop */
     bool over;
     uint8_t version, sender;
+    uint8_t payload_format; /* Payload Format Indicator of the property block read last, 0 without one */
     struct mqtt_packet *p;
     struct mqtt_verdicts *v;
 };
@@ -34,12 +36,44 @@ static inline size_t rd_left(const struct reader *r) /* octets up to the end of 
     return r->stop - r->pos;
 }
 
+/* n octets are not at hand: cut or wrong. Sets `over`; false. */
+bool rd_short(struct reader *r, size_t n);
+/* A string of `len` octets (length field at r->pos) is not whole at hand: likewise. */
+struct view rd_short_string(struct reader *r, size_t len);
+
 /* Fields. They yield 0 or a view with ptr NULL when there is no such field at hand. */
-uint8_t rd_u8(struct reader *r);
-uint16_t rd_u16(struct reader *r);
-struct view rd_str16(struct reader *r);
-struct view rd_rest(struct reader *r);    /* what is at hand up to `stop` */
-bool rd_need(struct reader *r, size_t n); /* n octets at hand? else cut or wrong, and over */
+static inline bool rd_need(struct reader *r, size_t n)
+{
+    return !r->over && n <= r->end - r->pos ? true : rd_short(r, n);
+}
+
+static inline uint8_t rd_u8(struct reader *r)
+{
+    return rd_need(r, 1) ? r->octets[r->pos++] : 0;
+}
+
+static inline uint16_t rd_u16(struct reader *r)
+{
+    if (!rd_need(r, 2))
+        return 0;
+    const uint8_t *at = r->octets + r->pos;
+    r->pos += 2;
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static inline struct view rd_str16(struct reader *r)
+{
+    if (!rd_need(r, 2))
+        return (struct view){ NULL, 0 };
+    const uint8_t *at = r->octets + r->pos;
+    size_t len = (size_t)(at[0] << 8 | at[1]);
+    if (len > r->end - r->pos - 2)
+        return rd_short_string(r, len);
+    r->pos += 2 + len;
+    return (struct view){ at + 2, len };
+}
+
+struct view rd_rest(struct reader *r); /* what is at hand up to `stop` */
 
 /* UTF-8 of a field. ill_formed and nul name the rules of this field; discouraged code points have one rule a version.
  */

@@ -112,7 +112,7 @@ static void read_client_id(struct reader *r, struct mqtt_connect *c)
 /* Payload Format Indicator 1: the payload is UTF-8. U+0000 is fine in a payload, so are discouraged code points. */
 static void check_will_format(struct reader *r, const struct mqtt_connect *c)
 {
-    if (c->will_payload.len == 0 || mqtt_props_number(&c->will_props, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, 0) != 1)
+    if (r->payload_format != 1 || utf8_is_plain(c->will_payload))
         return;
     struct utf8_result bad = utf8_check(c->will_payload);
     if (bad.worst == UTF8_ILL_FORMED)

@@ -79,15 +79,31 @@ static void read_body(struct reader *r)
     }
 }
 
+/* What nearly every packet's first octet is: its type's own flags, sent by a side that may. Spares the two checks. */
+static bool usual_header(const struct reader *r)
+{
+    static const struct {
+        uint8_t senders[2], flags; /* senders in 3.x and 5.0 */
+    } usual[16] = {
+#define TYPE(value, sym, name, v4, v5, flags) [value] = { { MQTT_##v4, MQTT_##v5 }, flags },
+#include "decoder/mqtt/types.def"
+    };
+    unsigned type = r->p->type;
+    bool may_send = (usual[type].senders[r->version == MQTT_V5] & r->sender) == r->sender;
+    return may_send &&
+           (type == MQTT_PUBLISH || (r->p->flags == usual[type].flags && type != MQTT_RESERVED && type != MQTT_AUTH));
+}
+
 static void judge(struct reader *r)
 {
     static const struct rule3 reserved_type = { MQTT_S3_2_1_A, MQTT_S4_2_2_1_A, MQTT_S5_2_1_2_A };
-    static const struct rule3 padded = { MQTT_S3_2_1_H, MQTT_S4_2_2_3_C, MQTT_R5_1_5_5_1 };
     struct mqtt_packet *p = r->p;
     if (p->type == MQTT_CONNECT) { /* its version is known only behind its level: read first, judge the header then */
         read_body(r);
         check_direction(r);
         check_flags(r);
+    } else if (usual_header(r)) {
+        read_body(r);
     } else if (mqtt_type_sender(p->type, r->version) == MQTT_NOBODY) {
         rd_fault(r, reserved_type, 0, 1);
     } else {
@@ -95,12 +111,11 @@ static void judge(struct reader *r)
         check_flags(r);
         read_body(r);
     }
-    if (mqtt_vbi_size(p->remaining) != p->header_len - 1u)
-        rd_fault(r, padded, 1, p->header_len - 1u);
 }
 
 void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_packet *p, struct mqtt_verdicts *v)
 {
+    static const struct rule3 padded = { MQTT_S3_2_1_H, MQTT_S4_2_2_3_C, MQTT_R5_1_5_5_1 };
     static const struct rule3 length_5 = { MQTT_S3_2_1_C, MQTT_S4_2_2_3_A, MQTT_S5_1_5_5_A };
     p->octets = octets.ptr;
     p->held = (uint32_t)octets.len;
@@ -125,7 +140,11 @@ void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_pa
     }
     p->type = octets.ptr[0] >> 4;
     p->flags = octets.ptr[0] & 0x0f;
-    int used = mqtt_vbi_read(view_of(octets.ptr + 1, octets.len - 1), &p->remaining);
+    int used = 1;
+    if (octets.ptr[1] < 0x80)
+        p->remaining = octets.ptr[1];
+    else
+        used = mqtt_vbi_read(view_of(octets.ptr + 1, octets.len - 1), &p->remaining);
     if (used <= 0) {
         p->remaining = 0;
         p->cut = used == 0;
@@ -138,7 +157,10 @@ void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_pa
     r.stop = (size_t)p->header_len + p->remaining;
     if (r.held > r.stop)
         p->held = (uint32_t)(r.held = r.stop);
+    r.end = r.held;
     judge(&r);
+    if (used > 1 && mqtt_vbi_size(p->remaining) != (size_t)used)
+        rd_fault(&r, padded, 1, (size_t)used);
 }
 
 static void write_body(struct writer *w, const struct mqtt_packet *p)

@@ -42,6 +42,10 @@ static const uint8_t range_row[16][MQTT_PROP_LIMIT] = {
 static uint32_t cur_vbi(struct cursor *c, bool *minimal)
 {
     uint32_t value = 0;
+    if (!c->truncated && c->pos < c->end && c->base[c->pos] < 0x80) {
+        *minimal = true;
+        return c->base[c->pos++];
+    }
     int used = c->truncated ? 0 : mqtt_vbi_read(view_of(c->base + c->pos, c->end - c->pos), &value);
     if (used <= 0) {
         c->truncated = true;
@@ -167,6 +171,8 @@ static void check_prop(struct reader *r, const struct mqtt_props *props, const s
     if (range->rule != MQTT_RULE_NONE && (prop->number < range->low || prop->number > range->high))
         rd_rule(r, (enum mqtt_rule)range->rule, at, prop->len);
     check_sender(r, prop, where, at);
+    if (prop->id == MQTT_PROP_PAYLOAD_FORMAT_INDICATOR)
+        r->payload_format = prop->number == 1;
     if (prop->wire == MQTT_WIRE_UTF8 || prop->wire == MQTT_WIRE_PAIR)
         check_value_text(r, prop, where);
 }
@@ -194,6 +200,7 @@ static void judge_stop(struct reader *r, const struct cursor *c, const struct mq
 static void walk_props(struct reader *r, struct mqtt_props *props, unsigned where, bool whole)
 {
     struct cursor c = cur_over(props->block.ptr, props->block.len);
+    r->payload_format = 0;
     while (cur_left(&c) > 0) {
         struct mqtt_prop prop;
         bool minimal;
@@ -217,7 +224,7 @@ void rd_props(struct reader *r, struct mqtt_props *props, unsigned where)
         r->over = true;
         return;
     }
-    size_t at_hand = (r->stop < r->held ? r->stop : r->held) - r->pos;
+    size_t at_hand = r->end - r->pos;
     uint32_t len = 0;
     int used = mqtt_vbi_read(view_of(r->octets + r->pos, at_hand), &len);
     if (used <= 0) {

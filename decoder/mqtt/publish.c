@@ -31,8 +31,7 @@ static void check_topic(struct reader *r, struct view topic)
 
 static void check_payload_format(struct reader *r, const struct mqtt_publish *m)
 {
-    if ((r->p->props.seen >> MQTT_PROP_PAYLOAD_FORMAT_INDICATOR & 1) == 0 || r->p->cut ||
-        mqtt_props_number(&r->p->props, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, 0) != 1)
+    if (r->payload_format != 1 || r->p->cut || utf8_is_plain(m->payload))
         return;
     struct utf8_result bad = utf8_check(m->payload);
     if (bad.worst == UTF8_ILL_FORMED)
