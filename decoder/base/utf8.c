@@ -31,6 +31,14 @@ size_t utf8_next(struct view text, uint32_t *code)
     return text.len > 0 ? sequence(text.ptr, text.len, code) : 0;
 }
 
+size_t utf8_characters(struct view text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++)
+        n += (text.ptr[i] & 0xc0) != 0x80;
+    return n;
+}
+
 static enum utf8_class classify(uint32_t code)
 {
     if (code == 0)

@@ -53,6 +53,9 @@ static inline bool utf8_is_plain(struct view text)
 /* Linear in len. */
 struct utf8_result utf8_check(struct view text);
 
+/* Code points in well-formed text; in other text, the octets that are no continuation. */
+size_t utf8_characters(struct view text);
+
 /* One code point from the front of text (text.len > 0). Returns its length in octets (1..4) and sets *code; ill-formed
  * input returns 0: show one octet escaped and go on. */
 size_t utf8_next(struct view text, uint32_t *code);

@@ -14,6 +14,7 @@ struct reader {
     size_t pos, held, stop; /* pos <= held; pos <= stop */
     size_t end;             /* the lower of held and stop */
     bool over;
+    bool props_whole; /* the property block read last was walked to its end: what it lacks is not there */
     uint8_t version, sender;
     uint8_t payload_format; /* Payload Format Indicator of the property block read last, 0 without one */
     struct mqtt_packet *p;

@@ -28,14 +28,13 @@ static void read_protocol(struct reader *r, struct mqtt_connect *c)
         r->version = level < MQTT_V31 ? MQTT_V311 : MQTT_V5;
     r->p->version = r->version;
 
-    bool v31_name = is_text(c->protocol_name, "MQIsdp");
-    bool known_name = is_text(c->protocol_name, "MQTT") || v31_name;
     size_t name_len = c->protocol_name.len + 2;
     if (r->version == MQTT_V5 && !is_text(c->protocol_name, "MQTT"))
         rd_rule(r, MQTT_R5_3_1_2_1, name_at, name_len);
-    else if (r->version != MQTT_V5 && (!known_name || v31_name != (level == MQTT_V31)))
-        rd_lower(r, MQTT_R4_3_1_2_1, MQTT_SEVERITY_NOTE, name_at,
-                 name_len); /* binds the server; maybe no MQTT at all */
+    else if (r->version == MQTT_V31 && !is_text(c->protocol_name, "MQIsdp"))
+        rd_rule(r, MQTT_S3_3_1_G, name_at, name_len);
+    else if (r->version == MQTT_V311 && !is_text(c->protocol_name, "MQTT")) /* binds the server; maybe no MQTT at all */
+        rd_lower(r, MQTT_R4_3_1_2_1, MQTT_SEVERITY_NOTE, name_at, name_len);
     if (level < MQTT_V31 || level > MQTT_V5) {
         rd_lower(r, level < MQTT_V31 ? MQTT_R4_3_1_2_2 : MQTT_R5_3_1_2_2, MQTT_SEVERITY_WARNING, level_at, 1);
         r->over = true; /* the form of an unknown level is unknown */
@@ -83,14 +82,6 @@ static struct view promised(struct reader *r, struct rule3 missing)
     return rd_str16(r);
 }
 
-static size_t characters(struct view text)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < text.len; i++)
-        n += (text.ptr[i] & 0xc0) != 0x80;
-    return n;
-}
-
 static void read_client_id(struct reader *r, struct mqtt_connect *c)
 {
     static const struct rule3 missing = { MQTT_S3_3_1_D, MQTT_R4_3_1_3_3, MQTT_R5_3_1_3_3 };
@@ -105,7 +96,7 @@ static void read_client_id(struct reader *r, struct mqtt_connect *c)
     rd_check_text(r, c->client_id, ill_formed, RULE_TEXT_NUL);
     if (c->client_id.len == 0)
         rd_fault(r, c->clean ? empty : empty_kept, at, 2);
-    if (r->version == MQTT_V31 && characters(c->client_id) > 23)
+    if (r->version == MQTT_V31 && utf8_characters(c->client_id) > 23)
         rd_fault(r, too_long, at + 2, c->client_id.len);
 }
 
@@ -151,7 +142,7 @@ static void read_credentials(struct reader *r, struct mqtt_connect *c)
     if (c->has_username) { /* 3.1: Remaining Length wins over the flags, a promised field may be missing */
         c->username = promised(r, no_username);
         rd_check_text(r, c->username, ill_formed, RULE_TEXT_NUL);
-        if (c->username.len > 0 && r->version == MQTT_V31 && characters(c->username) > 12)
+        if (c->username.len > 0 && r->version == MQTT_V31 && utf8_characters(c->username) > 12)
             rd_fault(r, long_name, rd_offset(r, c->username), c->username.len);
     }
     if (c->has_password)
@@ -161,8 +152,6 @@ static void read_credentials(struct reader *r, struct mqtt_connect *c)
 /* How many length-prefixed fields, 1 or 2, fill the octets to the end exactly; 0 if they do not. */
 static unsigned fields_left(const struct reader *r)
 {
-    if (r->held < r->stop)
-        return 0;
     struct cursor c = cur_over(r->octets + r->pos, rd_left(r));
     for (unsigned n = 1; n <= 2; n++) {
         cur_str16(&c);
@@ -183,6 +172,10 @@ static void judge_surplus(struct reader *r, const struct mqtt_connect *c)
     static const struct rule3 will = { .v311 = MQTT_R4_3_1_2_11 };
     if (r->over || rd_left(r) == 0)
         return;
+    if (r->held < r->stop) { /* surplus for certain, but which rule it breaks shows at its end */
+        r->p->cut = true;
+        return;
+    }
     unsigned n = r->version == MQTT_V31 ? 0 : fields_left(r);
     size_t at = r->pos, len = rd_left(r);
     size_t first = n == 2 ? (size_t)(r->octets[at] << 8 | r->octets[at + 1]) + 2 : len;
@@ -211,7 +204,7 @@ void read_connect(struct reader *r)
         struct mqtt_prop data;
         rd_props(r, &r->p->props, MQTT_CONNECT);
         bool method = (r->p->props.seen >> MQTT_PROP_AUTHENTICATION_METHOD & 1) != 0;
-        if (!method && !r->p->cut && mqtt_props_find(&r->p->props, MQTT_PROP_AUTHENTICATION_DATA, &data))
+        if (!method && r->props_whole && mqtt_props_find(&r->p->props, MQTT_PROP_AUTHENTICATION_DATA, &data))
             rd_fault(r, data_alone, (size_t)(r->p->props.block.ptr - r->octets) + data.offset, data.len);
     }
     read_client_id(r, c);
@@ -251,11 +244,12 @@ static bool refusal_of_other_version(const struct reader *r)
 {
     size_t len = rd_left(r);
     const uint8_t *at = r->octets + r->pos;
-    if (r->held < r->stop || len < 2 || at[0] != 0)
+    if (r->end - r->pos < 2 || at[0] != 0)
         return false;
     if (r->version == MQTT_V5)
         return len == 2 && at[1] >= 1 && at[1] <= 5;
-    return len >= 3 && at[1] >= 0x80 && mqtt_reason_name(MQTT_CONNACK, at[1]) != NULL && at[2] == len - 3;
+    bool fits = len >= 3 && (r->end - r->pos < 3 || at[2] == len - 3); /* cut before the Property Length: it may */
+    return fits && at[1] >= 0x80 && mqtt_reason_name(MQTT_CONNACK, at[1]) != NULL;
 }
 
 void read_connack(struct reader *r)

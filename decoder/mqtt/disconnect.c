@@ -54,8 +54,7 @@ void read_auth(struct reader *r)
     }
     size_t props_at = r->pos;
     rd_props(r, &r->p->props, MQTT_AUTH);
-    bool walked = r->p->props.block.ptr != NULL && !r->p->cut;
-    if (walked && (r->p->props.seen >> MQTT_PROP_AUTHENTICATION_METHOD & 1) == 0)
+    if (r->props_whole && (r->p->props.seen >> MQTT_PROP_AUTHENTICATION_METHOD & 1) == 0)
         rd_rule(r, MQTT_S5_3_15_2_2_2_A, props_at, r->pos - props_at);
     rd_end(r);
 }

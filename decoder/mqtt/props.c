@@ -213,10 +213,12 @@ static void walk_props(struct reader *r, struct mqtt_props *props, unsigned wher
         check_prop(r, props, &prop, where);
         props->seen |= UINT64_C(1) << prop.id;
     }
+    r->props_whole = whole;
 }
 
 void rd_props(struct reader *r, struct mqtt_props *props, unsigned where)
 {
+    r->props_whole = false;
     if (r->over)
         return;
     if (rd_left(r) == 0) {

@@ -25,7 +25,7 @@ static void check_topic(struct reader *r, struct view topic)
     if (topic.ptr == NULL)
         return;
     rd_check_name(r, topic, ill_formed, wildcard);
-    if (r->version == MQTT_V31 && topic.len > 32767)
+    if (r->version == MQTT_V31 && topic.len > 32767 && utf8_characters(topic) > 32767)
         rd_fault(r, too_long, rd_offset(r, topic), topic.len);
 }
 
@@ -58,8 +58,7 @@ void read_publish(struct reader *r)
     }
     if (r->version == MQTT_V5) {
         rd_props(r, &r->p->props, MQTT_PUBLISH);
-        bool known = r->p->props.block.ptr != NULL && !r->p->cut;
-        if (topic_empty && known && (r->p->props.seen >> MQTT_PROP_TOPIC_ALIAS & 1) == 0)
+        if (topic_empty && r->props_whole && (r->p->props.seen >> MQTT_PROP_TOPIC_ALIAS & 1) == 0)
             rd_rule(r, MQTT_S5_3_3_2_1_A, topic_at, 2);
     }
     if (r->over)
