@@ -7,6 +7,7 @@
  * 268,435,455 octets needs no more than the limit. */
 #pragma once
 #include "decoder/base/cursor.h"
+#include "decoder/mqtt/tables.h"
 
 enum mqtt_frame_status {
     MQTT_FRAME_MORE,   /* the chunk is used up; nothing complete yet (or nothing begun) */
@@ -51,9 +52,18 @@ static inline bool mqtt_framer_under_way(const struct mqtt_framer *f)
 bool mqtt_framer_hole(struct mqtt_framer *f, uint64_t len, struct mqtt_frame *out, bool *complete);
 void mqtt_framer_restart(struct mqtt_framer *f); /* the next octet is the first of a packet */
 
-/* Looks for the next packet border in octets that begin anywhere: the first offset from which a run of plausible
- * packets (types, flags, lengths and the form of each, for one of the versions in `versions`, a bit set of 1 <<
- * version) reaches to the end of `octets`, counting a last one that is cut there. `whole` packets at least must be
- * complete, and with `final` (nothing more will come) one is enough if it ends exactly at the end. Returns octets.len
- * when there is none. Linear in octets.len. */
-size_t mqtt_resync(struct view octets, unsigned versions, unsigned sender, unsigned whole, bool final);
+/* What speaks for octets that are said to begin at a packet border (decoder/mqtt/resync.c). */
+struct mqtt_run {
+    uint32_t bits; /* how unlikely it is that other octets look like this, as -log2; 0: they do not look like packets */
+    uint32_t whole; /* packets that are complete */
+    bool exact;     /* the last of them ends where the octets end */
+};
+
+/* Judges a run of packets from the first octet to the last one, of which the end may be missing: types, flags, lengths
+ * and the form of each, for one of the versions in `versions` (a bit set of 1 << version) and for this sender
+ * (MQTT_CLIENT, MQTT_SERVER, MQTT_NOBODY: not known). At most MQTT_RUN_MAX packets are looked at. */
+enum { MQTT_RUN_MAX = 16 };
+struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_side sender);
+
+/* The first offset with a run of at least `bits`; octets.len when there is none. Linear in octets.len. */
+size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, struct mqtt_run *run);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where does the next packet begin? After a hole, or in a capture that starts in mid-stream, only the octets can tell.
+ * Each packet that would begin somewhere is weighed: how many bits of its octets are as the standards want them, where
+ * they could have been otherwise. Two octets C0 00 weigh 16; a PUBLISH with a topic of twenty characters about 40. What
+ * cannot be a packet ends the run and weighs nothing. */
+#include "decoder/base/utf8.h"
+#include "decoder/mqtt/framer.h"
+#include "decoder/mqtt/packet.h"
+
+enum {
+    LOOK_MAX = 512, /* octets of one packet that are looked at: bounds the work for each offset */
+    TEXT_MAX = 96,  /* octets of a string that are looked at */
+    VERDICTS = 8,
+    BITS_LENGTH = 6, /* a string's length with a high octet of 0 or 1 that fits into its packet */
+    BITS_EXACT = 4,  /* the run ends where the octets end */
+};
+
+static bool is_version(unsigned versions, unsigned version)
+{
+    return versions >> version & 1;
+}
+
+/* A string of printable characters: about 1.4 bits an octet. 0: it cannot be a topic. */
+static uint32_t weigh_text(struct view text)
+{
+    size_t n = text.len < TEXT_MAX ? text.len : TEXT_MAX;
+    for (size_t i = 0; i < n; i++)
+        if (text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+            return 0;
+    struct utf8_result utf8 = utf8_check(view_of(text.ptr, n));
+    if (utf8.worst == UTF8_ILL_FORMED && n - utf8.offset >= 4) /* the last character may be cut by n */
+        return 0;
+    return 1 + (uint32_t)(n * 7 / 5);
+}
+
+/* The string behind its length field, of which only `have` may be at hand. 0: it cannot be one. */
+static uint32_t weigh_string(struct view body, size_t at, size_t remaining, bool may_be_empty)
+{
+    if (body.len < at + 2) /* cut before it says anything */
+        return remaining >= at + 2 ? 1 : 0;
+    size_t len = (size_t)body.ptr[at] << 8 | body.ptr[at + 1];
+    if (at + 2 + len > remaining || (len == 0 && !may_be_empty))
+        return 0;
+    size_t have = body.len - at - 2 < len ? body.len - at - 2 : len;
+    uint32_t bits = weigh_text(view_of(body.ptr + at + 2, have));
+    uint32_t length_bits = len < 256 ? BITS_LENGTH + 2 : len < 512 ? BITS_LENGTH : 1;
+    return bits == 0 ? 0 : bits + length_bits;
+}
+
+static uint32_t weigh_publish(uint8_t flags, struct view body, size_t remaining)
+{
+    unsigned qos = flags >> 1 & 3;
+    if (qos == 3 || (qos == 0 && flags & 8) || remaining < (qos > 0 ? 4u : 2u))
+        return 0;
+    uint32_t bits = weigh_string(body, 0, remaining, true);
+    if (bits == 0)
+        return 0;
+    size_t topic = body.len >= 2 ? (size_t)body.ptr[0] << 8 | body.ptr[1] : 0;
+    for (size_t i = 2; i < 2 + topic && i < body.len && i < TEXT_MAX; i++)
+        if (body.ptr[i] == '#' || body.ptr[i] == '+')
+            return 0;
+    if (qos > 0 && body.len >= topic + 4 && body.ptr[2 + topic] == 0 && body.ptr[3 + topic] == 0)
+        return 0; /* Packet Identifier 0 */
+    return bits + 4;
+}
+
+static bool is_id(struct view body)
+{
+    return body.len < 2 || body.ptr[0] != 0 || body.ptr[1] != 0;
+}
+
+/* PUBACK and its like: identifier alone, or with 5.0's reason code and properties. */
+static uint32_t weigh_ack(unsigned type, struct view body, size_t remaining, unsigned versions)
+{
+    if (!is_id(body))
+        return 0;
+    if (remaining == 2)
+        return 16;
+    if (!is_version(versions, MQTT_V5) || remaining < 3 ||
+        (body.len > 2 && mqtt_reason_name(type, body.ptr[2]) == NULL))
+        return 0;
+    return remaining < 128 ? 14 : 8;
+}
+
+static uint32_t weigh_request(uint8_t type, struct view body, size_t remaining, unsigned versions)
+{
+    if (!is_id(body) || remaining < 5)
+        return 0;
+    uint32_t three = (versions & ~(1u << MQTT_V5)) != 0 ? weigh_string(body, 2, remaining, false) : 0, five = 0;
+    if (is_version(versions, MQTT_V5) && body.len > 2 && body.ptr[2] < 128)
+        five = weigh_string(body, 3 + (size_t)body.ptr[2], remaining, false);
+    uint32_t best = three > five ? three : five;
+    (void)type;
+    return best == 0 ? 0 : best + 8;
+}
+
+static uint32_t weigh_codes(struct view body, size_t remaining)
+{
+    return is_id(body) && remaining >= 3 ? 12 : 0;
+}
+
+static uint32_t weigh_connack(struct view body, size_t remaining, unsigned versions)
+{
+    if (body.len >= 1 && body.ptr[0] > 1)
+        return 0;
+    if (remaining == 2 && (versions & ~(1u << MQTT_V5)) != 0)
+        return body.len < 2 || body.ptr[1] <= 5 ? 24 : 0;
+    if (!is_version(versions, MQTT_V5) || remaining < 3)
+        return 0;
+    return body.len < 2 || mqtt_reason_name(MQTT_CONNACK, body.ptr[1]) != NULL ? 20 : 0;
+}
+
+static uint32_t weigh_connect(struct view body, size_t remaining)
+{
+    if (remaining < 10 || body.len < 4 || body.ptr[0] != 0 || (body.ptr[1] != 4 && body.ptr[1] != 6))
+        return body.len < 4 && remaining >= 10 ? 8 : 0;
+    return body.ptr[2] == 'M' && body.ptr[3] == 'Q' ? 40 : 0;
+}
+
+static uint32_t weigh_disconnect(uint8_t type, struct view body, size_t remaining, unsigned versions)
+{
+    if (remaining == 0)
+        return type == MQTT_DISCONNECT || is_version(versions, MQTT_V5) ? 16 : 0;
+    if (!is_version(versions, MQTT_V5) || (body.len > 0 && mqtt_reason_name(type, body.ptr[0]) == NULL))
+        return 0;
+    return remaining < 128 ? 12 : 6;
+}
+
+/* By type; the flags are right already. */
+static uint32_t weigh_body(uint8_t first, struct view body, size_t remaining, unsigned versions)
+{
+    unsigned type = first >> 4;
+    switch (type) {
+    case MQTT_CONNECT:
+        return weigh_connect(body, remaining);
+    case MQTT_CONNACK:
+        return weigh_connack(body, remaining, versions);
+    case MQTT_PUBLISH:
+        return weigh_publish(first & 15, body, remaining);
+    case MQTT_PUBACK:
+    case MQTT_PUBREC:
+    case MQTT_PUBREL:
+    case MQTT_PUBCOMP:
+        return weigh_ack(type, body, remaining, versions);
+    case MQTT_SUBSCRIBE:
+    case MQTT_UNSUBSCRIBE:
+        return weigh_request((uint8_t)type, body, remaining, versions);
+    case MQTT_SUBACK:
+        return weigh_codes(body, remaining);
+    case MQTT_UNSUBACK:
+        return remaining == 2                  ? (is_id(body) ? 16 : 0)
+               : is_version(versions, MQTT_V5) ? weigh_codes(body, remaining)
+                                               : 0;
+    case MQTT_PINGREQ:
+    case MQTT_PINGRESP:
+        return remaining == 0 ? 16 : 0;
+    case MQTT_DISCONNECT:
+    case MQTT_AUTH:
+        return weigh_disconnect((uint8_t)type, body, remaining, versions);
+    default:
+        return 0;
+    }
+}
+
+/* May this octet open a packet of this sender? */
+static bool is_first_octet(uint8_t first, unsigned versions, enum mqtt_side sender)
+{
+    unsigned type = first >> 4, flags = first & 15;
+    if (type == 0 || (type == MQTT_AUTH && !is_version(versions, MQTT_V5)))
+        return false;
+    enum mqtt_side may = mqtt_type_sender(type, is_version(versions, MQTT_V5) ? MQTT_V5 : MQTT_V311);
+    if (sender != MQTT_NOBODY && (may & sender) == 0)
+        return false;
+    /* 3.1 has DUP and QoS in SUBSCRIBE, UNSUBSCRIBE and PUBREL */
+    bool loose = is_version(versions, MQTT_V31) && mqtt_type_flags(type) == 2 && (flags & 6) == 2;
+    return type == MQTT_PUBLISH || flags == mqtt_type_flags(type) || loose;
+}
+
+/* No version still possible finds an error in it, as far as it is at hand. */
+static bool is_well_formed(struct view packet, unsigned versions, enum mqtt_side sender)
+{
+    size_t look = packet.len < LOOK_MAX ? packet.len : LOOK_MAX;
+    for (unsigned version = MQTT_V31; version <= MQTT_V5; version++) {
+        if (!is_version(versions, version))
+            continue;
+        struct mqtt_verdict at[VERDICTS];
+        struct mqtt_verdicts v = { .at = at, .cap = VERDICTS };
+        struct mqtt_packet p;
+        mqtt_decode(view_of(packet.ptr, look), (struct mqtt_context){ (uint8_t)version, (uint8_t)sender }, &p, &v);
+        bool clean = v.lost == 0;
+        for (uint32_t i = 0; i < v.n; i++)
+            clean = clean && at[i].severity < MQTT_SEVERITY_ERROR;
+        if (clean)
+            return true;
+    }
+    return false;
+}
+
+/* One packet at the front. Returns its weight (0: none) and sets *total, which may lie behind the octets; 0: unknown.
+ */
+static uint32_t weigh(struct view octets, unsigned versions, enum mqtt_side sender, size_t *total)
+{
+    *total = 0;
+    uint8_t first = octets.ptr[0];
+    if (!is_first_octet(first, versions, sender))
+        return 0;
+    uint32_t remaining = 0;
+    int used = mqtt_vbi_read(view_of(octets.ptr + 1, octets.len - 1), &remaining);
+    if (used < 0 || (used > 1 && mqtt_vbi_size(remaining) != (size_t)used))
+        return 0;
+    if (used == 0)
+        return 1; /* cut inside its header */
+    size_t header = 1 + (size_t)used;
+    *total = header + remaining;
+    size_t have = *total < octets.len ? *total : octets.len;
+    size_t look = have - header < LOOK_MAX ? have - header : LOOK_MAX;
+    uint32_t bits = weigh_body(first, view_of(octets.ptr + header, look), remaining, versions);
+    return bits > 0 && is_well_formed(view_of(octets.ptr, have), versions, sender) ? bits : 0;
+}
+
+struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_side sender)
+{
+    struct mqtt_run run = { 0 };
+    size_t at = 0;
+    for (unsigned i = 0; i < MQTT_RUN_MAX && at < octets.len; i++) {
+        size_t total;
+        uint32_t bits = weigh(view_of(octets.ptr + at, octets.len - at), versions, sender, &total);
+        if (bits == 0)
+            return (struct mqtt_run){ 0 };
+        run.bits += bits;
+        if (total == 0 || total > octets.len - at)
+            return run;
+        run.whole++;
+        at += total;
+    }
+    run.exact = at == octets.len && run.whole > 0;
+    if (run.exact)
+        run.bits += BITS_EXACT;
+    return run;
+}
+
+size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, struct mqtt_run *run)
+{
+    for (size_t i = 0; i < octets.len; i++) {
+        if (!is_first_octet(octets.ptr[i], versions, sender))
+            continue;
+        *run = mqtt_run_at(view_of(octets.ptr + i, octets.len - i), versions, sender);
+        if (run->bits >= bits)
+            return i;
+    }
+    *run = (struct mqtt_run){ 0 };
+    return octets.len;
+}
