@@ -12,7 +12,9 @@
 #include "decoder/show/row.h"
 
 struct tracker;       /* decoder/track/track.h */
-struct track_finding; /* likewise */
+struct track_finding; /* likewise, as the next two */
+struct track_exchange;
+struct track_session_event;
 
 /* What input can grow, and how far. 0 takes the default; pipeline_budget_of() sets all of them from one figure. */
 struct pipeline_budget {
@@ -90,6 +92,10 @@ struct pipeline_events {
     unsigned (*row)(void *ctx, const struct row *row);
     /* What no packet carries: a timeout, a missing answer, a session that ends (also at the end of the input). */
     void (*finding)(void *ctx, const struct track_finding *finding);
+    /* An exchange that is over (or open at the end of the input), and what happens to a session: track_events of the
+     * tracker, handed on. EVE writes them down. */
+    void (*exchange)(void *ctx, const struct track_exchange *exchange);
+    void (*session)(void *ctx, const struct track_session_event *change);
 };
 
 struct pipeline_counters {
