@@ -37,7 +37,7 @@ size_t talk_write(uint8_t *buf, size_t len, size_t cap, const struct talk_record
     bool has_octets = record->op == TALK_SEND || record->op == TALK_SPLIT;
     bool has_number = record->op == TALK_WAIT || record->op == TALK_GAP || record->op == TALK_LONG_WAIT;
     size_t number = has_octets ? record->octets.len : record->number;
-    size_t need = 1 + (has_octets || has_number ? 2 : 0) + (has_octets ? number : 0);
+    size_t need = 1u + (has_octets || has_number ? 2u : 0u) + (has_octets ? number : 0u);
     if (number > UINT16_MAX || len > cap || need > cap - len)
         return 0;
     buf[len++] = (uint8_t)((unsigned)record->op | (record->by_server ? 8u : 0u) | (record->client & 7u) << 4);
@@ -194,15 +194,33 @@ size_t talk_mutate(struct mutator *m, unsigned version, uint8_t *buf, size_t len
             break;
         len = mutator_havoc(m, buf, len, cap);
         break;
-    case 3: break_rule(m, buf, &len, cap, record); break;
-    case 4: insert_fresh(m, version, buf, &len, cap, record); break;
-    case 5: insert_event(m, buf, &len, cap, record); break;
-    case 6: copy_record(m, buf, &len, cap, &r, record, false); break;
-    case 7: copy_record(m, buf, &len, cap, &r, record, true); break;
-    case 8: replace(buf, &len, cap, record->offset, record->len, view_of(NULL, 0)); break;
-    case 9: change_id(m, buf, record); break;
-    case 10: buf[record->offset] ^= mutator_below(m, 2) ? 0x08 : (uint8_t)(0x10u << mutator_below(m, 3)); break;
-    default: buf[record->offset] ^= TALK_SEND ^ TALK_SPLIT; break;
+    case 3:
+        break_rule(m, buf, &len, cap, record);
+        break;
+    case 4:
+        insert_fresh(m, version, buf, &len, cap, record);
+        break;
+    case 5:
+        insert_event(m, buf, &len, cap, record);
+        break;
+    case 6:
+        copy_record(m, buf, &len, cap, &r, record, false);
+        break;
+    case 7:
+        copy_record(m, buf, &len, cap, &r, record, true);
+        break;
+    case 8:
+        replace(buf, &len, cap, record->offset, record->len, view_of(NULL, 0));
+        break;
+    case 9:
+        change_id(m, buf, record);
+        break;
+    case 10:
+        buf[record->offset] ^= mutator_below(m, 2) ? 0x08 : (uint8_t)(0x10u << mutator_below(m, 3));
+        break;
+    default:
+        buf[record->offset] ^= TALK_SEND ^ TALK_SPLIT;
+        break;
     }
     return len > 0 ? len : mutator_havoc(m, buf, 0, cap);
 }

@@ -17,7 +17,10 @@ struct step {
     enum mqtt_rule rule; /* the only verdict expected, or NONE */
 };
 
-#define STEP(dir, octets, version, source, rule) { dir, octets, sizeof(octets) - 1, version, source, rule }
+#define STEP(dir, octets, version, source, rule)                                                                       \
+    {                                                                                                                  \
+        dir, octets, sizeof(octets) - 1, version, source, rule                                                         \
+    }
 
 static void run(struct mqtt_conn *c, const struct step *steps, size_t n)
 {
@@ -34,15 +37,23 @@ static void run(struct mqtt_conn *c, const struct step *steps, size_t n)
 }
 #define RUN(c, steps) run(c, steps, sizeof(steps) / sizeof *(steps))
 
-static const char connect5[] = "\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01" "a";
+static const char connect5[] = "\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01"
+                               "a";
 
 static void connect_tells(void **state)
 {
     (void)state;
     static const struct step steps[] = {
-        STEP(1, "\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01" "a", MQTT_V5, MQTT_SOURCE_CONNECT, MQTT_RULE_NONE),
+        STEP(1,
+             "\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01"
+             "a",
+             MQTT_V5, MQTT_SOURCE_CONNECT, MQTT_RULE_NONE),
         STEP(0, "\x20\x03\x00\x00\x00", MQTT_V5, MQTT_SOURCE_CONNECT, MQTT_RULE_NONE),
-        STEP(1, "\x30\x05\x00\x01" "x\x00" "y", MQTT_V5, MQTT_SOURCE_CONNECT, MQTT_RULE_NONE),
+        STEP(1,
+             "\x30\x05\x00\x01"
+             "x\x00"
+             "y",
+             MQTT_V5, MQTT_SOURCE_CONNECT, MQTT_RULE_NONE),
         STEP(1, "\xd0\x00", MQTT_V5, MQTT_SOURCE_CONNECT, MQTT_S5_2_1_2_B),
     };
     struct mqtt_conn c;
@@ -86,7 +97,11 @@ static void properties_are_5(void **state)
     (void)state;
     static const struct step steps[] = {
         STEP(0, "\x20\x06\x00\x00\x03\x22\x00\x0a", MQTT_V5, MQTT_SOURCE_INFERRED, MQTT_RULE_NONE),
-        STEP(1, "\x30\x05\x00\x01" "x\x00" "y", MQTT_V5, MQTT_SOURCE_INFERRED, MQTT_RULE_NONE),
+        STEP(1,
+             "\x30\x05\x00\x01"
+             "x\x00"
+             "y",
+             MQTT_V5, MQTT_SOURCE_INFERRED, MQTT_RULE_NONE),
         STEP(1, "\x30\x06\x00\x01x\x02\x01\x07", MQTT_V5, MQTT_SOURCE_INFERRED, MQTT_S5_3_3_2_3_2_A),
     };
     struct mqtt_conn c;

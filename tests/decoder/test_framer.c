@@ -55,7 +55,9 @@ static void feed(struct mqtt_framer *f, const uint8_t *chunk, size_t len, struct
 /* PINGREQ, PUBLISH "t" "on", a PUBLISH of 200 octets (two-octet Remaining Length), PINGRESP. */
 static size_t stream(uint8_t *out)
 {
-    static const uint8_t head[] = { 0xc0, 0x00, 0x30, 0x05, 0x00, 0x01, 't', 'o', 'n', 0x30, 0xc8, 0x01, 0x00, 0x01, 'b' };
+    static const uint8_t head[] = {
+        0xc0, 0x00, 0x30, 0x05, 0x00, 0x01, 't', 'o', 'n', 0x30, 0xc8, 0x01, 0x00, 0x01, 'b'
+    };
     memcpy(out, head, sizeof head);
     memset(out + sizeof head, 'x', 197);
     out[sizeof head + 197] = 0xd0;

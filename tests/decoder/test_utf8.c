@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
-#define CASE(text, class, offset) { text, sizeof(text) - 1, class, offset }
+#define CASE(text, class, offset)                                                                                      \
+    {                                                                                                                  \
+        text, sizeof(text) - 1, class, offset                                                                          \
+    }
 
 static const struct {
     const char *text;
@@ -19,12 +22,21 @@ static const struct {
 } cases[] = {
     CASE("", UTF8_OK, 0),
     CASE("plain ascii, longer than eight octets ~", UTF8_OK, 0),
-    CASE("\xef\xbb\xbf" "bom is kept", UTF8_OK, 0), /* U+FEFF is legal anywhere */
-    CASE("gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x98\x80", UTF8_OK, 0),
-    CASE("\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbd\xf4\x8f\xbf\xbd", UTF8_OK, 0), /* around the surrogates, U+FFFD, U+10FFFD */
+    CASE("\xef\xbb\xbf"
+         "bom is kept",
+         UTF8_OK, 0), /* U+FEFF is legal anywhere */
+    CASE("gr\xc3\xbc\xc3\x9f"
+         "e \xe2\x82\xac \xf0\x9f\x98\x80",
+         UTF8_OK, 0),
+    CASE("\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbd\xf4\x8f\xbf\xbd", UTF8_OK,
+         0), /* around the surrogates, U+FFFD, U+10FFFD */
     CASE("12345678\x01", UTF8_DISCOURAGED, 8),
-    CASE("1234\x1f" "5678", UTF8_DISCOURAGED, 4),
-    CASE("1234\x7f" "567", UTF8_DISCOURAGED, 4),
+    CASE("1234\x1f"
+         "5678",
+         UTF8_DISCOURAGED, 4),
+    CASE("1234\x7f"
+         "567",
+         UTF8_DISCOURAGED, 4),
     CASE("1234567\xc2\x80", UTF8_DISCOURAGED, 7),
     CASE("\xc2\x9f", UTF8_DISCOURAGED, 0),
     CASE("\xc2\xa0", UTF8_OK, 0),
