@@ -113,6 +113,10 @@ lint:
 golden: all
 	@B=$B tests/program/golden.py --rewrite
 
+# Reference tables that are printed from the .def files.
+docs-tables: $B/tests/decoder/test_docs_rules
+	@$B/tests/decoder/test_docs_rules --print >docs/rules.md.new && mv docs/rules.md.new docs/rules.md
+
 demo:
 	@$(call deps,build test)
 	+@$(again) all
@@ -137,6 +141,6 @@ install: $(PROGRAMS) $(MANUALS)
 clean:
 	rm -rf $B build-asan build-clang build-fuzz
 
-.PHONY: all unit test run-tests check-asan check-clang lint golden demo deps install clean
+.PHONY: all unit test run-tests check-asan check-clang lint golden docs-tables demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)
