@@ -57,6 +57,9 @@ $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
 $B/mqbroker: $B/fuzz/broker/mqbroker.o $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
+$B/generate: $(call objs,tests/bench)
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/mqfuzz: $B/fuzz/mqfuzz.o $B/libfuzz.a $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
@@ -96,7 +99,7 @@ again         = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),
 test:
 	@$(call deps,build test)
 	+@$(again) run-tests
-run-tests: $(PROGRAMS) $(TESTS) $(MANUALS)
+run-tests: $(PROGRAMS) $(TESTS) $(MANUALS) $B/generate
 	@B=$B tests/run $(TESTS) $(PROGRAM_TESTS)
 
 check-asan:
