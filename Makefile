@@ -4,6 +4,7 @@
 # make demo         twenty seconds of what mqdump does         make unit         the unit tests alone
 # make check-asan   make test under ASan and UBSan             make check-clang  make test with clang
 # make lint         layout, static analysis, house rules       make golden       write the golden files anew
+# make bench        mqdump beside libpcap alone and tshark: SCALE=1 ROUNDS=5
 # make install      programs, man pages, completions: PREFIX=/usr/local DESTDIR=
 # make deps         install what is missing (Debian 12); the targets above that need it do so themselves, DEPS=no leaves it
 PREFIX= DESTDIR= | make clean
@@ -57,9 +58,12 @@ $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
 $B/mqbroker: $B/fuzz/broker/mqbroker.o $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
-$B/generate: $(call objs,tests/bench)
+$B/generate: $(filter-out %/noop.o,$(call objs,tests/bench))
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^
+$B/noop: $B/tests/bench/noop.o
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcap
 $B/mqfuzz: $B/fuzz/mqfuzz.o $B/libfuzz.a $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
@@ -119,6 +123,9 @@ golden: all
 # Reference tables that are printed from the .def files.
 docs-tables: $B/tests/decoder/test_docs_rules
 	@$B/tests/decoder/test_docs_rules --print >docs/rules.md.new && mv docs/rules.md.new docs/rules.md
+
+bench: $B/mqdump $B/generate $B/noop
+	@B=$B tests/bench/bench
 
 demo:
 	@$(call deps,build test)
