@@ -111,6 +111,29 @@ void out_terminal_cut(struct out *o, struct view text, size_t columns)
         out_text(o, "...");
 }
 
+static bool is_word(struct view text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] == '"' || text.ptr[i] == ',' || text.ptr[i] == 0x7f)
+            return false;
+    return text.len > 0;
+}
+
+void out_terminal_word(struct out *o, struct view text, size_t columns)
+{
+    if (is_word(text)) {
+        out_terminal_cut(o, text, columns);
+        return;
+    }
+    out_char(o, '"');
+    for (; text.len > 0 && columns > 0; columns--) {
+        if (text.ptr[0] == '"')
+            out_char(o, '\\');
+        text = past(text, terminal_character(o, text));
+    }
+    out_text(o, text.len > 0 ? "\"..." : "\"");
+}
+
 static void json_unit(struct out *o, unsigned unit)
 {
     const char text[] = {

@@ -193,6 +193,11 @@ static uint64_t expert_severity(unsigned severity)
     return numbers[severity < 4 ? severity : 0];
 }
 
+static const char *fault(const struct mqtt_rule_info *rule)
+{
+    return rule->fault[0] != '\0' ? rule->fault : rule->statement;
+}
+
 static enum walked verdict(struct item_walk *w, struct item *out, const struct mqtt_verdict *v)
 {
     const struct mqtt_rule_info *rule = mqtt_rule_info(v->rule);
@@ -210,11 +215,11 @@ static enum walked verdict(struct item_walk *w, struct item *out, const struct m
     case 5:
         return item_number(out, FIELD_VIOLATION_LENGTH, 2, v->length, v->offset, v->length);
     case 6:
-        return item_static(out, FIELD_VIOLATION_MESSAGE, 2, rule->fault);
+        return item_static(out, FIELD_VIOLATION_MESSAGE, 2, fault(rule));
     case 7:
         return item_static(out, FIELD_VIOLATION_ALSO, 2, rule->also);
     case 8:
-        return item_again(out, item_static(out, FIELD_WS_EXPERT_MESSAGE, 2, rule->fault));
+        return item_again(out, item_static(out, FIELD_WS_EXPERT_MESSAGE, 2, fault(rule)));
     default:
         w->inner = 0;
         w->list_pos++;
@@ -224,9 +229,11 @@ static enum walked verdict(struct item_walk *w, struct item *out, const struct m
 
 static bool malformed(const struct row *r)
 {
-    for (uint32_t i = 0; i < r->n_verdicts; i++)
-        if (mqtt_rule_info(r->verdicts[i].rule)->level == MQTT_LEVEL_MALFORMED)
+    for (uint32_t i = 0; i < r->n_verdicts; i++) {
+        const struct mqtt_rule_info *rule = mqtt_rule_info(r->verdicts[i].rule);
+        if (rule->level == MQTT_LEVEL_MALFORMED || rule->reason == 0x81) /* Malformed Packet */
             return true;
+    }
     return false;
 }
 
