@@ -63,7 +63,8 @@ void out_terminal(struct out *o, struct view text);
 /* Likewise, at most `columns` characters; ends in "..." when text was left out. */
 void out_terminal_cut(struct out *o, struct view text, size_t columns);
 
-/* Likewise in double quotes, where a quote inside comes as \"; without quotes when it is a plain word that needs none. */
+/* Likewise in double quotes, where a quote inside comes as \"; without quotes when it is a plain word that needs none.
+ */
 void out_terminal_word(struct out *o, struct view text, size_t columns);
 
 /* A JSON string with its quotes; `text` is well-formed UTF-8. What steers or deceives a terminal comes as \uNNNN. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/show/columns.c -- -T fields: chosen fields of a row in columns, as tshark writes them but one line a packet. */
+ * decoder/show/columns.c -- -T fields: chosen fields of a row in columns, as tshark writes them but one line a packet.
+ */
 #include "decoder/show/show.h"
 
 struct show_columns show_columns_default(void)

@@ -201,7 +201,7 @@ static enum walked publish(struct item_walk *w, struct item *out)
     case 6:
         if (m->payload.ptr == NULL)
             return WALK_END;
-        return item_number(out, FIELD_MQTT_MSG_LEN, 1, m->payload_len, 0, 0);
+        return item_number(out, FIELD_MQTT_MSG_LEN, 1, m->payload_len, (size_t)(m->payload.ptr - p->octets), 0);
     case 7:
         return m->payload.len > 0 ? item_octets(out, FIELD_MQTT_MSG, 1, p, m->payload) : WALK_SKIP;
     case 8:

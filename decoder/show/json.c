@@ -2,9 +2,9 @@
  *
  * decoder/show/json.c -- -T json: a row as one flat object, keys as in decoder/show/fields.def, values typed.
  *
- * A field met more than once in a row becomes an array at its first place; those of mqtt.violation.* always are. A first
- * pass over the items keeps them (the usual case) and learns which repeat; a packet with more items than are kept is
- * walked again, once for each field that repeats, so time stays linear. */
+ * A field met more than once in a row becomes an array at its first place; those of mqtt.violation.* always are. A
+ * first pass over the items keeps them (the usual case) and learns which repeat; a packet with more items than are kept
+ * is walked again, once for each field that repeats, so time stays linear. */
 #include "decoder/base/json.h"
 #include "decoder/show/show.h"
 
@@ -13,10 +13,10 @@ enum { KEPT_MAX = 160 };
 struct items {
     struct item kept[KEPT_MAX];
     uint32_t n;
-    bool all;                       /* kept holds every item */
+    bool all; /* kept holds every item */
     struct field_set seen, repeated, escaped;
-    struct field_set done;          /* arrays already written */
-    bool begun;                     /* the object has a member */
+    struct field_set done; /* arrays already written */
+    bool begun;            /* the object has a member */
 };
 
 struct key {
@@ -197,7 +197,9 @@ static struct field_set usual_fields(void)
     struct field_set set;
     for (size_t i = 0; i < sizeof set.bits / sizeof set.bits[0]; i++)
         set.bits[i] = UINT64_MAX;
-    static const uint16_t twice[] = { FIELD_IP_ADDR, FIELD_IPV6_ADDR, FIELD_TCP_PORT, FIELD_FRAME_TIME, FIELD_COMMUNITYID };
+    static const uint16_t twice[] = { FIELD_IP_ADDR,           FIELD_IPV6_ADDR,         FIELD_TCP_PORT,
+                                      FIELD_FRAME_TIME,        FIELD_COMMUNITYID,       FIELD_WS_EXPERT,
+                                      FIELD_WS_EXPERT_MESSAGE, FIELD_WS_EXPERT_SEVERITY };
     for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++)
         set.bits[twice[i] / 64] &= ~(1ull << (twice[i] % 64));
     return set;

@@ -8,22 +8,22 @@
 #include "decoder/base/out.h"
 #include "decoder/show/item.h"
 
-enum show_time { /* tshark's -t */
-    SHOW_TIME_DAY,           /* a: time of day */
-    SHOW_TIME_DATE,          /* ad: with date */
-    SHOW_TIME_DELTA,         /* d: since the frame before */
-    SHOW_TIME_DELTA_SHOWN,   /* dd: since the row shown before */
-    SHOW_TIME_EPOCH,         /* e */
-    SHOW_TIME_RELATIVE,      /* r: since the first frame */
-    SHOW_TIME_UTC,           /* u: time of day in UTC */
-    SHOW_TIME_UTC_DATE,      /* ud */
+enum show_time {                        /* tshark's -t */
+                 SHOW_TIME_DAY,         /* a: time of day */
+                 SHOW_TIME_DATE,        /* ad: with date */
+                 SHOW_TIME_DELTA,       /* d: since the frame before */
+                 SHOW_TIME_DELTA_SHOWN, /* dd: since the row shown before */
+                 SHOW_TIME_EPOCH,       /* e */
+                 SHOW_TIME_RELATIVE,    /* r: since the first frame */
+                 SHOW_TIME_UTC,         /* u: time of day in UTC */
+                 SHOW_TIME_UTC_DATE,    /* ud */
 };
 
 struct show_style {
-    bool secrets; /* passwords and user names as they are */
-    bool color;   /* SGR sequences by severity */
-    bool brief;   /* text: no payload, no connect details */
-    uint8_t time; /* enum show_time */
+    bool secrets;                             /* passwords and user names as they are */
+    bool color;                               /* SGR sequences by severity */
+    bool brief;                               /* text: no payload, no connect details */
+    uint8_t time;                             /* enum show_time */
     int32_t (*utc_offset_s)(int64_t epoch_s); /* of the local time zone at that moment; NULL: UTC */
     int64_t shown_before_ns;                  /* time of the row shown before; kept by show_text(), 0 at the start */
 };
@@ -35,7 +35,8 @@ void show_tree(struct out *o, const struct row *row, const struct show_style *st
 /* -x: the octets of the packet, as far as they are at hand. */
 void show_hex(struct out *o, const struct row *row, const struct show_style *style);
 /* -T json: one object and a newline. only NULL: every field but those that say a thing twice (ip.addr, tcp.port,
- * frame.time) and communityid; else exactly these. */
+ * frame.time, _ws.expert*) and communityid; else exactly these. mqtt.ver is null while the version is unknown. Strings
+ * that are no UTF-8 come in the form of out_json_escaped(), and mqtt.invalid_utf8 then lists their fields. */
 void show_json(struct out *o, const struct row *row, const struct show_style *style, const struct field_set *only);
 
 /* -T fields */

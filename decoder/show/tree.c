@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/show/tree.c -- -V: every field of a row with the octets it was read from, and each verdict below the field it names.
+ * decoder/show/tree.c -- -V: every field of a row with the octets it was read from, and each verdict below the field it
+ * names.
  *
  * Items come in wire order, so a verdict goes out before the first item that begins behind the verdict's offset. */
 #include "decoder/base/utf8.h"
@@ -185,9 +186,12 @@ static bool is_violation(unsigned field)
     return field >= FIELD_WS_MALFORMED && field <= FIELD_VIOLATION_ALSO;
 }
 
-/* A payload is shown as text where it is text, else as octets. */
-static bool is_shown(const struct item *it)
+/* A payload is shown as text where it is text, else as octets; where a packet began, when that is not where it ended.
+ */
+static bool is_shown(const struct row *row, const struct item *it)
 {
+    if (it->field == FIELD_FIRST_FRAME || it->field == FIELD_FIRST_TIME_EPOCH)
+        return row->frame_first != row->frame;
     if (it->field == FIELD_MQTT_MSG || it->field == FIELD_MQTT_WILLMSG)
         return it->text.len == 0 || utf8_check(it->text).worst > UTF8_DISCOURAGED;
     if (it->field == FIELD_MQTT_MSG_TEXT || it->field == FIELD_MQTT_WILLMSG_TEXT)
@@ -203,12 +207,12 @@ void show_tree(struct out *o, const struct row *row, const struct show_style *st
     while (item_next(&walk, &it)) {
         if (it.field == FIELD_MQTT_HDRFLAGS)
             packet_head(&t);
-        if (!is_shown(&it))
+        if (!is_shown(row, &it))
             continue;
-        if (t.in_packet && it.len > 0)
+        if (t.in_packet && it.offset > 0)
             verdicts_before(&t, it.offset);
-        else if (t.in_packet && it.field == FIELD_MQTT_VER_SOURCE)
-            verdicts_before(&t, UINT32_MAX);
+        else if (t.in_packet && (it.field == FIELD_MQTT_VER || it.field == FIELD_MQTT_VER_SOURCE))
+            verdicts_before(&t, UINT32_MAX); /* the octets are over */
         item(&t, &it);
     }
     if (row->kind == ROW_PACKET)
