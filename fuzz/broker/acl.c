@@ -151,8 +151,8 @@ static struct view substitute(const struct acl_rule *rule, const struct session 
         struct view piece = view_of(f.ptr + i, 1);
         if (mark)
             piece = f.ptr[++i] == 'c' ? session_client(s) : session_user(s);
-        bool unsafe = mark && (piece.len == 0 || memchr(piece.ptr, '+', piece.len) != NULL || memchr(piece.ptr, '#', piece.len) != NULL ||
-                               memchr(piece.ptr, '/', piece.len) != NULL);
+        bool unsafe = mark && (piece.len == 0 || memchr(piece.ptr, '+', piece.len) != NULL ||
+                               memchr(piece.ptr, '#', piece.len) != NULL || memchr(piece.ptr, '/', piece.len) != NULL);
         if (unsafe || piece.len > cap - len)
             return view_of(NULL, 0);
         memcpy(out + len, piece.ptr, piece.len);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/broker/auth.c -- who may connect: the password file, and one method of enhanced authentication (5.0 section 4.12).
+ * fuzz/broker/auth.c -- who may connect: the password file, and one method of enhanced authentication (5.0
+ * section 4.12).
  *
  * The password file is the one that mosquitto_passwd writes: name:$6$salt$hash is SHA-512 of password and salt, and
  * name:$7$iterations$salt$hash is PBKDF2 with HMAC-SHA-512; salt and hash in Base64.
  *
- * The method CHALLENGE-SHA256 is for tests: the server sends 16 random octets, the client answers with the HMAC-SHA-256 of
- * them under a shared secret. */
+ * The method CHALLENGE-SHA256 is for tests: the server sends 16 random octets, the client answers with the HMAC-SHA-256
+ * of them under a shared secret. */
 #include "fuzz/broker/internal.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -16,7 +17,7 @@
 static const char method_name[] = "CHALLENGE-SHA256";
 
 struct password {
-    struct view name; /* in broker.password_text */
+    struct view name;    /* in broker.password_text */
     uint32_t iterations; /* 0: plain SHA-512 */
     uint8_t salt[64], hash[64];
     uint8_t salt_len;
@@ -130,11 +131,12 @@ int broker_passwords(struct broker *b, struct view text)
 static bool hash_of(const struct password *p, struct view password, uint8_t out[64])
 {
     if (p->iterations > 0)
-        return PKCS5_PBKDF2_HMAC((const char *)password.ptr, (int)password.len, p->salt, p->salt_len, (int)p->iterations, EVP_sha512(), 64, out) == 1;
+        return PKCS5_PBKDF2_HMAC((const char *)password.ptr, (int)password.len, p->salt, p->salt_len,
+                                 (int)p->iterations, EVP_sha512(), 64, out) == 1;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     bool fine = md != NULL && EVP_DigestInit_ex(md, EVP_sha512(), NULL) == 1 &&
-                EVP_DigestUpdate(md, password.ptr, password.len) == 1 && EVP_DigestUpdate(md, p->salt, p->salt_len) == 1 &&
-                EVP_DigestFinal_ex(md, out, NULL) == 1;
+                EVP_DigestUpdate(md, password.ptr, password.len) == 1 &&
+                EVP_DigestUpdate(md, p->salt, p->salt_len) == 1 && EVP_DigestFinal_ex(md, out, NULL) == 1;
     EVP_MD_CTX_free(md);
     return fine;
 }
@@ -166,14 +168,16 @@ static struct view method_of(const struct mqtt_packet *p)
 static bool send_auth(struct broker_conn *c, uint8_t reason, struct view data)
 {
     uint8_t block[100];
-    struct mqtt_prop method = { .id = MQTT_PROP_AUTHENTICATION_METHOD, .wire = MQTT_WIRE_UTF8, .text = view_of(method_name, sizeof method_name - 1) };
+    struct mqtt_prop method = { .id = MQTT_PROP_AUTHENTICATION_METHOD,
+                                .wire = MQTT_WIRE_UTF8,
+                                .text = view_of(method_name, sizeof method_name - 1) };
     struct mqtt_prop challenge = { .id = MQTT_PROP_AUTHENTICATION_DATA, .wire = MQTT_WIRE_BINARY, .text = data };
     size_t len = mqtt_prop_write(block, 0, sizeof block, &method);
     if (data.ptr != NULL)
         len = mqtt_prop_write(block, len, sizeof block, &challenge);
     struct mqtt_packet p = { .type = MQTT_AUTH, .version = MQTT_V5, .has_reason = true, .reason = reason };
     p.props.block = view_of(block, len);
-    return out_packet(c, &p);
+    return send_packet(c, &p);
 }
 
 static void challenge(struct broker_conn *c)
@@ -241,7 +245,8 @@ static void answer_connect(struct broker_conn *c, const struct mqtt_packet *p)
     }
     c->enhanced->under_way = false;
     struct mqtt_packet connect;
-    mqtt_decode(view_of(c->enhanced->octets, c->enhanced->len), (struct mqtt_context){ MQTT_V5, MQTT_CLIENT }, &connect, NULL);
+    mqtt_decode(view_of(c->enhanced->octets, c->enhanced->len), (struct mqtt_context){ MQTT_V5, MQTT_CLIENT }, &connect,
+                NULL);
     connect_accept(c, &connect, view_of(NULL, 0));
 }
 

@@ -53,7 +53,8 @@ struct broker *broker_new(const struct broker_config *config, const struct broke
         return NULL;
     *b = (struct broker){ .config = *config, .host = *host, .now_ms = now_ms, .start_ms = now_ms };
     clamp(&b->config);
-    b->memory = (struct memory){ .host = &b->host, .used = sizeof *b, .peak = sizeof *b, .limit = b->config.max_memory };
+    b->memory =
+        (struct memory){ .host = &b->host, .used = sizeof *b, .peak = sizeof *b, .limit = b->config.max_memory };
     host->random(host->ctx, (uint8_t *)b->seed, sizeof b->seed);
     b->sys_timer.kind = TIMER_SYS;
     if (!timers_set(&b->timers, &b->memory, &b->sys_timer, now_ms)) {

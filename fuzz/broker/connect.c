@@ -2,6 +2,7 @@
  *
  * fuzz/broker/connect.c -- CONNECT and CONNACK, DISCONNECT of the client (sections 3.1, 3.2, 3.14). */
 #include "fuzz/broker/internal.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- refusing ---- */
@@ -44,13 +45,14 @@ void connect_refuse(struct broker_conn *c, uint8_t reason, enum mqtt_rule rule, 
     else if (FAULTY(b, WRONG_REASON))
         p.reason = 0x80;
     if (p.reason != 0)
-        out_reason(c, &p, rule);
+        send_reasoned(c, &p, rule);
     conn_done(c, false);
 }
 
 static bool name_is(const struct mqtt_packet *p, const char *name)
 {
-    return p->connect.protocol_name.len == strlen(name) && memcmp(p->connect.protocol_name.ptr, name, strlen(name)) == 0;
+    return p->connect.protocol_name.len == strlen(name) &&
+           memcmp(p->connect.protocol_name.ptr, name, strlen(name)) == 0;
 }
 
 /* False: not a protocol we speak, and it was told so where that can be. */
@@ -118,7 +120,8 @@ void on_connect(struct broker_conn *c, struct mqtt_packet *p, const struct mqtt_
     uint8_t reason;
     enum mqtt_rule rule = reaction(c->broker, v, &reason);
     if (rule != MQTT_RULE_NONE) {
-        connect_refuse(c, c->version != MQTT_V5 && about_client_id(rule) ? 0x85 : reason, rule, mqtt_rule_info(rule)->statement);
+        connect_refuse(c, c->version != MQTT_V5 && about_client_id(rule) ? 0x85 : reason, rule,
+                       mqtt_rule_info(rule)->statement);
         return;
     }
     c->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
@@ -185,7 +188,7 @@ static struct session *resume(struct broker_conn *c, struct view id, bool clean)
     struct session *s = session_find(b, id);
     if (s != NULL && s->conn != NULL) {
         if (FAULTY(b, CRASH_TAKEOVER))
-            *(volatile int *)(uintptr_t)8 = 0;
+            abort();
         if (FAULTY(b, IGNORE_TAKEOVER))
             ignore_takeover(b, s->conn);
         else
@@ -211,7 +214,9 @@ static bool take_will(struct broker *b, struct session *s, const struct mqtt_pac
     const struct mqtt_connect *in = &p->connect;
     if (!in->will)
         return true;
-    struct publication will = { .topic = in->will_topic, .payload = in->will_payload, .qos = in->will_qos, .retain = in->will_retain };
+    struct publication will = {
+        .topic = in->will_topic, .payload = in->will_payload, .qos = in->will_qos, .retain = in->will_retain
+    };
     if (!message_props(b, &in->will_props, &will))
         return false;
     s->will.delay_s = mqtt_props_number(&in->will_props, MQTT_PROP_WILL_DELAY_INTERVAL, 0);
@@ -258,12 +263,13 @@ static void add_limits(struct block *block, const struct broker_conn *c, const s
         add_number(block, MQTT_PROP_SUBSCRIPTION_IDENTIFIER_AVAILABLE, MQTT_WIRE_BYTE, 0);
     if (!config->shared_available)
         add_number(block, MQTT_PROP_SHARED_SUBSCRIPTION_AVAILABLE, MQTT_WIRE_BYTE, 0);
-    if (config->response_information.ptr != NULL && mqtt_props_number(&p->props, MQTT_PROP_REQUEST_RESPONSE_INFORMATION, 0) == 1)
+    if (config->response_information.ptr != NULL &&
+        mqtt_props_number(&p->props, MQTT_PROP_REQUEST_RESPONSE_INFORMATION, 0) == 1)
         add_text(block, MQTT_PROP_RESPONSE_INFORMATION, MQTT_WIRE_UTF8, config->response_information);
 }
 
-static bool send_connack(struct broker_conn *c, const struct mqtt_packet *p, bool present, bool assigned, uint32_t keep_alive_s,
-                         struct view auth_data)
+static bool send_connack(struct broker_conn *c, const struct mqtt_packet *p, bool present, bool assigned,
+                         uint32_t keep_alive_s, struct view auth_data)
 {
     struct broker *b = c->broker;
     struct mqtt_packet out = { .type = MQTT_CONNACK, .version = c->version, .has_reason = true };
@@ -285,7 +291,7 @@ static bool send_connack(struct broker_conn *c, const struct mqtt_packet *p, boo
         add_limits(&block, c, p);
         out.props.block = view_of(block.octets, block.len);
     }
-    return out_packet(c, &out);
+    return send_packet(c, &out);
 }
 
 void connect_accept(struct broker_conn *c, const struct mqtt_packet *p, struct view auth_data)
@@ -307,7 +313,8 @@ void connect_accept(struct broker_conn *c, const struct mqtt_packet *p, struct v
     s->conn = c;
     c->session = s;
     s->expiry_s = c->expiry_s;
-    if (!session_set_user(b, s, p->connect.has_username ? p->connect.username : view_of(NULL, 0)) || !take_will(b, s, p)) {
+    if (!session_set_user(b, s, p->connect.has_username ? p->connect.username : view_of(NULL, 0)) ||
+        !take_will(b, s, p)) {
         connect_refuse(c, 0x97, MQTT_RULE_NONE, "no memory for this session");
         return;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/broker/connection.c -- one transport: its octets cut into packets, its deadlines, its end; and the broker as a whole. */
+ * fuzz/broker/connection.c -- one transport: its octets cut into packets, its deadlines, its end; and the broker as a
+ * whole. */
 #include "fuzz/broker/internal.h"
 #include <string.h>
 
@@ -12,7 +13,13 @@ void conn_log(struct broker_conn *c, enum broker_level level, const char *event,
     struct broker *b = c->broker;
     if (b->host.log == NULL)
         return;
-    struct broker_log log = { .level = level, .event = event, .detail = detail, .peer = c->peer, .version = c->version, .reason = reason, .rule = rule };
+    struct broker_log log = { .level = level,
+                              .event = event,
+                              .detail = detail,
+                              .peer = c->peer,
+                              .version = c->version,
+                              .reason = reason,
+                              .rule = rule };
     if (c->session != NULL)
         log.client_id = session_client(c->session);
     b->host.log(b->host.ctx, &log);
@@ -31,7 +38,7 @@ void conn_done(struct broker_conn *c, bool keep_will)
     auth_done(c);
     struct session *s = c->session;
     c->session = NULL;
-    out_ready(c);
+    output_ready(c);
     if (s != NULL && s->conn == c)
         session_detach(b, s, keep_will);
 }
@@ -48,11 +55,13 @@ void conn_close(struct broker_conn *c, uint8_t reason, enum mqtt_rule rule, cons
             p.reason = 0x80;
         uint8_t block[300];
         if (reason == 0x8b && b->config.server_reference.ptr != NULL) {
-            struct mqtt_prop prop = { .id = MQTT_PROP_SERVER_REFERENCE, .wire = MQTT_WIRE_UTF8, .text = b->config.server_reference };
+            struct mqtt_prop prop = { .id = MQTT_PROP_SERVER_REFERENCE,
+                                      .wire = MQTT_WIRE_UTF8,
+                                      .text = b->config.server_reference };
             p.props.block = view_of(block, mqtt_prop_write(block, 0, sizeof block, &prop));
             p.reason = 0x9c; /* use another server */
         }
-        out_reason(c, &p, rule);
+        send_reasoned(c, &p, rule);
     }
     conn_done(c, true);
 }
@@ -69,7 +78,8 @@ void conn_violation(struct broker_conn *c, enum mqtt_rule rule, uint8_t reason, 
 void conn_keep_alive(struct broker_conn *c, uint32_t keep_alive_s)
 {
     struct broker *b = c->broker;
-    c->keep_alive_ms = FAULTY(b, NO_KEEP_ALIVE) ? 0 : keep_alive_s * 1500; /* [MQTT-3.1.2-22]; [MQTT-3.1.2-24] of 3.1.1 */
+    c->keep_alive_ms =
+        FAULTY(b, NO_KEEP_ALIVE) ? 0 : keep_alive_s * 1500; /* [MQTT-3.1.2-22]; [MQTT-3.1.2-24] of 3.1.1 */
     timers_stop(&b->timers, &c->timer);
     if (c->keep_alive_ms > 0 && !timers_set(&b->timers, &b->memory, &c->timer, b->now_ms + c->keep_alive_ms))
         conn_close(c, 0x97, MQTT_RULE_NONE, "no memory");
@@ -118,7 +128,7 @@ static void too_large(struct broker_conn *c)
 static void bad_length(struct broker_conn *c)
 {
     static const uint16_t rules[] = { MQTT_S3_2_1_C, MQTT_S4_2_2_3_A, MQTT_S5_1_5_5_A };
-    unsigned v = c->version >= MQTT_V31 ? c->version - MQTT_V31 : 1u;
+    int v = c->version >= MQTT_V31 ? c->version - MQTT_V31 : 1;
     conn_violation(c, rules[v], 0x81, "Remaining Length of more than four octets");
     conn_done(c, true);
 }
@@ -209,7 +219,7 @@ void broker_sent(struct broker_conn *c, size_t len, uint64_t now_ms)
     struct broker *b = c->broker;
     b->now_ms = now_ms;
     b->stats.octets_out += len;
-    bool full = out_full(c);
+    bool full = output_full(c);
     buffer_drop(&c->out, &b->memory, len);
     if (c->out.len == 0)
         c->told = false;
@@ -224,7 +234,7 @@ bool broker_done(const struct broker_conn *c)
 
 bool broker_wants_input(const struct broker_conn *c)
 {
-    return c->state != CONN_DONE && !out_full(c);
+    return c->state != CONN_DONE && !output_full(c);
 }
 
 /* ---- opening and closing ---- */
@@ -237,7 +247,13 @@ struct broker_conn *broker_open(struct broker *b, void *user, uint64_t peer, uin
     struct broker_conn *c = mem_zero(&b->memory, sizeof *c);
     if (c == NULL)
         return NULL;
-    *c = (struct broker_conn){ .broker = b, .user = user, .peer = peer, .heard_ms = now_ms, .max_packet = UINT32_MAX, .serial = ++b->conn_serial, .problem_information = true };
+    *c = (struct broker_conn){ .broker = b,
+                               .user = user,
+                               .peer = peer,
+                               .heard_ms = now_ms,
+                               .max_packet = UINT32_MAX,
+                               .serial = ++b->conn_serial,
+                               .problem_information = true };
     c->timer.kind = TIMER_CONN;
     if (!timers_set(&b->timers, &b->memory, &c->timer, now_ms + b->config.connect_timeout_ms)) {
         mem_free(&b->memory, c, sizeof *c);

@@ -2,8 +2,8 @@
  *
  * fuzz/broker/deliver.c -- from a message to its subscribers: matching, queues, Packet Identifiers, flow control.
  *
- * A delivery waits in session.queue until it may be sent, then (QoS 1 and 2) in session.sent until it is acknowledged. On a
- * new connection what was sent goes back to the front of the queue, in order and with its Packet Identifier. */
+ * A delivery waits in session.queue until it may be sent, then (QoS 1 and 2) in session.sent until it is acknowledged.
+ * On a new connection what was sent goes back to the front of the queue, in order and with its Packet Identifier. */
 #include "decoder/mqtt/topic.h"
 #include "fuzz/broker/internal.h"
 #include <string.h>
@@ -95,7 +95,8 @@ static bool may_send(const struct broker_conn *c, const struct delivery *d)
 
 static void sent(struct broker *b, struct session *s, struct delivery *d)
 {
-    s->conn->quota -= s->conn->quota > 0;
+    if (s->conn->quota > 0)
+        s->conn->quota--;
     d->state = d->qos == 1 ? DELIVERY_PUBACK : DELIVERY_PUBREC;
     d->sent = true;
     list_append(&s->sent, d);
@@ -108,26 +109,26 @@ static void resend_live(struct broker_conn *c, const struct publication *pub, co
     struct delivery again = *d;
     again.sent = true;
     if (FAULTY(c->broker, LIVE_RESEND) && d->qos == 1)
-        out_publish(c, pub, &again);
+        send_publish(c, pub, &again);
     if (FAULTY(c->broker, REUSE_ID) && d->qos > 0) {
         again.sent = false;
-        out_publish(c, pub, &again);
+        send_publish(c, pub, &again);
     }
 }
 
-/* Sends the delivery, which is in no list, or forgets it when it is too large for the client, as if it had been delivered
- * [MQTT-3.1.2-25]. False: no memory now, nothing happened. */
+/* Sends the delivery, which is in no list, or forgets it when it is too large for the client, as if it had been
+ * delivered [MQTT-3.1.2-25]. False: no memory now, nothing happened. */
 static bool send_now(struct broker *b, struct session *s, struct delivery *d)
 {
     if (d->qos > 0 && d->id == 0 && !allot_id(b, s, d))
         return false;
     struct publication pub = message_view(d->message);
-    enum out_result result = out_publish(s->conn, &pub, d);
-    if (result == OUT_NO_MEMORY)
+    enum send_result result = send_publish(s->conn, &pub, d);
+    if (result == SEND_NO_MEMORY)
         return false;
-    if (result == OUT_SENT)
+    if (result == SEND_DONE)
         resend_live(s->conn, &pub, d);
-    if (result == OUT_SENT && d->qos > 0) {
+    if (result == SEND_DONE && d->qos > 0) {
         sent(b, s, d);
         return true;
     }
@@ -153,7 +154,7 @@ static struct delivery *next_queued(const struct broker *b, struct session *s)
 
 void deliver_pump(struct broker *b, struct session *s)
 {
-    while (s->conn != NULL && s->conn->state == CONN_UP && s->queue.head != NULL && !out_full(s->conn)) {
+    while (s->conn != NULL && s->conn->state == CONN_UP && s->queue.head != NULL && !output_full(s->conn)) {
         struct delivery *d = next_queued(b, s);
         if (expired(b, d)) {
             b->stats.expired++;
@@ -186,7 +187,7 @@ void deliver_resume(struct broker *b, struct session *s)
         }
     }
     for (struct delivery *d = s->sent.head; d != NULL; d = d->next)
-        out_ack(s->conn, MQTT_PUBREL, d->id, 0);
+        send_ack(s->conn, MQTT_PUBREL, d->id, 0);
     deliver_pump(b, s);
 }
 
@@ -222,7 +223,11 @@ static void dropped(struct broker *b, struct session *s, const char *why)
 {
     b->stats.dropped++;
     if (s->dropped++ == 0 && b->host.log != NULL)
-        b->host.log(b->host.ctx, &(struct broker_log){ .level = BROKER_WARNING, .event = "limit", .detail = why, .client_id = session_client(s), .reason = -1 });
+        b->host.log(b->host.ctx, &(struct broker_log){ .level = BROKER_WARNING,
+                                                       .event = "limit",
+                                                       .detail = why,
+                                                       .client_id = session_client(s),
+                                                       .reason = -1 });
 }
 
 static struct delivery *delivery_new(struct broker *b, struct publication *pub, const struct copy *c)
@@ -261,7 +266,7 @@ static void send_qos0(struct broker *b, struct session *s, struct publication *p
     struct delivery d = { .retain = c->retain, .first_id = c->first_id };
     if (c->more > 0 && (d.ids = copy_ids(b, c)) != NULL)
         d.more = c->more;
-    if (out_publish(s->conn, pub, &d) == OUT_NO_MEMORY)
+    if (send_publish(s->conn, pub, &d) == SEND_NO_MEMORY)
         dropped(b, s, "no memory, messages are dropped");
     mem_free(&b->memory, d.ids, d.more * sizeof *d.ids);
 }
@@ -272,11 +277,11 @@ static void give(struct broker *b, struct session *s, struct publication *pub, s
     if (FAULTY(b, QOS_DOWNGRADE))
         c.qos = 0;
     if (c.qos > 0 || c.must) {
-        if (c.qos == 0 && up && s->queue.head == NULL && !out_full(s->conn))
+        if (c.qos == 0 && up && s->queue.head == NULL && !output_full(s->conn))
             send_qos0(b, s, pub, &c);
         else
             queue_copy(b, s, pub, &c);
-    } else if (up && !out_full(s->conn)) {
+    } else if (up && !output_full(s->conn)) {
         send_qos0(b, s, pub, &c);
     } else if (up) {
         dropped(b, s, "this client reads too slowly, QoS 0 messages are dropped");
@@ -362,7 +367,9 @@ static void copy_chain(const struct broker *b, struct copy *c, uint32_t chain)
 static void give_subscription(struct match *m, struct subscription *sub)
 {
     bool as_published = (sub->options & OPTION_AS_PUBLISHED) != 0;
-    struct copy c = { .qos = granted(m->b, m->pub->qos, sub->options), .retain = m->pub->retain && as_published, .first_id = sub->id };
+    struct copy c = { .qos = granted(m->b, m->pub->qos, sub->options),
+                      .retain = m->pub->retain && as_published,
+                      .first_id = sub->id };
     give(m->b, sub->session, m->pub, c);
     m->n++;
 }
@@ -374,7 +381,7 @@ static struct subscription *choose(const struct broker *b, struct group *g, stru
     do {
         const struct broker_conn *c = sub->session->conn;
         if (readable(b, sub->session, topic)) {
-            if (c != NULL && c->state == CONN_UP && !out_full(c))
+            if (c != NULL && c->state == CONN_UP && !output_full(c))
                 return sub;
             if (second == NULL)
                 second = sub;
@@ -410,7 +417,8 @@ unsigned deliver_all(struct broker *b, struct publication *pub)
     for (struct session *s = m.first, *next; s != NULL; s = next) {
         next = s->match_next;
         struct copy c = { .qos = s->match_qos };
-        c.retain = (pub->retain && s->match_as_published) || FAULTY(b, RETAIN_FLAG_LIVE); /* [MQTT-3.3.1-12], [MQTT-3.3.1-13] */
+        c.retain = (pub->retain && s->match_as_published) ||
+                   FAULTY(b, RETAIN_FLAG_LIVE); /* [MQTT-3.3.1-12], [MQTT-3.3.1-13] */
         copy_chain(b, &c, s->match_ids);
         give(b, s, pub, c);
     }
@@ -424,7 +432,9 @@ void deliver_retained(struct broker *b, struct session *s, struct node *n, const
     struct publication pub = message_view(n->retained);
     if (!readable(b, s, pub.topic) || (pub.deadline < b->now_ms && !FAULTY(b, DELIVER_EXPIRED)))
         return;
-    struct copy c = { .qos = granted(b, pub.qos, sub->options), .retain = !FAULTY(b, RETAIN_FLAG_LOST), .first_id = sub->id };
+    struct copy c = { .qos = granted(b, pub.qos, sub->options),
+                      .retain = !FAULTY(b, RETAIN_FLAG_LOST),
+                      .first_id = sub->id };
     c.must = s->queue.n < b->config.max_queued + b->config.max_retained;
     give(b, s, &pub, c);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/broker/fault.h -- misbehaviours on purpose (fault.def). They are what proves that an analyzer or a fuzzer sees such
- * things; none is ever on unless asked for. */
+ * fuzz/broker/fault.h -- misbehaviours on purpose (fault.def). They are what proves that an analyzer or a fuzzer sees
+ * such things; none is ever on unless asked for. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

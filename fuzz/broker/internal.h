@@ -2,8 +2,9 @@
  *
  * fuzz/broker/internal.h -- what the broker's files share. Nobody outside fuzz/broker/ includes it.
  *
- * A connection (one transport) has at most one session (one client identifier); a session outlives its connections. Sessions
- * hang on the topic tree by their subscriptions. A message is stored once, counted by those who refer to it. */
+ * A connection (one transport) has at most one session (one client identifier); a session outlives its connections.
+ * Sessions hang on the topic tree by their subscriptions. A message is stored once, counted by those who refer to it.
+ */
 #pragma once
 #include "fuzz/broker/memory.h"
 
@@ -14,13 +15,14 @@
 /* An application message as it goes through the broker; everything borrowed. */
 struct publication {
     struct view topic, payload;
-    struct view props;      /* 5.0 properties that are passed on, neither Topic Alias nor Subscription Identifier among them */
-    uint64_t deadline;      /* of the Message Expiry Interval, ms; UINT64_MAX: none */
-    uint32_t expiry_at;     /* where in props its four octets are; meaningless without a deadline */
+    struct view
+        props; /* 5.0 properties that are passed on, neither Topic Alias nor Subscription Identifier among them */
+    uint64_t deadline;  /* of the Message Expiry Interval, ms; UINT64_MAX: none */
+    uint32_t expiry_at; /* where in props its four octets are; meaningless without a deadline */
     uint8_t qos;
     bool retain;
     const struct session *from; /* NULL: the broker itself */
-    struct message *stored; /* the same, kept; NULL: not yet */
+    struct message *stored;     /* the same, kept; NULL: not yet */
 };
 
 struct message {
@@ -32,7 +34,7 @@ struct message {
 };
 
 struct message *message_keep(struct broker *b, struct publication *pub); /* a reference more; NULL: no memory */
-void message_drop(struct broker *b, struct message *m);                 /* one less; NULL is fine */
+void message_drop(struct broker *b, struct message *m);                  /* one less; NULL is fine */
 struct publication message_view(struct message *m);
 size_t message_size(const struct message *m);
 /* The properties of a PUBLISH (or Will) that are passed on, and what *pub tells of them. They borrow the packet, or
@@ -47,8 +49,8 @@ struct subscription {
     struct session *session;
     struct subscription *next, **at;      /* of the node or the group */
     struct subscription *mine, **mine_at; /* of the session */
-    uint32_t id;     /* Subscription Identifier, 0: none */
-    uint8_t options; /* as in SUBSCRIBE: QoS, No Local, Retain As Published, Retain Handling */
+    uint32_t id;                          /* Subscription Identifier, 0: none */
+    uint8_t options;                      /* as in SUBSCRIBE: QoS, No Local, Retain As Published, Retain Handling */
 };
 
 struct group { /* members of one ShareName on one filter */
@@ -59,7 +61,7 @@ struct group { /* members of one ShareName on one filter */
     uint8_t name[];
 };
 
-struct node { /* one level of a filter or of a retained topic */
+struct node {                                 /* one level of a filter or of a retained topic */
     struct node *parent, *child, *next, **at; /* children of one parent */
     struct node *plus, *hash;                 /* the children named + and # */
     struct node *chain;                       /* of the hash table */
@@ -82,7 +84,6 @@ enum { OPTION_QOS = 3, OPTION_NO_LOCAL = 4, OPTION_AS_PUBLISHED = 8, OPTION_HAND
 struct node *tree_node(struct broker *b, struct view path, bool make);
 void tree_prune(struct broker *b, struct node *n); /* removes it and its parents as far as nobody needs them */
 unsigned tree_levels(struct view path);
-size_t tree_path(const struct node *n, uint8_t *out, size_t cap); /* the text of a node, for messages; the length */
 void tree_done(struct broker *b);
 uint32_t tree_hash(const struct broker *b, const void *octets, size_t len, uint64_t salt);
 
@@ -101,12 +102,12 @@ enum delivery_state { DELIVERY_QUEUED, DELIVERY_PUBACK, DELIVERY_PUBREC, DELIVER
 
 struct delivery { /* one message on its way to one session */
     struct delivery *next, *prev;
-    struct message *message;  /* NULL in DELIVERY_PUBCOMP */
-    uint32_t *ids;            /* Subscription Identifiers beyond the first */
-    uint32_t first_id, more;  /* 0: none */
-    uint16_t id;              /* Packet Identifier, 0: none yet */
+    struct message *message; /* NULL in DELIVERY_PUBCOMP */
+    uint32_t *ids;           /* Subscription Identifiers beyond the first */
+    uint32_t first_id, more; /* 0: none */
+    uint16_t id;             /* Packet Identifier, 0: none yet */
     uint8_t qos, state;
-    bool retain, sent;        /* sent: was transmitted before, on this or an earlier connection */
+    bool retain, sent; /* sent: was transmitted before, on this or an earlier connection */
 };
 
 struct delivery_list {
@@ -119,7 +120,7 @@ struct will {
     uint32_t delay_s;
 };
 
-struct inbound { /* a QoS 2 message taken over, waiting for PUBREL */
+struct inbound {             /* a QoS 2 message taken over, waiting for PUBREL */
     struct message *message; /* NULL: forwarded already */
     uint32_t connection;     /* serial of the connection whose Receive Maximum it counts against */
     uint16_t id;
@@ -128,7 +129,7 @@ struct inbound { /* a QoS 2 message taken over, waiting for PUBREL */
 struct session {
     struct session *chain; /* of the table */
     struct broker_conn *conn;
-    struct timer timer; /* of the expiry or of the will delay, whichever is sooner */
+    struct timer timer;            /* of the expiry or of the will delay, whichever is sooner */
     uint64_t expiry_due, will_due; /* UINT64_MAX: not running */
     uint32_t expiry_s;
     uint32_t key;
@@ -153,12 +154,12 @@ struct session {
 struct session *session_find(struct broker *b, struct view client_id);
 struct session *session_new(struct broker *b, struct view client_id); /* NULL: limit or no memory */
 bool session_set_user(struct broker *b, struct session *s, struct view user);
-void session_end(struct session *s, struct broker *b);     /* publishes its will, forgets everything */
+void session_end(struct session *s, struct broker *b);                    /* publishes its will, forgets everything */
 void session_detach(struct broker *b, struct session *s, bool keep_will); /* its connection is gone */
-void session_due(struct broker *b, struct session *s);     /* its timer fired */
+void session_due(struct broker *b, struct session *s);                    /* its timer fired */
 void session_will_cancel(struct broker *b, struct session *s);
 void session_will_publish(struct broker *b, struct session *s);
-void session_forget(struct broker *b, struct session *s);  /* subscriptions and messages, not the session itself */
+void session_forget(struct broker *b, struct session *s); /* subscriptions and messages, not the session itself */
 static inline struct view session_client(const struct session *s)
 {
     return view_of(s->text, s->id_len);
@@ -196,11 +197,11 @@ struct broker_conn {
     struct alias *alias_in, *alias_out; /* config.alias_maximum; nalias_out */
     struct enhanced *enhanced;
     uint32_t serial;
-    uint32_t max_packet;     /* the client's, UINT32_MAX: none */
+    uint32_t max_packet; /* the client's, UINT32_MAX: none */
     uint32_t keep_alive_ms;
-    uint32_t expiry_s;       /* Session Expiry Interval of the CONNECT */
+    uint32_t expiry_s;         /* Session Expiry Interval of the CONNECT */
     uint16_t quota, quota_max; /* QoS 1/2 PUBLISH packets we may still send */
-    uint16_t receive_used;   /* of our Receive Maximum */
+    uint16_t receive_used;     /* of our Receive Maximum */
     uint16_t alias_out_max, nalias_out;
     uint8_t state, version;
     bool problem_information, told, over_limit, throttled;
@@ -210,20 +211,21 @@ void conn_log(struct broker_conn *c, enum broker_level level, const char *event,
               enum mqtt_rule rule);
 /* Ends it: DISCONNECT to a 5.0 client that is up (reason 0x80 and above), then the host closes. */
 void conn_close(struct broker_conn *c, uint8_t reason, enum mqtt_rule rule, const char *detail);
-void conn_violation(struct broker_conn *c, enum mqtt_rule rule, uint8_t reason, const char *detail); /* likewise, counted */
+void conn_violation(struct broker_conn *c, enum mqtt_rule rule, uint8_t reason,
+                    const char *detail);               /* likewise, counted */
 void conn_done(struct broker_conn *c, bool keep_will); /* without a word */
 void conn_packet(struct broker_conn *c, struct view octets);
 void conn_due(struct broker_conn *c);
 void conn_keep_alive(struct broker_conn *c, uint32_t keep_alive_s);
 
-bool out_packet(struct broker_conn *c, const struct mqtt_packet *p); /* false: no memory or too large for the client */
-bool out_ack(struct broker_conn *c, uint8_t type, uint16_t id, uint8_t reason);
+bool send_packet(struct broker_conn *c, const struct mqtt_packet *p); /* false: no memory or too large for the client */
+bool send_ack(struct broker_conn *c, uint8_t type, uint16_t id, uint8_t reason);
 /* A packet with a reason, and a Reason String where the client and its packet size allow it. */
-bool out_reason(struct broker_conn *c, struct mqtt_packet *p, enum mqtt_rule rule);
-enum out_result { OUT_SENT, OUT_TOO_LARGE, OUT_NO_MEMORY };
-enum out_result out_publish(struct broker_conn *c, const struct publication *pub, const struct delivery *d);
-bool out_full(const struct broker_conn *c);
-void out_ready(struct broker_conn *c);
+bool send_reasoned(struct broker_conn *c, struct mqtt_packet *p, enum mqtt_rule rule);
+enum send_result { SEND_DONE, SEND_TOO_LARGE, SEND_NO_MEMORY };
+enum send_result send_publish(struct broker_conn *c, const struct publication *pub, const struct delivery *d);
+bool output_full(const struct broker_conn *c);
+void output_ready(struct broker_conn *c);
 
 /* ---- what packets do (connect.c, publish.c, subscribe.c, deliver.c, auth.c, acl.c) ---- */
 
@@ -245,11 +247,11 @@ unsigned deliver_all(struct broker *b, struct publication *pub);
 void deliver_retained(struct broker *b, struct session *s, struct node *n, const struct subscription *sub);
 void deliver_pump(struct broker *b, struct session *s);   /* sends what waits and may be sent */
 void deliver_resume(struct broker *b, struct session *s); /* a new connection: re-sends what was open */
-void deliver_done(struct broker *b, struct session *s, struct delivery *d); /* forgets it */
+void deliver_done(struct broker *b, struct session *s, struct delivery *d);  /* forgets it */
 void deliver_adopt(struct broker *b, struct session *s, struct delivery *d); /* queued for a re-send -> sent */
-void deliver_forget(struct broker *b, struct session *s); /* all of them */
-bool retained_store(struct broker *b, struct publication *pub); /* false: a limit forbids it */
-void retained_sweep(struct broker *b);                           /* drops the expired ones */
+void deliver_forget(struct broker *b, struct session *s);                    /* all of them */
+bool retained_store(struct broker *b, struct publication *pub);              /* false: a limit forbids it */
+void retained_sweep(struct broker *b);                                       /* drops the expired ones */
 void unsubscribe(struct broker *b, struct subscription *s);
 
 /* Starts the exchange of a CONNECT with an Authentication Method. */
@@ -281,7 +283,9 @@ struct broker {
     struct broker_conn *conns;
     uint64_t now_ms, start_ms, seed[2], match_serial;
     uint32_t conn_serial, fault_turn;
-    struct { uint32_t id, next; } *ids; /* Subscription Identifiers of the matches under way */
+    struct {
+        uint32_t id, next;
+    } * ids; /* Subscription Identifiers of the matches under way */
     uint32_t ids_cap, ids_n;
     struct buffer scratch, passed;
     struct password *passwords;

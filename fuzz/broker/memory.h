@@ -27,15 +27,16 @@ struct idmap {
 };
 
 void *idmap_get(const struct idmap *map, uint16_t id);
-bool idmap_put(struct idmap *map, struct memory *m, uint16_t id, void *value); /* id is not in the map; false: no memory */
+bool idmap_put(struct idmap *map, struct memory *m, uint16_t id,
+               void *value); /* id is not in the map; false: no memory */
 void idmap_del(struct idmap *map, uint16_t id);
 void idmap_done(struct idmap *map, struct memory *m);
 
 /* Deadlines, soonest first. A timer is part of the thing it wakes. */
 struct timer {
-    uint64_t due;   /* milliseconds; meaningful while slot > 0 */
-    uint32_t slot;  /* place in the heap plus one, 0: not set */
-    uint8_t kind;   /* of the owner's choosing */
+    uint64_t due;  /* milliseconds; meaningful while slot > 0 */
+    uint32_t slot; /* place in the heap plus one, 0: not set */
+    uint8_t kind;  /* of the owner's choosing */
 };
 struct timers {
     struct timer **heap;
@@ -52,5 +53,5 @@ struct buffer {
 };
 
 uint8_t *buffer_reserve(struct buffer *b, struct memory *m, size_t len); /* room behind the end; NULL: no memory */
-void buffer_drop(struct buffer *b, struct memory *m, size_t len);       /* from the front; frees when empty */
+void buffer_drop(struct buffer *b, struct memory *m, size_t len);        /* from the front; frees when empty */
 void buffer_done(struct buffer *b, struct memory *m);

@@ -4,7 +4,7 @@
 #include "fuzz/broker/internal.h"
 #include <string.h>
 
-void out_ready(struct broker_conn *c)
+void output_ready(struct broker_conn *c)
 {
     if (!c->told) {
         c->told = true;
@@ -12,7 +12,7 @@ void out_ready(struct broker_conn *c)
     }
 }
 
-bool out_full(const struct broker_conn *c)
+bool output_full(const struct broker_conn *c)
 {
     return c->out.len >= c->broker->config.max_output;
 }
@@ -23,30 +23,30 @@ static bool too_large(const struct broker_conn *c, size_t len)
 }
 
 /* Encodes into the room behind the output; `guess` is no less than what the packet takes. */
-static enum out_result emit(struct broker_conn *c, const struct mqtt_packet *p, size_t guess)
+static enum send_result emit(struct broker_conn *c, const struct mqtt_packet *p, size_t guess)
 {
     struct broker *b = c->broker;
     uint8_t *room = buffer_reserve(&c->out, &b->memory, guess);
     if (room == NULL)
-        return OUT_NO_MEMORY;
+        return SEND_NO_MEMORY;
     size_t len = mqtt_encode(p, room, guess);
     if (len == 0 || len > guess || too_large(c, len))
-        return OUT_TOO_LARGE; /* [MQTT-3.1.2-24] */
+        return SEND_TOO_LARGE; /* [MQTT-3.1.2-24] */
     c->out.len += (uint32_t)len;
     b->stats.packets_out++;
-    out_ready(c);
-    return OUT_SENT;
+    output_ready(c);
+    return SEND_DONE;
 }
 
-bool out_packet(struct broker_conn *c, const struct mqtt_packet *p)
+bool send_packet(struct broker_conn *c, const struct mqtt_packet *p)
 {
     size_t fields = p->props.block.len;
     if (p->type == MQTT_SUBACK || p->type == MQTT_UNSUBACK)
         fields += p->list.payload.len;
-    return emit(c, p, fields + 24) == OUT_SENT;
+    return emit(c, p, fields + 24) == SEND_DONE;
 }
 
-bool out_ack(struct broker_conn *c, uint8_t type, uint16_t id, uint8_t reason)
+bool send_ack(struct broker_conn *c, uint8_t type, uint16_t id, uint8_t reason)
 {
     struct mqtt_packet p = { .type = type,
                              .flags = mqtt_type_flags(type),
@@ -57,14 +57,15 @@ bool out_ack(struct broker_conn *c, uint8_t type, uint16_t id, uint8_t reason)
                              .reason = reason };
     if (FAULTY(c->broker, WRONG_ACK_ID))
         p.id = (uint16_t)(id == UINT16_MAX ? 1 : id + 1);
-    return out_packet(c, &p);
+    return send_packet(c, &p);
 }
 
-bool out_reason(struct broker_conn *c, struct mqtt_packet *p, enum mqtt_rule rule)
+bool send_reasoned(struct broker_conn *c, struct mqtt_packet *p, enum mqtt_rule rule)
 {
     struct broker *b = c->broker;
     uint8_t block[400];
-    bool allowed = c->problem_information || p->type == MQTT_CONNACK || p->type == MQTT_DISCONNECT; /* [MQTT-3.1.2-29] */
+    bool allowed =
+        c->problem_information || p->type == MQTT_CONNACK || p->type == MQTT_DISCONNECT; /* [MQTT-3.1.2-29] */
     if (b->config.reason_strings && rule != MQTT_RULE_NONE && allowed && p->props.block.len == 0) {
         const struct mqtt_rule_info *info = mqtt_rule_info(rule);
         char text[320];
@@ -74,13 +75,15 @@ bool out_reason(struct broker_conn *c, struct mqtt_packet *p, enum mqtt_rule rul
         memcpy(text, info->id, id);
         memcpy(text + id, ": ", 2);
         memcpy(text + id + 2, info->statement, len);
-        struct mqtt_prop prop = { .id = MQTT_PROP_REASON_STRING, .wire = MQTT_WIRE_UTF8, .text = view_of(text, id + 2 + len) };
+        struct mqtt_prop prop = { .id = MQTT_PROP_REASON_STRING,
+                                  .wire = MQTT_WIRE_UTF8,
+                                  .text = view_of(text, id + 2 + len) };
         struct mqtt_packet told = *p;
         told.props.block = view_of(block, mqtt_prop_write(block, 0, sizeof block, &prop));
-        if (out_packet(c, &told))
+        if (send_packet(c, &told))
             return true; /* else without it: too large for this client [MQTT-3.14.2-3] and its like */
     }
-    return out_packet(c, p);
+    return send_packet(c, p);
 }
 
 /* The alias for a topic towards this client: 0 none. *known: the client has it already. */
@@ -125,8 +128,8 @@ static void count_down(struct broker *b, uint8_t *block, const struct publicatio
 }
 
 /* The properties of this copy, in b->scratch unless the message's own will do. */
-static bool publish_props(struct broker_conn *c, const struct publication *pub, const struct delivery *d, uint16_t alias,
-                          struct view *out)
+static bool publish_props(struct broker_conn *c, const struct publication *pub, const struct delivery *d,
+                          uint16_t alias, struct view *out)
 {
     struct broker *b = c->broker;
     bool ids = d->first_id != 0 && !FAULTY(b, NO_SUBSCRIPTION_ID);
@@ -154,7 +157,8 @@ static bool publish_props(struct broker_conn *c, const struct publication *pub, 
 
 static bool faulty_dup(const struct broker *b, const struct delivery *d)
 {
-    return d->qos > 0 && ((d->sent && !FAULTY(b, FORGET_DUP)) || FAULTY(b, DUP_FIRST)); /* [MQTT-3.3.1-1], [MQTT-3.3.1-2] */
+    return d->qos > 0 &&
+           ((d->sent && !FAULTY(b, FORGET_DUP)) || FAULTY(b, DUP_FIRST)); /* [MQTT-3.3.1-1], [MQTT-3.3.1-2] */
 }
 
 static struct view topic_out(const struct broker *b, const struct publication *pub)
@@ -165,7 +169,7 @@ static struct view topic_out(const struct broker *b, const struct publication *p
     return topic;
 }
 
-enum out_result out_publish(struct broker_conn *c, const struct publication *pub, const struct delivery *d)
+enum send_result send_publish(struct broker_conn *c, const struct publication *pub, const struct delivery *d)
 {
     struct broker *b = c->broker;
     bool dup = faulty_dup(b, d), known = false;
@@ -189,13 +193,13 @@ enum out_result out_publish(struct broker_conn *c, const struct publication *pub
             known = c->nalias_out == 0;
         }
         if (!publish_props(c, pub, d, told, &p.props.block))
-            return OUT_NO_MEMORY;
+            return SEND_NO_MEMORY;
     }
     struct view topic = p.publish.topic;
     if (known)
         p.publish.topic = view_of("", 0);
-    enum out_result result = emit(c, &p, p.publish.topic.len + p.props.block.len + pub->payload.len + 16);
-    if (result == OUT_SENT) {
+    enum send_result result = emit(c, &p, p.publish.topic.len + p.props.block.len + pub->payload.len + 16);
+    if (result == SEND_DONE) {
         b->stats.publish_out++;
         if (alias != 0 && !known)
             alias_learn(c, topic);

@@ -66,7 +66,7 @@ static void wrong_payload(struct broker_conn *c, const struct mqtt_packet *p, en
     if (p->publish.qos == 0)
         conn_violation(c, rule, 0x99, "the payload is not the UTF-8 it says to be");
     else
-        out_ack(c, p->publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, p->id, 0x99);
+        send_ack(c, p->publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, p->id, 0x99);
 }
 
 static void dispatch(struct broker_conn *c, struct mqtt_packet *p)
@@ -89,7 +89,7 @@ static void dispatch(struct broker_conn *c, struct mqtt_packet *p)
         break;
     case MQTT_PINGREQ:
         if (!FAULTY(c->broker, NO_PINGRESP))
-            out_packet(c, &(struct mqtt_packet){ .type = MQTT_PINGRESP, .version = c->version });
+            send_packet(c, &(struct mqtt_packet){ .type = MQTT_PINGRESP, .version = c->version });
         break;
     case MQTT_DISCONNECT:
         on_disconnect(c, p);
@@ -111,7 +111,7 @@ static void up(struct broker_conn *c, struct mqtt_packet *p, const struct mqtt_v
         return;
     }
     if (p->type == MQTT_CONNECT) {
-        out_packet(c, &(struct mqtt_packet){ .type = MQTT_CONNACK, .version = c->version, .has_reason = true });
+        send_packet(c, &(struct mqtt_packet){ .type = MQTT_CONNACK, .version = c->version, .has_reason = true });
         return;
     }
     uint8_t reason;

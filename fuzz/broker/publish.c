@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/broker/publish.c -- messages from clients and the acknowledgements of both directions (sections 3.3 to 3.7, 4.3).
+ * fuzz/broker/publish.c -- messages from clients and the acknowledgements of both directions (sections 3.3
+ * to 3.7, 4.3).
  *
  * A QoS 2 message is kept when its PUBLISH comes and forwarded when its PUBREL does. */
 #include "fuzz/broker/internal.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Topic Alias of the client ---- */
@@ -32,7 +34,8 @@ static bool resolve_alias(struct broker_conn *c, const struct mqtt_packet *p, st
         conn_violation(c, MQTT_S5_3_3_4_B, 0x94, "Topic Alias 0 or above the maximum");
         return false;
     }
-    if (c->alias_in == NULL && (c->alias_in = mem_zero(&b->memory, b->config.alias_maximum * sizeof *c->alias_in)) == NULL) {
+    if (c->alias_in == NULL &&
+        (c->alias_in = mem_zero(&b->memory, b->config.alias_maximum * sizeof *c->alias_in)) == NULL) {
         conn_close(c, 0x97, MQTT_RULE_NONE, "no memory for Topic Aliases");
         return false;
     }
@@ -71,7 +74,7 @@ static void misbehave(const struct broker *b, const struct mqtt_packet *p, struc
     bool crash = FAULTY(b, CRASH_PUBLISH) && p->publish.qos == 2 && p->publish.retain && p->publish.payload_len == 0;
     crash |= FAULTY(b, CRASH_PROPERTY) && (p->props.seen & both) == both;
     if (crash)
-        *(volatile int *)(uintptr_t)8 = 0;
+        abort();
     for (size_t i = 0; FAULTY(b, HANG_PUBLISH) && i + 4 <= topic.len; i++) {
         bool level = (i == 0 || topic.ptr[i - 1] == '/') && (i + 4 == topic.len || topic.ptr[i + 4] == '/');
         for (volatile bool hang = level && memcmp(topic.ptr + i, "hang", 4) == 0; hang;)
@@ -109,7 +112,7 @@ static void acknowledge(struct broker_conn *c, uint8_t type, uint16_t id, uint8_
         reason = 0x7f;
     else if (FAULTY(b, WRONG_REASON) && reason >= 0x80)
         reason = 0x80;
-    out_ack(c, type, id, reason);
+    send_ack(c, type, id, reason);
 }
 
 static void take_qos1(struct broker_conn *c, const struct mqtt_packet *p, struct publication *pub)
@@ -125,7 +128,8 @@ static void take_qos1(struct broker_conn *c, const struct mqtt_packet *p, struct
         acknowledge(c, MQTT_PUBACK, p->id, reason);
 }
 
-/* Counts an exchange against our Receive Maximum, once a connection. False: it is exceeded, the connection was closed. */
+/* Counts an exchange against our Receive Maximum, once a connection. False: it is exceeded, the connection was closed.
+ */
 static bool count_inbound(struct broker_conn *c, struct inbound *in)
 {
     if (in->connection == c->serial)
@@ -203,14 +207,19 @@ static void take_qos2(struct broker_conn *c, const struct mqtt_packet *p, struct
 void on_publish(struct broker_conn *c, struct mqtt_packet *p)
 {
     struct broker *b = c->broker;
-    struct publication pub = { .payload = p->publish.payload, .qos = p->publish.qos, .retain = p->publish.retain, .from = c->session, .deadline = UINT64_MAX };
+    struct publication pub = { .payload = p->publish.payload,
+                               .qos = p->publish.qos,
+                               .retain = p->publish.retain,
+                               .from = c->session,
+                               .deadline = UINT64_MAX };
     b->stats.publish_in++;
     if (p->publish.qos > b->config.max_qos) {
         conn_violation(c, c->version == MQTT_V5 ? MQTT_R5_3_2_2_11 : MQTT_RULE_NONE, 0x9b, "QoS above Maximum QoS");
         return;
     }
     if (p->publish.retain && !b->config.retain_available) {
-        conn_violation(c, c->version == MQTT_V5 ? MQTT_R5_3_2_2_14 : MQTT_RULE_NONE, 0x9a, "retained messages are not supported");
+        conn_violation(c, c->version == MQTT_V5 ? MQTT_R5_3_2_2_14 : MQTT_RULE_NONE, 0x9a,
+                       "retained messages are not supported");
         return;
     }
     if (!resolve_alias(c, p, &pub.topic) || pub.topic.len == 0)
@@ -247,7 +256,7 @@ static void release(struct broker_conn *c, const struct mqtt_packet *p)
         }
     }
     if (c->state == CONN_UP && !FAULTY(b, NO_PUBCOMP))
-        out_ack(c, MQTT_PUBCOMP, p->id, reason); /* [MQTT-4.3.3-11] */
+        send_ack(c, MQTT_PUBCOMP, p->id, reason); /* [MQTT-4.3.3-11] */
 }
 
 static void finished(struct broker_conn *c, struct delivery *d)
@@ -260,7 +269,8 @@ static void finished(struct broker_conn *c, struct delivery *d)
 
 static void wrong_ack(struct broker_conn *c)
 {
-    conn_violation(c, c->version == MQTT_V5 ? MQTT_R5_2_2_1_5 : MQTT_R4_2_3_1_6, 0x82, "this acknowledgement does not fit the QoS or the state of the exchange");
+    conn_violation(c, c->version == MQTT_V5 ? MQTT_R5_2_2_1_5 : MQTT_R4_2_3_1_6, 0x82,
+                   "this acknowledgement does not fit the QoS or the state of the exchange");
 }
 
 /* PUBREC: the message is no longer needed, the identifier is. */
@@ -278,7 +288,7 @@ static void received(struct broker_conn *c, const struct mqtt_packet *p, struct 
         d->state = DELIVERY_PUBCOMP;
     }
     if (!FAULTY(b, NO_PUBREL))
-        out_ack(c, MQTT_PUBREL, p->id, 0);
+        send_ack(c, MQTT_PUBREL, p->id, 0);
 }
 
 static void on_pubrec(struct broker_conn *c, const struct mqtt_packet *p, struct delivery *d)
@@ -289,7 +299,7 @@ static void on_pubrec(struct broker_conn *c, const struct mqtt_packet *p, struct
     else if (d != NULL)
         received(c, p, d);
     else if (!v5 || p->reason < 0x80)
-        out_ack(c, MQTT_PUBREL, p->id, v5 ? 0x92 : 0);
+        send_ack(c, MQTT_PUBREL, p->id, v5 ? 0x92 : 0);
 }
 
 void on_ack(struct broker_conn *c, const struct mqtt_packet *p)

@@ -3,6 +3,7 @@
  * fuzz/broker/subscribe.c -- SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11, 4.8.2). */
 #include "decoder/mqtt/topic.h"
 #include "fuzz/broker/internal.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- subscriptions on the tree ---- */
@@ -181,7 +182,7 @@ static uint8_t subscribe_one(struct broker_conn *c, const struct wanted *w)
     uint8_t qos = w->options & OPTION_QOS, handling = w->options & OPTION_HANDLING;
     uint8_t code = subscribe_refusal(c, w);
     if (FAULTY(b, CRASH_SUBSCRIBE) && ends_with(w->filter, "+/#"))
-        *(volatile int *)(uintptr_t)8 = 0;
+        abort();
     if (code != 0)
         return code;
     struct subscription *sub = lookup(b, c->session, w);
@@ -192,7 +193,8 @@ static uint8_t subscribe_one(struct broker_conn *c, const struct wanted *w)
     sub->id = w->id;
     if (FAULTY(b, IGNORE_RETAIN_HANDLING))
         return qos | SEND_RETAINED;
-    bool retained = !w->shared && (handling == 0 || (handling == 0x10 && !existed)); /* [MQTT-3.3.1-9] to [MQTT-3.3.1-11] */
+    bool retained =
+        !w->shared && (handling == 0 || (handling == 0x10 && !existed)); /* [MQTT-3.3.1-9] to [MQTT-3.3.1-11] */
     return retained ? qos | SEND_RETAINED : qos;
 }
 
@@ -237,7 +239,7 @@ static void send_list(struct broker_conn *c, uint8_t type, uint16_t id, struct v
         p.list.payload = codes;
         p.list.count = (uint32_t)codes.len;
     }
-    if (!out_packet(c, &p))
+    if (!send_packet(c, &p))
         conn_close(c, 0x95, MQTT_RULE_NONE, "the answer does not fit the client's Maximum Packet Size, or no memory");
 }
 

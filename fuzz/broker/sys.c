@@ -60,5 +60,6 @@ void sys_due(struct broker *b)
     if (interval_s > 0)
         sys_publish(b);
     retained_sweep(b);
-    timers_set(&b->timers, &b->memory, &b->sys_timer, b->now_ms + (interval_s > 0 ? interval_s : HOUSEKEEPING_S) * UINT64_C(1000));
+    timers_set(&b->timers, &b->memory, &b->sys_timer,
+               b->now_ms + (interval_s > 0 ? interval_s : HOUSEKEEPING_S) * UINT64_C(1000));
 }

@@ -2,8 +2,9 @@
  *
  * fuzz/broker/tree.c -- one tree for topic filters and retained topics, a node per level.
  *
- * Children are found through one hash table keyed by (parent, name) under a random seed, so a level with a million names
- * costs the same as one with three. Depth is limited when a node is made; walking recurses no deeper than that. */
+ * Children are found through one hash table keyed by (parent, name) under a random seed, so a level with a million
+ * names costs the same as one with three. Depth is limited when a node is made; walking recurses no deeper than that.
+ */
 #include "fuzz/broker/internal.h"
 #include <string.h>
 
@@ -157,21 +158,6 @@ void tree_prune(struct broker *b, struct node *n)
         mem_free(&b->memory, n, sizeof *n + n->name_len);
         n = parent;
     }
-}
-
-size_t tree_path(const struct node *n, uint8_t *out, size_t cap)
-{
-    size_t len = 0;
-    for (const struct node *up = n; up->parent != NULL; up = up->parent)
-        len += up->name_len + (up->parent->parent != NULL);
-    size_t end = len;
-    for (; n->parent != NULL && len <= cap; n = n->parent) {
-        end -= n->name_len;
-        memcpy(out + end, n->name, n->name_len);
-        if (n->parent->parent != NULL)
-            out[--end] = '/';
-    }
-    return len;
 }
 
 /* Everybody who refers to a node is gone by now, except retained messages. */
