@@ -19,6 +19,8 @@ struct flow {
     uint32_t older, newer; /* queue; index + 1, 0: none */
     uint32_t first_seq[2];
     int64_t last_ns, queued_ns;
+    int64_t first_ns; /* of the first segment */
+    uint64_t first_frame;
     struct stream dir[2];
     void *upper; /* of the owner */
 };

@@ -11,7 +11,7 @@
 #pragma once
 #include "decoder/show/row.h"
 
-struct tracker;       /* decoder/track/track.h */
+struct track;         /* decoder/track/track.h */
 struct track_finding; /* likewise, as the next two */
 struct track_exchange;
 struct track_session_event;
@@ -69,25 +69,32 @@ struct pipeline_options {
 enum { PIPELINE_GO_ON = 0, PIPELINE_STOP = 1, PIPELINE_KEEP = 2 };
 
 /* What happens to a connection that carries MQTT, beside its packets. */
-enum pipeline_link { PIPELINE_OPENED, PIPELINE_CLOSED_FIN, PIPELINE_CLOSED_RST, PIPELINE_CLOSED_END /* of the input, or forgotten */ };
+enum pipeline_link {
+    PIPELINE_OPENED,
+    PIPELINE_CLOSED_FIN,
+    PIPELINE_CLOSED_RST,
+    PIPELINE_CLOSED_END /* of the input, or forgotten */
+};
 
 struct pipeline_connection {
     enum pipeline_link what;
-    uint32_t stream;          /* tcp.stream, as in its rows */
+    uint32_t stream; /* tcp.stream, as in its rows */
     uint32_t interface_id;
-    struct row_endpoint src, dst; /* who did it (OPENED: sent the SYN) and the other side; nobody known: as in the first row */
-    uint8_t sender;           /* enum mqtt_side of src; NOBODY: not known, or nobody did it */
-    bool from_syn;            /* the handshake of TCP was seen */
-    int64_t time_ns;          /* OPENED: of the SYN where it was seen, else of the first octet */
-    uint64_t frame;           /* likewise; 0: none */
-    uint64_t session;         /* number in the tracker, 0: none (always so for OPENED) */
+    struct row_endpoint src,
+        dst;          /* who did it (OPENED: sent the SYN) and the other side; nobody known: as in the first row */
+    uint8_t sender;   /* enum mqtt_side of src; NOBODY: not known, or nobody did it */
+    bool from_syn;    /* the handshake of TCP was seen */
+    int64_t time_ns;  /* OPENED: of the SYN where it was seen, else of the first octet */
+    uint64_t frame;   /* likewise; 0: none */
+    uint64_t session; /* number in the tracker, 0: none (always so for OPENED) */
 };
 
 /* Called from pipeline_step(), with the ctx of pipeline_open(); NULL: not wanted. Everything is borrowed for the call.
  */
 struct pipeline_events {
-    /* OPENED comes right before the first row of the connection; the first FIN or RST, or the end, right before the tracker
-     * learns of it: what is open in the session is still open in it. One end for each connection that was opened. */
+    /* OPENED comes right before the first row of the connection; the first FIN or RST, or the end, right before the
+     * tracker learns of it: what is open in the session is still open in it. One end for each connection that was
+     * opened. */
     void (*connection)(void *ctx, const struct pipeline_connection *connection);
     unsigned (*row)(void *ctx, const struct row *row);
     /* What no packet carries: a timeout, a missing answer, a session that ends (also at the end of the input). */
@@ -108,9 +115,9 @@ struct pipeline_counters {
     uint64_t connections, mqtt_connections; /* seen so far */
     uint64_t rows, packets, packet_octets;  /* rows given; control packets among them and their octets on the wire */
     uint64_t gaps, gap_octets, skipped_octets;
-    uint64_t evicted_flows, expired_flows, evicted_order, cut_packets, lost_aliases; /* a budget was reached */
-    uint32_t flows;                                                                  /* in memory now */
-    uint64_t order_octets, packet_octets_held;                                       /* likewise */
+    uint64_t evicted_flows, expired_flows, evicted_order, cut_packets; /* a budget was reached */
+    uint32_t flows;                                                    /* in memory now */
+    uint64_t order_octets, packet_octets_held;                         /* likewise */
     uint64_t memory;           /* octets of the flow table and all that hangs on it, now */
     int64_t first_ns, last_ns; /* capture time of the first and last frame; 0, 0: none */
 };
@@ -146,7 +153,7 @@ const char *pipeline_error(const struct pipeline *p); /* "" when there is none *
 const char *pipeline_warning(struct pipeline *p);     /* next remark for the user (one line), NULL if none is left */
 const char *pipeline_link_name(const struct pipeline *p); /* "Ethernet" */
 void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out);
-struct tracker *pipeline_tracker(const struct pipeline *p);                      /* NULL with no_tracker */
+struct track *pipeline_tracker(const struct pipeline *p);                        /* NULL with no_tracker */
 const char *pipeline_interface(const struct pipeline *p, uint32_t interface_id); /* its name, "" if not known */
 
 void pipeline_close(struct pipeline *p); /* NULL is fine */

@@ -8,6 +8,7 @@
 struct stamp {
     uint64_t frame; /* from 1 */
     int64_t time_ns;
+    int64_t before_ns;  /* of the frame before; time_ns for the first */
     uint32_t frame_len; /* on the wire */
     uint32_t interface_id;
 };

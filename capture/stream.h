@@ -57,6 +57,7 @@ struct stream {
     uint32_t acked;           /* highest acknowledgment number of the peer */
     uint32_t fin;             /* sequence number of the FIN */
     uint8_t flags;            /* enum stream_flag */
+    uint8_t side;             /* of the owner */
 };
 
 void stream_shared_init(struct stream_shared *shared, const struct stream_events *events, void *ctx, uint32_t limit,

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * capture/talk.h -- a connection that carries MQTT, or may do so: from ordered octets to rows.
+ *
+ * Takes the events of capture/tcp.h (octets, gap or end of one direction) and gives rows. A filter for TLS or WebSocket
+ * belongs in front of this one and has the same shape: octets or gap in, octets or gap out. */
+#pragma once
+#include "capture/pipeline.h"
+#include "capture/tcp.h"
+#include "decoder/track/track.h"
+
+struct talks;
+
+struct talks_options {
+    const struct pipeline_events *events;
+    void *ctx;
+    const uint16_t *forced_ports; /* -d; borrowed */
+    uint32_t n_forced_ports;
+    uint32_t packet_limit;
+    uint64_t total_limit;
+    struct track *track; /* NULL: none; borrowed */
+};
+
+struct talks_counters {
+    uint64_t connections, rows, packets, packet_octets, gaps, gap_octets, skipped_octets, cut_packets;
+    uint64_t held, memory; /* octets of unfinished packets and undecided streams; of all connections */
+};
+
+struct talks *talks_new(const struct talks_options *options); /* NULL: no memory */
+void talks_free(struct talks *t);                             /* NULL is fine */
+bool talks_stopped(const struct talks *t);                    /* a row was answered with PIPELINE_STOP */
+void talks_first_time(struct talks *t, int64_t time_ns);      /* of the first frame */
+void talks_current_frame(struct talks *t, uint64_t frame);    /* of the segment that is taken apart now */
+bool talks_keeps(const struct flow *f);                       /* a row was answered with PIPELINE_KEEP */
+void talks_count(const struct talks *t, struct talks_counters *out);
+
+extern const struct tcp_events talks_tcp_events; /* ctx: struct talks */
