@@ -82,8 +82,9 @@ static char *read_file(const char *path)
     for (;;) {
         if (len + 1 >= cap) {
             cap = cap > 0 ? 2 * cap : 65536;
-            text = realloc(text, cap);
-            assert_non_null(text);
+            char *grown = realloc(text, cap);
+            assert_non_null(grown);
+            text = grown;
         }
         size_t got = fread(text + len, 1, cap - len - 1, f);
         if (got == 0)
