@@ -151,6 +151,8 @@ install: $(PROGRAMS) $(MANUALS)
 clean:
 	rm -rf $B build-asan build-clang build-fuzz
 
+include fuzz/fuzz.mk
+
 .PHONY: all unit test run-tests check-asan check-clang lint golden docs-tables demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

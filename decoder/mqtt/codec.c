@@ -40,6 +40,8 @@ static void add(struct reader *r, unsigned rule, enum mqtt_severity severity, si
 void rd_fault(struct reader *r, struct rule3 rules, size_t offset, size_t length)
 {
     unsigned rule = r->version == MQTT_V5 ? rules.v5 : r->version == MQTT_V311 ? rules.v311 : rules.v31;
+    if (r->version == MQTT_VERSION_UNKNOWN) /* cut before the octet that tells it */
+        return;
     add(r, rule, MQTT_SEVERITY_NONE, offset, length);
 }
 

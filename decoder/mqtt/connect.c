@@ -19,8 +19,11 @@ static void read_protocol(struct reader *r, struct mqtt_connect *c)
     c->protocol_name = rd_str16(r);
     size_t level_at = r->pos;
     c->level = rd_u8(r);
-    if (r->over)
+    if (r->over) {
+        if (r->p->cut) /* what broke here broke it in a version that is not known */
+            r->version = MQTT_VERSION_UNKNOWN;
         return;
+    }
     unsigned level = c->level & (BRIDGE_BIT - 1u);
     if (level >= MQTT_V31 && level <= MQTT_V5)
         r->version = (uint8_t)level;
@@ -238,18 +241,28 @@ void write_connect(struct writer *w, const struct mqtt_packet *p)
     write_promised(w, c->password);
 }
 
+enum answer { NO, YES, CUT /* it cannot be told */ };
+
 /* A server that does not speak the client's version may refuse in the form of its own: 20 02 00 01 to a 5.0 CONNECT, or
  * 20 03 00 84 00 to a 3.1.1 one. That is a refusal, not a broken packet. */
-static bool refusal_of_other_version(const struct reader *r)
+static enum answer refusal_of_other_version(const struct reader *r)
 {
-    size_t len = rd_left(r);
+    size_t len = rd_left(r), held = r->end - r->pos;
     const uint8_t *at = r->octets + r->pos;
-    if (r->end - r->pos < 2 || at[0] != 0)
-        return false;
-    if (r->version == MQTT_V5)
-        return len == 2 && at[1] >= 1 && at[1] <= 5;
-    bool fits = len >= 3 && (r->end - r->pos < 3 || at[2] == len - 3); /* cut before the Property Length: it may */
-    return fits && at[1] >= 0x80 && mqtt_reason_name(MQTT_CONNACK, at[1]) != NULL;
+    bool two = len == 2, v5 = r->version == MQTT_V5;
+    if (v5 != two || len < 2 || (held > 0 && at[0] != 0))
+        return NO;
+    if (held < 2)
+        return CUT;
+    if (v5)
+        return at[1] >= 1 && at[1] <= 5 ? YES : NO;
+    if (at[1] < 0x80 || mqtt_reason_name(MQTT_CONNACK, at[1]) == NULL)
+        return NO;
+    uint32_t props = 0;
+    int used = mqtt_vbi_read(view_of(at + 2, held - 2), &props);
+    if (used == 0)
+        return held < len ? CUT : NO;
+    return used > 0 && (size_t)used + props == len - 2 ? YES : NO;
 }
 
 void read_connack(struct reader *r)
@@ -259,8 +272,13 @@ void read_connack(struct reader *r)
     static const struct rule3 unlisted = { MQTT_S3_3_2_A, MQTT_S4_3_2_2_3_A, MQTT_R5_3_2_2_8 };
     struct mqtt_connack *c = &r->p->connack;
     *c = (struct mqtt_connack){ 0 };
-    if (refusal_of_other_version(r))
+    enum answer other = refusal_of_other_version(r);
+    if (other == YES)
         r->version = r->p->version = r->version == MQTT_V5 ? MQTT_V311 : MQTT_V5;
+    if (other == CUT) {
+        r->version = MQTT_VERSION_UNKNOWN;
+        r->p->cut = true;
+    }
     size_t at = r->pos;
     c->flags = rd_u8(r);
     c->session_present = (c->flags & 1) != 0;

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/target/decode.c -- one packet through the codec. Claims: every view and every verdict lies inside the octets; no
+ * verdict is lost uncounted; a packet that the capture cut is not accused of anything that the whole one is not; a
+ * verdict given while the version is unknown holds in every version that is possible. */
+#include "fuzz/target/target.h"
+
+#include "decoder/mqtt/conn.h"
+#include "decoder/mqtt/packet.h"
+
+const struct fuzz_target fuzz_target = { "decode", FUZZ_PACKET };
+
+enum { VERDICTS = 64 };
+
+static bool inside(struct view v, struct view octets)
+{
+    return v.ptr == NULL || (v.ptr >= octets.ptr && v.len <= octets.len && v.ptr + v.len <= octets.ptr + octets.len);
+}
+
+static void check_props(const struct mqtt_props *props, struct view octets)
+{
+    struct mqtt_prop_walk walk = mqtt_props_walk(props);
+    struct mqtt_prop prop, found;
+    size_t at = 0;
+    HOLDS(inside(props->block, octets));
+    while (mqtt_props_next(&walk, &prop)) {
+        HOLDS(prop.offset == at && prop.len > 0 && prop.len <= props->block.len - at);
+        HOLDS(inside(prop.text, octets) && inside(prop.value, octets));
+        HOLDS(mqtt_prop_info(prop.id)->name != NULL && mqtt_props_find(props, prop.id, &found));
+        at += prop.len;
+    }
+}
+
+static void check_list(const struct mqtt_packet *p, struct view octets)
+{
+    struct mqtt_filter filter;
+    uint32_t n = 0;
+    size_t pos = 0;
+    HOLDS(inside(p->list.payload, octets));
+    if (p->type != MQTT_SUBSCRIBE && p->type != MQTT_UNSUBSCRIBE)
+        return;
+    while (mqtt_list_next(p, &pos, &filter)) {
+        HOLDS(inside(filter.filter, octets) && filter.offset + filter.len <= p->list.payload.len);
+        n++;
+    }
+    HOLDS(n == p->list.count);
+}
+
+static void check_fields(const struct mqtt_packet *p, struct view octets)
+{
+    if (p->header_len == 0)
+        return;
+    HOLDS(p->held <= octets.len && (p->cut || p->held == p->header_len + p->remaining || p->held == octets.len));
+    check_props(&p->props, octets);
+    switch ((enum mqtt_type)p->type) {
+    case MQTT_CONNECT:
+        check_props(&p->connect.will_props, octets);
+        HOLDS(inside(p->connect.protocol_name, octets) && inside(p->connect.client_id, octets));
+        HOLDS(inside(p->connect.will_topic, octets) && inside(p->connect.will_payload, octets));
+        HOLDS(inside(p->connect.username, octets) && inside(p->connect.password, octets));
+        break;
+    case MQTT_PUBLISH:
+        HOLDS(inside(p->publish.topic, octets) && inside(p->publish.payload, octets));
+        HOLDS(p->publish.payload.len <= p->publish.payload_len || p->publish.payload.ptr == NULL);
+        break;
+    case MQTT_SUBSCRIBE:
+    case MQTT_SUBACK:
+    case MQTT_UNSUBSCRIBE:
+    case MQTT_UNSUBACK:
+        check_list(p, octets);
+        break;
+    default:
+        break;
+    }
+}
+
+static void check_verdicts(const struct mqtt_verdicts *v, size_t len, unsigned sender)
+{
+    for (uint32_t i = 0; i < v->n; i++) {
+        HOLDS((uint64_t)v->at[i].offset + v->at[i].length <= len);
+        HOLDS(v->at[i].rule > MQTT_RULE_NONE && v->at[i].rule < MQTT_RULE_COUNT);
+        HOLDS(v->at[i].severity >= MQTT_SEVERITY_NOTE && v->at[i].severity <= MQTT_SEVERITY_ERROR);
+        HOLDS(v->at[i].side == sender);
+        HOLDS(mqtt_rule_info(v->at[i].rule)->fault[0] != '\0');
+    }
+}
+
+static bool has(const struct mqtt_verdicts *v, const struct mqtt_verdict *one)
+{
+    for (uint32_t i = 0; i < v->n; i++)
+        if (v->at[i].rule == one->rule && v->at[i].offset == one->offset)
+            return true;
+    return false;
+}
+
+static void check_cut(struct view octets, struct mqtt_context context, const struct mqtt_verdicts *whole)
+{
+    struct mqtt_verdict at[VERDICTS];
+    struct mqtt_packet p;
+    size_t steps[] = { octets.len / 4, octets.len / 2, octets.len - 1, octets.len > 9 ? octets.len - 9 : 0 };
+    if (octets.len == 0 || whole->lost > 0)
+        return;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct mqtt_verdicts v = { at, VERDICTS, 0, 0 };
+        struct view part = view_of(octets.ptr, steps[i]);
+        mqtt_decode(part, context, &p, &v);
+        check_fields(&p, part);
+        check_verdicts(&v, part.len, context.sender);
+        for (uint32_t k = 0; k < v.n; k++)
+            HOLDS(has(whole, &v.at[k]));
+    }
+}
+
+/* The first packet of a connection of which nothing is known. */
+static void check_unknown(struct view octets)
+{
+    struct mqtt_verdict at[VERDICTS];
+    struct mqtt_verdicts v = { at, VERDICTS, 0, 0 };
+    struct mqtt_conn conn;
+    struct mqtt_packet p;
+    mqtt_conn_init(&conn);
+    mqtt_conn_packet(&conn, 0, octets, &p, &v);
+    check_fields(&p, octets);
+    if (v.n == 0 || conn.source == MQTT_SOURCE_CONNECT)
+        return;
+    for (unsigned version = MQTT_V31; version <= MQTT_V5; version++) {
+        struct mqtt_verdicts count = { NULL, 0, 0, 0 };
+        mqtt_decode(octets, (struct mqtt_context){ (uint8_t)version, MQTT_NOBODY }, &p, &count);
+        HOLDS((conn.possible >> version & 1) == 0 || count.lost > 0);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    struct fuzz_scene scene = fuzz_scene(data[0]);
+    struct mqtt_context context = { scene.version, scene.sender };
+    struct mqtt_verdict at[VERDICTS];
+    struct mqtt_verdicts v = { at, VERDICTS, 0, 0 }, count = { NULL, 0, 0, 0 };
+    struct view octets = view_of(data + 1, size - 1);
+    struct mqtt_packet p;
+    mqtt_decode(octets, context, &p, &v);
+    check_fields(&p, octets);
+    check_verdicts(&v, octets.len, context.sender);
+    mqtt_decode(octets, context, &p, &count);
+    HOLDS(v.n + v.lost == count.lost);
+    check_cut(octets, context, &v);
+    check_unknown(octets);
+    return 0;
+}
