@@ -26,7 +26,7 @@ objs      = $(patsubst %.c,$B/%.o,$(foreach d,$(1),$(wildcard $(d)/*.c)))
 # objects without the ones that hold a main()
 MAINS     = $B/capture/mqdump.o $B/tui/mqshark.o $B/fuzz/mqfuzz.o $B/fuzz/broker/mqbroker.o
 parts     = $(filter-out $(MAINS),$(call objs,$(1)))
-DECODER   = decoder/base decoder/mqtt decoder/show decoder/track decoder/filter
+DECODER   = decoder/base decoder/mqtt decoder/show decoder/track decoder/filter decoder/stats
 PROGRAMS  = $(patsubst %,$B/%,$(notdir $(basename $(wildcard capture/mqdump.c tui/mqshark.c fuzz/mqfuzz.c fuzz/broker/mqbroker.c))))
 TESTS     = $(patsubst %.c,$B/%,$(wildcard tests/*/test_*.c))
 LIB       = $B/libdecoder.a

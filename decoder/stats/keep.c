@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/stats/keep.c -- memory and hash tables of the statistics. */
+#include "decoder/stats/keep.h"
+#include <string.h>
+
+enum { UNIT = 16 };
+
+void *keep_take(struct keep *k, size_t size)
+{
+    if (k->size - k->used < UNIT || size > k->size - k->used - UNIT)
+        return NULL;
+    size_t whole = (size + UNIT - 1) / UNIT * UNIT;
+    void *p = k->base + k->used;
+    k->used += whole;
+    memset(p, 0, whole);
+    return p;
+}
+
+bool keep_table_init(struct keep_table *t, struct keep *k, size_t entry_size, uint32_t cap)
+{
+    *t = (struct keep_table){ .keep = k, .entry_size = entry_size, .cap = cap, .n_buckets = 16 };
+    while (t->n_buckets < 2 * cap)
+        t->n_buckets *= 2;
+    t->buckets = keep_take(k, t->n_buckets * sizeof *t->buckets);
+    t->entries = keep_take(k, cap * entry_size);
+    return t->buckets != NULL && t->entries != NULL;
+}
+
+void *keep_at(const struct keep_table *t, uint32_t i)
+{
+    return t->entries + (size_t)i * t->entry_size;
+}
+
+/* FNV-1a and a finish: topics differ in few octets, often the last. The seed (an address) keeps a peer from choosing
+ * keys that all fall on one bucket. */
+static uint64_t hash_of(uint64_t seed, struct view text, uint64_t number)
+{
+    uint64_t h = seed ^ number * 0x9e3779b97f4a7c15u;
+    for (size_t i = 0; i < text.len; i++)
+        h = (h ^ text.ptr[i]) * 0x100000001b3u;
+    return (h ^ h >> 32) * 0x9e3779b97f4a7c15u;
+}
+
+static bool same(const struct keep_key *k, struct view text, uint64_t number, uint64_t hash)
+{
+    return k->hash == hash && k->number == number && k->text.len == text.len &&
+           (text.len == 0 || memcmp(k->text.ptr, text.ptr, text.len) == 0);
+}
+
+uint32_t keep_find(struct keep_table *t, struct view text, uint64_t number, bool *added)
+{
+    uint64_t hash = hash_of((uintptr_t)t->buckets, text, number);
+    uint32_t mask = t->n_buckets - 1, at = (uint32_t)(hash >> 20) & mask;
+    *added = false;
+    for (; t->buckets[at] != 0; at = (at + 1) & mask)
+        if (same(keep_at(t, t->buckets[at] - 1), text, number, hash))
+            return t->buckets[at] - 1;
+    uint8_t *copy = text.len > 0 && t->n < t->cap ? keep_take(t->keep, text.len) : NULL;
+    if (t->n == t->cap || (text.len > 0 && copy == NULL))
+        return KEEP_NONE;
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    struct keep_key *k = keep_at(t, t->n);
+    *k = (struct keep_key){ .text = { copy, text.len }, .number = number, .hash = hash };
+    t->buckets[at] = ++t->n;
+    *added = true;
+    return t->n - 1;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/stats/stats.h -- -z: tables over all rows of a run, printed at its end as text (100 columns) or NDJSON.
+ *
+ * A statistic lives in memory of the caller and never grows beyond it. When a table is full, what is new goes into one
+ * row
+ * "(others)": sums stay right, and the row shows how much was not told apart. Lists (exchanges, findings) keep the
+ * first entries and count the rest. */
+#pragma once
+#include "decoder/base/out.h"
+#include "decoder/show/row.h"
+#include "decoder/track/track.h"
+
+enum { STATS_MEMORY = 16 << 20, STATS_MEMORY_MIN = 1 << 20, STATS_ERROR_MAX = 1024 };
+
+struct stats;
+
+/* spec is what stands behind -z: a name and, for io, its arguments. NULL: not a statistic; error (STATS_ERROR_MAX
+ * octets) holds the message, with the lines of filter_error_text() when a filter is at fault, each line ended by a
+ * newline. memory is aligned for any type and holds at least STATS_MEMORY_MIN octets. */
+struct stats *stats_open(const char *spec, void *memory, size_t size, char *error);
+
+/* Feeding. Rows that the display filter keeps back are not fed. */
+void stats_row(struct stats *s, const struct row *row);
+void stats_exchange(struct stats *s, const struct track_exchange *x); /* one that is over */
+void stats_finding(struct stats *s, const struct track_finding *f);
+
+/* t: the tracker after track_finish(), NULL without one (then the tables that need it say so). */
+void stats_print(struct stats *s, struct out *o, bool json, const struct track *t);
+
+/* -z help, and the names for shell completion: NULL after the last. */
+void stats_help(struct out *o);
+const char *stats_name(unsigned i);
