@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/conn.c -- connections as records: opening, closing, and what a closing tells. */
+#include "decoder/track/state.h"
+
+static const int64_t reaction_ns = 250000000; /* a server that closes because of a packet has done so by then */
+
+static void list_unlink(struct conn *c, struct conn **first, struct conn **last)
+{
+    if (c->prev != NULL)
+        c->prev->next = c->next;
+    else
+        *first = c->next;
+    if (c->next != NULL)
+        c->next->prev = c->prev;
+    else
+        *last = c->prev;
+    c->prev = c->next = NULL;
+}
+
+static void list_append(struct conn *c, struct conn **first, struct conn **last)
+{
+    c->prev = *last;
+    c->next = NULL;
+    if (*last != NULL)
+        (*last)->next = c;
+    else
+        *first = c;
+    *last = c;
+}
+
+struct conn *conn_of(const struct track *t, track_conn h)
+{
+    uint32_t index = (uint32_t)h;
+    if (index == 0 || index > t->conns.held)
+        return NULL;
+    struct conn *c = slab_at(&t->conns, index - 1);
+    return c->gen == (uint32_t)(h >> 32) && c->index == index ? c : NULL;
+}
+
+void conn_join(struct conn *c, struct session *s)
+{
+    if (c->session != NULL)
+        c->session->links--;
+    if (c->session != NULL && c->session != s && c->session->conn == c)
+        c->session->conn = NULL;
+    c->session = s;
+    if (s != NULL)
+        s->links++;
+}
+
+static void evict(struct track *t)
+{
+    struct conn *c = t->closed_first != NULL ? t->closed_first : t->open_first;
+    if (c == NULL)
+        return;
+    if ((c->flags & C_CLOSED) == 0) {
+        t->counts.evicted_connections++;
+        conn_end(t, c, TRACK_CLOSE_EVICTED, 2, t->now, 0);
+    }
+    conn_free(t, c);
+}
+
+static bool has_session(struct track *t, struct conn *c, const struct track_opening *o)
+{
+    struct session *s = session_new(t, c);
+    if (s == NULL)
+        return false;
+    unsigned client = c->flip;
+    s->client = o->side[client];
+    s->broker = o->side[1 - client];
+    s->conn = c;
+    conn_join(c, s);
+    return true;
+}
+
+track_conn track_open(struct track *t, const struct track_opening *o)
+{
+    track_advance(t, o->time_ns);
+    if (t->conns.used >= t->cfg.max_connections)
+        evict(t);
+    struct conn *c = slab_take(t, &t->conns);
+    if (c == NULL)
+        return 0;
+    c->timer = (struct timer){ .due = INT64_MAX, .place = WHEEL };
+    c->stream = o->stream;
+    c->opened_ns = t->now;
+    c->opened_frame = o->frame;
+    c->connack_ns = c->last_ns[0] = c->last_ns[1] = INT64_MIN;
+    c->close_due = INT64_MAX;
+    c->gen = ++t->conn_gen;
+    c->flip = o->client_dir == 1;
+    c->max_qos = 2;
+    c->bye = 0;
+    c->flags = (o->from_syn ? C_FROM_SYN | C_START : 0) | (o->client_dir < 2 ? C_ROLES : 0);
+    if (c->index == 0) /* else the place had one before */
+        c->index = t->conns.held;
+    list_append(c, &t->open_first, &t->open_last);
+    if (!has_session(t, c, o)) {
+        conn_free(t, c);
+        return 0;
+    }
+    return (uint64_t)c->gen << 32 | c->index;
+}
+
+void conn_free(struct track *t, struct conn *c)
+{
+    if ((c->flags & C_CLOSED) != 0) {
+        list_unlink(c, &t->closed_first, &t->closed_last);
+        t->n_closed--;
+    } else {
+        list_unlink(c, &t->open_first, &t->open_last);
+    }
+    if (c->taker != NULL)
+        c->taker->taking = NULL;
+    if (c->taking != NULL)
+        c->taking->taker = NULL;
+    struct session *s = c->session;
+    conn_join(c, NULL);
+    if (s != NULL && s->links == 0 && (s->flags & S_KEYED) == 0 && s->packets[0] + s->packets[1] == 0)
+        session_free(t, s);
+    aliases_free(t, c);
+    timer_stop(t, &c->timer);
+    uint32_t index = c->index;
+    slab_give(&t->conns, c);
+    c->index = index; /* the place keeps its number */
+}
+
+void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side, uint64_t frame,
+                  int64_t now)
+{
+    if (c->close_due != INT64_MAX || (c->flags & C_CLOSED) != 0 || t->cfg.close_ns <= 0)
+        return;
+    c->close_due = now + t->cfg.close_ns;
+    c->due_rule = (uint16_t)rule;
+    c->due_diag = (uint8_t)diag;
+    c->due_side = (uint8_t)side;
+    c->due_frame = frame;
+    timer_set(t, &c->timer, c->close_due);
+}
+
+/* Exchanges leave the connection: PUBLISH ones stay with a session that lives on, the others are over. */
+void conn_release(struct track *t, struct conn *c, bool lives)
+{
+    while (c->wait != NULL)
+        exch_park(c->wait);
+    if (c->session == NULL)
+        return;
+    for (struct exch *x = c->session->parked, *next; x != NULL; x = next) {
+        next = x->next;
+        if (x->conn != c)
+            continue;
+        bool publish = x->kind == TRACK_QOS1 || x->kind == TRACK_QOS2;
+        if (publish && lives)
+            x->conn = NULL;
+        else
+            exch_finish(t, x, exch_tainted(x) || (c->flags & C_HOLE) != 0 ? TRACK_UNKNOWN : TRACK_ABANDONED, t->now);
+    }
+    c->opening = c->auth = NULL;
+}
+
+static bool session_lives_on(const struct conn *c)
+{
+    const struct session *s = c->session;
+    if ((c->flags & C_UP) == 0)
+        return (s->flags & S_LIVE) != 0; /* attached to a client's session, but never accepted */
+    return c->version == MQTT_V5 ? s->expiry_s > 0 : (c->flags & C_CLEAN) == 0;
+}
+
+static const char *side_name(unsigned side)
+{
+    return side == MQTT_CLIENT ? "client" : side == MQTT_SERVER ? "server" : "peer";
+}
+
+/* CONNECT without an answer. */
+static void tell_opening(struct track *t, struct conn *c, unsigned closer, uint64_t frame)
+{
+    const struct exch *x = c->opening;
+    if (x == NULL || !conn_sure(c) || (c->flags & (C_BAD_CONNECT | C_ODD_NAME | C_SAID_CONNECT)) != 0)
+        return;
+    bool server = closer == MQTT_SERVER;
+    struct found f = { .diag = TRACK_DIAG_CONNECT_UNANSWERED, .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = t->now,
+                       .frame = { c->connect_frame, frame } };
+    if (server && c->version == MQTT_V311)
+        f.rule = MQTT_S4_3_1_4_B;
+    else if (!server && t->now - x->last_ns < t->cfg.answer_ns)
+        f.severity = MQTT_SEVERITY_NOTE;
+    found(t, &f, "The %s closed the connection %lld ms after CONNECT; there was no CONNACK", side_name(closer),
+          (long long)((t->now - x->last_ns) / 1000000));
+}
+
+static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
+{
+    const struct exch *first = NULL;
+    unsigned n = 0;
+    for (const struct exch *x = c->wait; x != NULL; x = x->next) {
+        if (x->kind == TRACK_CONNECT || exch_tainted(x))
+            continue;
+        first = n++ == 0 ? x : first;
+    }
+    if (n == 0 || !conn_sure(c))
+        return;
+    found(t, &(struct found){ .diag = TRACK_DIAG_OPEN_AT_CLOSE, .side = slot_side(c, first->owed_slot), .conn = c, .exch = first,
+                              .time_ns = t->now, .frame = { first->last_frame, frame } },
+          "%u exchange(s) open when the connection ended; the oldest is %s id %u, which waited %lld ms for %s of the %s", n,
+          track_kind_name(first->kind), first->id, (long long)((t->now - first->owed_since) / 1000000), mqtt_type_name(first->owed_type),
+          side_name(slot_side(c, first->owed_slot)));
+}
+
+/* A packet of the client broke a rule; how did the server take it? */
+static void tell_bad(struct track *t, struct conn *c, unsigned closer, uint64_t frame)
+{
+    if (c->bad_frame == 0 || !conn_sure(c) || c->bye_frame[1] != 0)
+        return;
+    if (closer == MQTT_SERVER && c->version == MQTT_V5 && (c->flags & C_UP) != 0 && c->bye_frame[0] == 0)
+        found(t, &(struct found){ .rule = MQTT_S5_4_13_1_B, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
+                                  .frame = { c->bad_frame, frame } },
+              "The server closed the connection because of the illegal packet in frame %llu without a DISCONNECT that gives the reason",
+              (unsigned long long)c->bad_frame);
+    else if (closer == MQTT_CLIENT && t->now - c->bad_ns > reaction_ns && (c->flags & C_UP) != 0)
+        found(t, &(struct found){ .diag = TRACK_DIAG_TOLERATED, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
+                                  .rule = by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1), .severity = MQTT_SEVERITY_NOTE,
+                                  .frame = { c->bad_frame, frame } },
+              "The server kept the connection open for %lld ms after the illegal packet in frame %llu",
+              (long long)((t->now - c->bad_ns) / 1000000), (unsigned long long)c->bad_frame);
+}
+
+static int64_t client_silence(const struct conn *c, int64_t now)
+{
+    int64_t last = c->last_ns[0] > c->connack_ns ? c->last_ns[0] : c->connack_ns;
+    return last == INT64_MIN ? 0 : now - last;
+}
+
+/* Returns true when the server's closing is explained. */
+static bool tell_server_close(struct track *t, struct conn *c, uint64_t frame)
+{
+    int64_t silence = client_silence(c, t->now);
+    int64_t budget = (int64_t)c->keep_alive_s * 1500000000;
+    if (budget > 0 && silence >= budget) {
+        if ((c->flags & C_KA_SAID) == 0 && conn_sure(c))
+            found(t, &(struct found){ .diag = TRACK_DIAG_KEEP_ALIVE, .side = MQTT_CLIENT, .conn = c, .time_ns = t->now,
+                                      .frame = { c->last_frame[0], frame } },
+                  "The client was silent for %lld ms with Keep Alive %u s; the server closed the connection",
+                  (long long)(silence / 1000000), c->keep_alive_s);
+        return true;
+    }
+    return c->bad_frame != 0 || c->bye_frame[0] != 0 || c->bye_frame[1] != 0 || (c->flags & C_UP) == 0;
+}
+
+static void tell_close(struct track *t, struct conn *c, enum track_close_how how, unsigned closer, uint64_t frame)
+{
+    if (closer == MQTT_SERVER && c->taker != NULL && (c->flags & C_TAKEN) == 0)
+        takeover_confirm(t, c->taker, t->now, frame);
+    tell_opening(t, c, closer, frame);
+    tell_open_exchanges(t, c, frame);
+    tell_bad(t, c, closer, frame);
+    if ((c->flags & C_TAKEN) != 0) {
+        if (closer == MQTT_SERVER && c->version == MQTT_V5 && c->bye_frame[1] == 0)
+            found(t, &(struct found){ .diag = TRACK_DIAG_TAKEOVER_SILENT, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
+                                      .frame = { c->connect_frame, c->taker != NULL ? c->taker->connect_frame : 0, frame } },
+                  "The server closed the older connection of the client identifier without DISCONNECT 0x8E");
+        return;
+    }
+    if (closer == MQTT_SERVER && !tell_server_close(t, c, frame)) {
+        found(t, &(struct found){ .diag = TRACK_DIAG_SILENT_CLOSE, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
+                                  .frame = { c->last_frame[0], c->last_frame[1], frame } },
+              "The server closed the connection; nothing in it says why");
+    } else if (closer == MQTT_CLIENT && (c->flags & C_UP) != 0 && c->bye_frame[0] == 0 && c->bye_frame[1] == 0) {
+        found(t, &(struct found){ .diag = TRACK_DIAG_ABNORMAL_END, .side = MQTT_CLIENT, .conn = c, .time_ns = t->now,
+                                  .frame = { c->last_frame[0], frame } },
+              "The client %s the connection without DISCONNECT", how == TRACK_CLOSE_RST ? "reset" : "closed");
+    }
+}
+
+/* Did the client leave as it should, so that its will is dropped? */
+static bool orderly(const struct conn *c)
+{
+    return c->bye_frame[0] != 0 && (c->version != MQTT_V5 || c->bye_reason[0] == 0);
+}
+
+void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame)
+{
+    struct session *s = c->session;
+    (void)time_ns;
+    if ((c->flags & C_CLOSED) != 0)
+        return;
+    bool seen = how == TRACK_CLOSE_FIN || how == TRACK_CLOSE_RST;
+    unsigned closer = dir < 2 ? slot_side(c, dir ^ c->flip) : MQTT_NOBODY;
+    if (seen && s != NULL)
+        tell_close(t, c, how, closer, frame);
+    if (s != NULL && how == TRACK_CLOSE_END) {
+        while (c->wait != NULL)
+            exch_finish(t, c->wait, TRACK_OPEN, t->now);
+        for (struct exch *x = s->parked, *next; x != NULL; x = next) {
+            next = x->next;
+            if (x->conn == c)
+                exch_finish(t, x, TRACK_OPEN, t->now);
+        }
+    } else if (s != NULL) {
+        if (!seen)
+            c->flags |= C_HOLE;
+        conn_release(t, c, session_lives_on(c));
+    }
+    list_unlink(c, &t->open_first, &t->open_last);
+    list_append(c, &t->closed_first, &t->closed_last);
+    c->flags |= C_CLOSED;
+    c->link = TRACK_LINK_CLOSED;
+    c->close_due = INT64_MAX;
+    timer_stop(t, &c->timer);
+    if (s != NULL) {
+        s->link = s->conn == c ? TRACK_LINK_CLOSED : s->link;
+        if (seen)
+            session_detach(t, c, orderly(c), frame);
+        else if (s->conn == c)
+            s->conn = NULL;
+        if (how == TRACK_CLOSE_EVICTED)
+            s->flags &= ~(uint32_t)S_WHOLE;
+    }
+    if (++t->n_closed > CLOSED_HELD)
+        conn_free(t, t->closed_first);
+}
+
+void track_close(struct track *t, track_conn h, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame)
+{
+    struct conn *c = conn_of(t, h);
+    track_advance(t, time_ns);
+    if (c == NULL || c != conn_of(t, h))
+        return;
+    conn_end(t, c, how, dir, time_ns, frame);
+    if (how == TRACK_CLOSE_END || how == TRACK_CLOSE_EVICTED)
+        track_forget(t, h);
+}
+
+void track_forget(struct track *t, track_conn h)
+{
+    struct conn *c = conn_of(t, h);
+    if (c == NULL)
+        return;
+    conn_end(t, c, TRACK_CLOSE_EVICTED, 2, t->now, 0);
+    c = conn_of(t, h);
+    if (c != NULL)
+        conn_free(t, c);
+}
+
+void track_gap(struct track *t, track_conn h, unsigned dir, uint64_t octets, int64_t time_ns, uint64_t frame)
+{
+    (void)dir;
+    (void)octets;
+    (void)frame;
+    track_advance(t, time_ns);
+    struct conn *c = conn_of(t, h);
+    if (c == NULL)
+        return;
+    c->flags |= C_HOLE;
+    if (c->session != NULL) {
+        c->session->taint = t->next_exchange;
+        c->session->flags &= ~(uint32_t)S_WHOLE;
+    }
+}
+
+void track_websocket(struct track *t, track_conn h, enum track_websocket_fault fault, unsigned dir, int64_t time_ns, uint64_t frame)
+{
+    static const struct {
+        uint16_t v311, v5;
+        const char *sentence;
+    } faults[] = {
+        { MQTT_R4_6_0_0_3, MQTT_R5_6_0_0_3, "The client does not offer the WebSocket sub-protocol mqtt" },
+        { MQTT_R4_6_0_0_4, MQTT_R5_6_0_0_4, "The server does not select the WebSocket sub-protocol mqtt that the client offered" },
+        { MQTT_R4_6_0_0_1, MQTT_R5_6_0_0_1, "MQTT octets came in a WebSocket data frame that is not binary" },
+    };
+    track_advance(t, time_ns);
+    struct conn *c = conn_of(t, h);
+    if (c == NULL || (unsigned)fault >= sizeof faults / sizeof faults[0])
+        return;
+    unsigned rule = c->version == MQTT_V5 ? faults[fault].v5 : faults[fault].v311; /* both say the same before CONNECT */
+    found(t, &(struct found){ .rule = (enum mqtt_rule)rule, .side = dir < 2 ? slot_side(c, dir ^ c->flip) : MQTT_NOBODY, .conn = c,
+                              .time_ns = t->now, .frame = { frame } },
+          "%s", faults[fault].sentence);
+}

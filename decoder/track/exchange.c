@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/exchange.c -- exchanges as records: opening, steps, waiting, ending. What they mean is decided elsewhere. */
+#include "decoder/track/state.h"
+
+#include <string.h>
+
+static void wait_unlink(struct exch *x)
+{
+    struct exch **first, **last;
+    if ((x->marks & X_PARKED) != 0) {
+        first = &x->session->parked;
+        last = &x->session->parked_last;
+    } else if (x->conn != NULL) {
+        first = &x->conn->wait;
+        last = &x->conn->wait_last;
+    } else {
+        return;
+    }
+    if (x->prev != NULL)
+        x->prev->next = x->next;
+    else if (*first == x)
+        *first = x->next;
+    if (x->next != NULL)
+        x->next->prev = x->prev;
+    else if (*last == x)
+        *last = x->prev;
+    x->prev = x->next = NULL;
+    x->marks &= (uint8_t)~X_PARKED;
+}
+
+static void wait_append(struct exch *x, struct exch **first, struct exch **last)
+{
+    x->prev = *last;
+    x->next = NULL;
+    if (*last != NULL)
+        (*last)->next = x;
+    else
+        *first = x;
+    *last = x;
+}
+
+void exch_park(struct exch *x)
+{
+    wait_unlink(x);
+    x->marks |= X_PARKED;
+    wait_append(x, &x->session->parked, &x->session->parked_last);
+}
+
+bool exch_tainted(const struct exch *x)
+{
+    return x->number <= x->session->taint || (x->flags & (TRACK_NO_START | TRACK_MIDSTREAM)) != 0;
+}
+
+static bool is_publish(const struct exch *x)
+{
+    return x->kind == TRACK_QOS1 || x->kind == TRACK_QOS2;
+}
+
+struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned slot, uint16_t id, const struct track_input *in)
+{
+    if (t->exchs.used >= t->cfg.max_exchanges)
+        exch_evict(t);
+    struct exch *x = slab_take(t, &t->exchs);
+    if (x == NULL)
+        return NULL;
+    struct session *s = c->session;
+    x->number = ++t->next_exchange;
+    x->kind = (uint8_t)kind;
+    x->slot = (uint8_t)slot;
+    x->id = id;
+    x->session = s;
+    x->version = c->version;
+    x->first_stream = c->stream;
+    x->owed_since = in->time_ns;
+    x->flags = (c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0;
+    x->older = t->exch_last;
+    if (t->exch_last != NULL)
+        t->exch_last->newer = x;
+    else
+        t->exch_first = x;
+    t->exch_last = x;
+    if (id != 0)
+        id_add(t, x);
+    s->open++;
+    if (is_publish(x) && ++s->inflight[slot] > s->inflight_max[slot])
+        s->inflight_max[slot] = s->inflight[slot];
+    t->counts.exchanges[kind][TRACK_OPEN]++;
+    return x;
+}
+
+void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type)
+{
+    x->owed_slot = (uint8_t)slot;
+    x->owed_type = (uint8_t)type;
+    struct conn *c = x->conn;
+    if (c != NULL && type != 0)
+        timer_set(t, &c->timer, x->owed_since + t->cfg.answer_ns);
+}
+
+void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags, const struct track_input *in)
+{
+    struct track_note *n = t->note;
+    wait_unlink(x);
+    if (x->conn != c && x->stream != c->stream) {
+        x->connections++;
+        if (x->n_steps > 0)
+            flags |= TRACK_RESUMED;
+    } else if (x->n_steps == 0) {
+        x->connections = 1;
+    }
+    x->marks &= (uint8_t)~X_REPORTED;
+    x->conn = c;
+    x->stream = c->stream;
+    wait_append(x, &c->wait, &c->wait_last);
+    if (x->n_steps > 0) {
+        n->latency_ns = in->time_ns - x->step[0].time_ns;
+        if (x->step[0].type == 0)
+            n->latency_ns = -1;
+        n->step_ns = in->time_ns - x->last_ns;
+        n->answers_frame = x->last_frame;
+    }
+    struct xstep *step = &x->step[place];
+    if (step->type != 0 && (flags & TRACK_RETRANSMITTED) != 0) {
+        x->resent++;
+        n->answers_frame = 0;
+        n->step_ns = -1;
+    } else {
+        *step = (struct xstep){ .time_ns = in->time_ns,
+                                .frame = in->frame & 0xffffffffffffu,
+                                .type = in->packet->type & 15u,
+                                .flags = flags & 0x7ff,
+                                .slot = (in->dir ^ c->flip) & 1u };
+    }
+    x->owed_since = in->time_ns;
+    x->n_steps++;
+    x->last_ns = in->time_ns;
+    x->last_frame = in->frame;
+    x->last_type = in->packet->type;
+    x->flags |= (uint16_t)flags;
+    n->flags |= (uint16_t)flags;
+    n->step = (uint8_t)(place + 1);
+}
+
+/* What the row says of the exchange after the packet; the step has set its part. */
+void exch_note(struct track *t, const struct exch *x)
+{
+    struct track_note *n = t->note;
+    const struct conn *c = x->conn;
+    n->exchange = x->number;
+    n->kind = x->kind;
+    n->first_frame = 0;
+    for (unsigned i = 0; i < TRACK_STEPS && n->first_frame == 0; i++)
+        n->first_frame = x->step[i].frame;
+    n->resent = x->resent;
+    n->topic = topic_view(x->topic);
+    n->outcome = TRACK_OPEN;
+    if (c != NULL) {
+        n->starter = (uint8_t)slot_side(c, x->slot);
+        n->owed_type = x->owed_type;
+        n->owed_by = x->owed_type != 0 ? (uint8_t)slot_side(c, x->owed_slot) : MQTT_NOBODY;
+        n->window = is_publish(x) && c->version == MQTT_V5 ? c->window[x->slot] : 0;
+    }
+    n->inflight = is_publish(x) ? (uint16_t)(x->session->inflight[x->slot] > UINT16_MAX ? UINT16_MAX : x->session->inflight[x->slot]) : 0;
+}
+
+static unsigned side_of(const struct exch *x, unsigned slot)
+{
+    if (x->conn != NULL)
+        return slot_side(x->conn, slot);
+    return (x->session->flags & (S_KEYED | S_LIVE)) != 0 ? slot == 0 ? MQTT_CLIENT : MQTT_SERVER : MQTT_NOBODY;
+}
+
+void exch_fill(const struct exch *x, struct track_exchange *out)
+{
+    *out = (struct track_exchange){ .number = x->number,
+                                    .session = x->session->number,
+                                    .stream = x->stream,
+                                    .first_stream = x->first_stream,
+                                    .kind = x->kind,
+                                    .starter = (uint8_t)side_of(x, x->slot),
+                                    .owed_by = x->owed_type != 0 ? (uint8_t)side_of(x, x->owed_slot) : MQTT_NOBODY,
+                                    .owed_type = x->owed_type,
+                                    .qos = x->qos,
+                                    .reason = x->reason,
+                                    .version = x->version,
+                                    .id = x->id,
+                                    .resent = x->resent,
+                                    .connections = x->connections,
+                                    .flags = x->flags,
+                                    .n_steps = x->n_steps,
+                                    .began_ns = x->last_ns,
+                                    .last_ns = x->last_ns,
+                                    .owed_since_ns = x->owed_since,
+                                    .last_frame = x->last_frame,
+                                    .topic = topic_view(x->topic),
+                                    .client_id = view_of(x->session->client_id, x->session->client_id_len),
+                                    .payload_len = x->payload_len,
+                                    .filters = x->filters };
+    for (unsigned i = TRACK_STEPS; i-- > 0;) {
+        if (x->step[i].type == 0)
+            continue;
+        out->step[i] = (struct track_step){ .time_ns = x->step[i].time_ns,
+                                            .frame = x->step[i].frame,
+                                            .type = x->step[i].type,
+                                            .sender = (uint8_t)side_of(x, x->step[i].slot),
+                                            .flags = x->step[i].flags };
+        out->began_ns = x->step[i].time_ns;
+    }
+}
+
+static void unlink_all(struct track *t, struct exch *x)
+{
+    wait_unlink(x);
+    if (x->id != 0)
+        id_remove(t, x);
+    if (x->older != NULL)
+        x->older->newer = x->newer;
+    else
+        t->exch_first = x->newer;
+    if (x->newer != NULL)
+        x->newer->older = x->older;
+    else
+        t->exch_last = x->older;
+}
+
+static void unchain_ping(struct exch *x, struct conn *c)
+{
+    struct exch *before = NULL;
+    for (struct exch *p = c->ping; p != NULL && p != x; p = p->chain)
+        before = p;
+    if (before == NULL && c->ping == x)
+        c->ping = x->chain;
+    else if (before != NULL)
+        before->chain = x->chain;
+    if (c->ping_last == x)
+        c->ping_last = before;
+    x->chain = NULL;
+}
+
+static void leave_conn(struct exch *x, struct conn *c)
+{
+    if (c->opening == x)
+        c->opening = NULL;
+    if (c->auth == x)
+        c->auth = NULL;
+    if (x->kind == TRACK_PING)
+        unchain_ping(x, c);
+    if (x->kind == TRACK_SUBSCRIBE)
+        c->n_subscribe--;
+    if (x->kind == TRACK_UNSUBSCRIBE)
+        c->n_unsubscribe--;
+}
+
+/* The record is gone after this; the note of the row under way keeps what it needs. */
+void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, int64_t time_ns)
+{
+    struct session *s = x->session;
+    (void)time_ns;
+    if (t->note != NULL && t->note->exchange == x->number) {
+        t->note->outcome = (uint8_t)outcome;
+        t->note->owed_by = t->note->owed_type = 0;
+    }
+    x->owed_type = 0;
+    s->open--;
+    if (is_publish(x))
+        s->inflight[x->slot]--;
+    s->finished[outcome]++;
+    t->counts.exchanges[x->kind][TRACK_OPEN]--;
+    t->counts.exchanges[x->kind][outcome]++;
+    if (t->on.exchange != NULL) {
+        struct track_exchange out;
+        exch_fill(x, &out);
+        out.outcome = (uint8_t)outcome;
+        t->on.exchange(t->on.ctx, &out);
+    }
+    for (struct sub *b = x->subs; b != NULL; b = b->asked_next)
+        b->asked = NULL;
+    if (x->conn != NULL)
+        leave_conn(x, x->conn);
+    unlink_all(t, x);
+    topic_drop(t, x->topic);
+    slab_give(&t->exchs, x);
+}
+
+/* The oldest goes; what it was is no longer known. */
+void exch_evict(struct track *t)
+{
+    struct exch *x = t->exch_first;
+    if (x == NULL)
+        return;
+    x->session->taint = t->next_exchange;
+    x->session->flags &= ~(uint32_t)S_WHOLE;
+    t->counts.evicted_exchanges++;
+    exch_finish(t, x, TRACK_UNKNOWN, t->now);
+}
+
+/* Into another session, as when a connection's first packets turn out to belong to a known client. */
+void exch_rekey(struct track *t, struct exch *x, struct session *s)
+{
+    struct session *from = x->session;
+    bool parked = (x->marks & X_PARKED) != 0;
+    if (parked)
+        wait_unlink(x);
+    if (x->id != 0)
+        id_remove(t, x);
+    from->open--;
+    s->open++;
+    if (is_publish(x)) {
+        from->inflight[x->slot]--;
+        s->inflight[x->slot]++;
+    }
+    x->session = s;
+    if (x->id != 0)
+        id_add(t, x);
+    if (parked) {
+        x->marks |= X_PARKED;
+        wait_append(x, &s->parked, &s->parked_last);
+    }
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/query.c -- what tables and the screen read. */
+#include "decoder/track/state.h"
+
+static void fill_waiting(const struct session *s, struct track_session *out)
+{
+    const struct conn *c = s->conn;
+    const struct exch *oldest = c != NULL ? c->wait : NULL;
+    for (const struct exch *x = s->parked; x != NULL; x = x->next) /* parked in the order of becoming late */
+        if (x->conn == c && c != NULL && x->owed_type != 0) {
+            oldest = x;
+            break;
+        }
+    out->owed_since_ns = INT64_MIN;
+    if (oldest == NULL || oldest->owed_type == 0)
+        return;
+    out->owed_by = (uint8_t)slot_side(c, oldest->owed_slot);
+    out->owed_type = oldest->owed_type;
+    out->owed_since_ns = oldest->owed_since;
+}
+
+static void fill(const struct session *s, struct track_session *out)
+{
+    const struct conn *c = s->conn;
+    *out = (struct track_session){
+        .number = s->number,
+        .client_id = s->client_id != NULL ? view_of(s->client_id, s->client_id_len) : (struct view){ 0 },
+        .assigned = (s->flags & S_ASSIGNED) != 0,
+        .whole = (s->flags & S_WHOLE) != 0,
+        .clean = (s->flags & S_CLEAN) != 0,
+        .present = (s->flags & S_PRESENT) != 0,
+        .connected = c != NULL && (c->flags & C_UP) != 0,
+        .version = s->version,
+        .link = c != NULL ? c->link : s->link != 0 ? s->link : TRACK_LINK_CLOSED,
+        .will = s->will,
+        .return_code = s->return_code,
+        .stream = s->stream,
+        .client = s->client,
+        .broker = s->broker,
+        .connections = s->connections,
+        .resumed = s->resumed,
+        .restarted = s->restarted,
+        .taken_over = s->taken_over,
+        .refused = s->refused,
+        .abnormal_ends = s->abnormal_ends,
+        .expiry_s = s->expiry_s,
+        .keep_alive_s = s->keep_alive_s,
+        .keep_alive_by_server = (s->flags & S_KEEP_SERVER) != 0,
+        .first_ns = s->first_ns,
+        .last_ns = s->last_sent_ns[0] > s->last_sent_ns[1] ? s->last_sent_ns[0] : s->last_sent_ns[1],
+        .connected_ns = s->connected_ns,
+        .silence_ns = s->silence_ns,
+        .last_sent_ns = { s->last_sent_ns[0], s->last_sent_ns[1] },
+        .subscriptions = s->n_subs,
+        .open = s->open,
+    };
+    if (c != NULL && (c->flags & C_CONNECT) == 0)
+        out->link = TRACK_LINK_MIDSTREAM;
+    for (unsigned i = 0; i < 2; i++) {
+        out->packets[i] = s->packets[i];
+        out->octets[i] = s->octets[i];
+        out->published_octets[i] = s->published_octets[i];
+        out->inflight[i] = s->inflight[i];
+        out->inflight_max[i] = s->inflight_max[i];
+        out->window[i] = c != NULL ? c->window[i] : 0;
+        out->alias_max[i] = c != NULL ? c->alias_max[i] : 0;
+        out->packet_max[i] = c != NULL ? c->packet_max[i] : 0;
+        for (unsigned q = 0; q < 3; q++)
+            out->published[i][q] = s->published[i][q];
+    }
+    for (unsigned i = 0; i < TRACK_OUTCOMES; i++)
+        out->finished[i] = s->finished[i];
+    for (unsigned i = 0; i < 4; i++)
+        out->violations[i] = s->violations[i];
+    fill_waiting(s, out);
+}
+
+bool track_session_next(const struct track *t, uint32_t *pos, struct track_session *out)
+{
+    while (*pos < t->sessions.held) {
+        const struct session *s = slab_at(&t->sessions, (*pos)++);
+        if (s->number == 0)
+            continue;
+        fill(s, out);
+        return true;
+    }
+    return false;
+}
+
+static const struct session *by_number(const struct track *t, uint64_t number)
+{
+    for (uint32_t i = 0; number != 0 && i < t->sessions.held; i++) {
+        const struct session *s = slab_at(&t->sessions, i);
+        if (s->number == number)
+            return s;
+    }
+    return NULL;
+}
+
+bool track_session_find(const struct track *t, uint64_t number, struct track_session *out)
+{
+    const struct session *s = by_number(t, number);
+    if (s != NULL)
+        fill(s, out);
+    return s != NULL;
+}
+
+static bool next_exchange(const struct track *t, const struct session *s, uint32_t *pos, struct track_exchange *out)
+{
+    while (*pos < t->exchs.held) {
+        const struct exch *x = slab_at(&t->exchs, (*pos)++);
+        if (x->number == 0 || (s != NULL && x->session != s))
+            continue;
+        exch_fill(x, out);
+        return true;
+    }
+    return false;
+}
+
+bool track_exchange_next(const struct track *t, uint32_t *pos, struct track_exchange *out)
+{
+    return next_exchange(t, NULL, pos, out);
+}
+
+bool track_exchange_of(const struct track *t, uint64_t session, uint32_t *pos, struct track_exchange *out)
+{
+    const struct session *s = by_number(t, session);
+    return s != NULL && s->open > 0 && next_exchange(t, s, pos, out);
+}
+
+bool track_subscription_next(const struct track *t, uint64_t session, uint32_t *pos, struct track_subscription *out)
+{
+    const struct session *s = by_number(t, session);
+    uint32_t at = 0;
+    for (const struct sub *b = s != NULL ? s->subs : NULL; b != NULL; b = b->next) {
+        if (b->gone || at++ < *pos)
+            continue;
+        (*pos)++;
+        *out = (struct track_subscription){ .filter = topic_view(b->filter),
+                                            .options = b->options,
+                                            .granted = b->granted,
+                                            .identifier = b->identifier,
+                                            .frame = b->frame,
+                                            .matched = b->matched };
+        return true;
+    }
+    return false;
+}
+
+uint64_t track_session_of(const struct track *t, track_conn h)
+{
+    const struct conn *c = conn_of(t, h);
+    return c != NULL && c->session != NULL ? c->session->number : 0;
+}
+
+void track_count(const struct track *t, struct track_counts *out)
+{
+    *out = t->counts;
+    out->connections = t->conns.used - t->n_closed;
+    out->sessions = t->sessions.used;
+    out->open = t->exchs.used;
+    out->topics = t->topics.used;
+    out->subscriptions = t->subs.used;
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/session.c -- sessions over connections: begin, resume, take over, detach, expire; and the will.
+ *
+ * A connection has a session record from its first packet. For a CONNECT without clean start that is the record of the
+ * client identifier, if one is held; else a fresh one that becomes the client's when CONNACK accepts (3.1.1 section 3.1.2.4,
+ * 5.0 section 3.1.2.4; session.md section 7). */
+#include "decoder/track/state.h"
+
+enum { LOOP_TAKEOVERS = 3 };
+static const int64_t second_ns = 1000000000;
+static const int64_t loop_window_ns = 60 * 1000000000ll;
+
+static void age_unlink(struct track *t, struct session *s)
+{
+    if (s->older != NULL)
+        s->older->newer = s->newer;
+    else
+        t->session_first = s->newer;
+    if (s->newer != NULL)
+        s->newer->older = s->older;
+    else
+        t->session_last = s->older;
+}
+
+static void age_append(struct track *t, struct session *s)
+{
+    s->older = t->session_last;
+    s->newer = NULL;
+    if (t->session_last != NULL)
+        t->session_last->newer = s;
+    else
+        t->session_first = s;
+    t->session_last = s;
+}
+
+void session_event(struct track *t, const struct session *s, enum track_session_change change, uint64_t frame)
+{
+    if (t->on.session == NULL)
+        return;
+    struct track_session_event e = { .change = change,
+                                     .session = s->number,
+                                     .frame = frame,
+                                     .time_ns = t->now,
+                                     .stream = s->stream,
+                                     .version = s->version,
+                                     .client_id = s->client_id != NULL ? view_of(s->client_id, s->client_id_len) : (struct view){ 0 } };
+    t->on.session(t->on.ctx, &e);
+}
+
+static void finish_parked(struct track *t, struct session *s, enum track_outcome outcome, unsigned slots)
+{
+    for (struct exch *x = s->parked, *next; x != NULL; x = next) {
+        next = x->next;
+        if (x->conn == NULL && (slots >> x->slot & 1) != 0)
+            exch_finish(t, x, exch_tainted(x) ? TRACK_UNKNOWN : outcome, t->now);
+    }
+}
+
+static void unlink_conns(struct track *t, struct conn *c, struct session *s)
+{
+    for (struct conn *next; c != NULL; c = next) {
+        next = c->next;
+        if (c->session != s)
+            continue;
+        while (c->wait != NULL)
+            exch_finish(t, c->wait, TRACK_UNKNOWN, t->now);
+        conn_join(c, NULL);
+        c->flags |= C_HOLE;
+    }
+}
+
+void session_free(struct track *t, struct session *s)
+{
+    if (s->links > 0) {
+        unlink_conns(t, t->open_first, s);
+        unlink_conns(t, t->closed_first, s);
+    }
+    while (s->parked != NULL)
+        exch_finish(t, s->parked, TRACK_UNKNOWN, t->now);
+    will_forget(t, s);
+    subs_clear(t, s);
+    key_remove(t, s);
+    timer_stop(t, &s->timer);
+    if (s->client_id != NULL) {
+        t->text -= s->client_id_len;
+        mem_give(t, s->client_id, s->client_id_len > 0 ? s->client_id_len : 1);
+    }
+    age_unlink(t, s);
+    slab_give(&t->sessions, s);
+}
+
+/* The one whose latest CONNECT is oldest, one without a connection if there is one near. */
+static void evict(struct track *t)
+{
+    struct session *s = t->session_first;
+    for (unsigned i = 0; i < 64 && s != NULL && s->conn != NULL; i++)
+        s = s->newer;
+    if (s == NULL || s->conn != NULL)
+        s = t->session_first;
+    if (s == NULL)
+        return;
+    t->counts.evicted_sessions++;
+    session_event(t, s, TRACK_SESSION_EVICTED, 0);
+    session_free(t, s);
+}
+
+struct session *session_new(struct track *t, const struct conn *c)
+{
+    if (t->sessions.used >= t->cfg.max_sessions)
+        evict(t);
+    struct session *s = slab_take(t, &t->sessions);
+    if (s == NULL)
+        return NULL;
+    s->timer = (struct timer){ .due = INT64_MAX, .place = WHEEL, .of_session = true };
+    s->number = ++t->next_session;
+    s->first_ns = t->now;
+    s->connected_ns = s->last_sent_ns[0] = s->last_sent_ns[1] = s->closed_ns = INT64_MIN;
+    s->takeover_ns[0] = s->takeover_ns[1] = s->takeover_ns[2] = INT64_MIN;
+    s->state_ends_ns = INT64_MAX;
+    s->stream = c->stream;
+    s->version = c->version;
+    s->low_grant = 2;
+    age_append(t, s);
+    return s;
+}
+
+static void take(struct conn *taker, struct conn *old)
+{
+    if (old->taker != NULL)
+        old->taker->taking = NULL;
+    if (taker->taking != NULL)
+        taker->taking->taker = NULL;
+    taker->taking = old;
+    old->taker = taker;
+}
+
+/* CONNECT: what the connection's packets belong to until CONNACK. */
+void session_attach(struct track *t, struct conn *c, struct view client_id)
+{
+    struct session *fresh = c->session;
+    if (client_id.ptr == NULL || client_id.len == 0)
+        return;
+    struct session *known = key_find(t, &fresh->broker, client_id);
+    if (known != NULL && known->conn != NULL && known->conn != c) {
+        take(c, known->conn);
+        t->note->flags |= TRACK_TAKEOVER;
+    }
+    if (known == NULL || (c->flags & C_CLEAN) != 0) {
+        name_set(t, fresh, client_id);
+        return;
+    }
+    known->client = fresh->client;
+    conn_join(c, known);
+    session_free(t, fresh);
+}
+
+static void move_into(struct track *t, struct conn *c, struct session *from, struct session *to)
+{
+    for (struct exch *x = c->wait; x != NULL; x = x->next)
+        exch_rekey(t, x, to);
+    while (from->parked != NULL)
+        exch_rekey(t, from->parked, to);
+    for (unsigned i = 0; i < 2; i++) {
+        to->packets[i] += from->packets[i];
+        to->octets[i] += from->octets[i];
+        to->published_octets[i] += from->published_octets[i];
+        for (unsigned q = 0; q < 3; q++)
+            to->published[i][q] += from->published[i][q];
+        if (from->last_sent_ns[i] > to->last_sent_ns[i])
+            to->last_sent_ns[i] = from->last_sent_ns[i];
+    }
+    for (unsigned i = 0; i < 4; i++)
+        to->violations[i] += from->violations[i];
+    to->client = from->client;
+    to->expiry_s = from->expiry_s;
+    to->will_topic = from->will_topic;
+    to->will_payload = from->will_payload;
+    to->will_delay_s = from->will_delay_s;
+    to->will_frame = from->will_frame;
+    to->connect_frame = from->connect_frame;
+    to->return_code = from->return_code;
+    to->flags = (to->flags & ~(uint32_t)(S_CLEAN | S_ASSIGNED)) | (from->flags & (S_CLEAN | S_ASSIGNED));
+    conn_join(c, to);
+    session_free(t, from);
+}
+
+/* The server's state for this client begins anew. */
+static void restart(struct track *t, struct conn *c, struct session *s, bool had_state)
+{
+    unsigned slots = 3; /* a 3.1.1 client that did not ask for a clean start may go on re-sending (session.md 3.5) */
+    if (c->version != MQTT_V5 && (c->flags & C_CLEAN) == 0)
+        slots = 2;
+    finish_parked(t, s, TRACK_REPLACED, slots);
+    subs_clear(t, s);
+    s->taint = 0;
+    s->prev_aliases[0] = s->prev_aliases[1] = 0;
+    s->refused_msg[0] = s->refused_msg[1] = (struct refusal){ 0 };
+    s->flags &= ~(uint32_t)(S_ECHOED | S_LOOPED);
+    s->flags |= S_WHOLE;
+    if ((c->flags & C_CLEAN) == 0 && c->version != MQTT_V5 && !had_state)
+        s->flags |= S_CLIENT_OLD;
+    else if ((c->flags & C_CLEAN) != 0)
+        s->flags &= ~(uint32_t)S_CLIENT_OLD;
+}
+
+static void lost(struct track *t, struct conn *c, struct session *s)
+{
+    if ((c->flags & C_CLEAN) != 0 || (s->flags & S_LIVE) == 0)
+        return;
+    found(t, &(struct found){ .diag = TRACK_DIAG_SESSION_LOST, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
+                              .frame = { c->connect_frame, c->connack_frame } },
+          "The client asked to resume its session, but the server has none left: %u subscription(s) and %u open exchange(s) are gone",
+          s->n_subs, s->open);
+}
+
+/* CONNACK accepts. */
+void session_start(struct track *t, struct conn *c, bool present, uint64_t frame)
+{
+    struct session *s = c->session;
+    struct session *known = s;
+    if (s->client_id != NULL && (s->flags & S_KEYED) == 0)
+        known = key_find(t, &s->broker, view_of(s->client_id, s->client_id_len));
+    if (known != NULL && known->conn != NULL && known->conn != c)
+        take(c, known->conn);
+    takeover_confirm(t, c, t->now, frame);
+    if (known == NULL) {
+        key_put(t, s);
+    } else if (known != s) {
+        if ((known->flags & S_WILL_WAITS) != 0)
+            will_due(t, known, frame); /* a clean start ends the old session and so releases the will */
+        move_into(t, c, s, known);
+        s = known;
+    }
+    bool had = (s->flags & S_LIVE) != 0;
+    if (!present) {
+        if (had)
+            lost(t, c, s);
+        restart(t, c, s, had);
+        s->restarted += had;
+    } else {
+        s->resumed++;
+        c->flags |= C_RESUMED;
+        if (!had)
+            s->flags &= ~(uint32_t)S_WHOLE;
+        if (s->will == TRACK_WILL_DUE && (s->flags & S_WILL_WAITS) != 0) {
+            s->will = TRACK_WILL_DROPPED;
+            will_forget(t, s);
+            session_event(t, s, TRACK_SESSION_WILL_DROPPED, frame);
+        }
+    }
+    if ((c->flags & (C_START | C_HOLE)) != C_START)
+        s->flags &= ~(uint32_t)S_WHOLE;
+    age_unlink(t, s);
+    age_append(t, s);
+    s->flags = (s->flags & ~(uint32_t)(S_PRESENT | S_EXPIRES | S_WILL_WAITS | S_KEEP_SERVER)) | S_LIVE | (present ? S_PRESENT : 0) |
+               (c->server_ka ? S_KEEP_SERVER : 0);
+    timer_stop(t, &s->timer);
+    s->conn = c;
+    s->stream = c->stream;
+    s->version = c->version;
+    s->connections++;
+    s->connected_ns = t->now;
+    s->closed_ns = INT64_MIN;
+    s->keep_alive_s = c->keep_alive_s;
+    session_event(t, s, present ? TRACK_SESSION_RESUMED : had ? TRACK_SESSION_RESTARTED : TRACK_SESSION_STARTED, frame);
+    if ((c->flags & C_WILL) != 0) {
+        will_forget(t, s);
+        s->will = TRACK_WILL_ARMED;
+        session_event(t, s, TRACK_SESSION_WILL_ARMED, frame);
+    } else if (s->will != TRACK_WILL_DUE) {
+        s->will = TRACK_WILL_NONE;
+    }
+}
+
+void session_refuse(struct track *t, struct conn *c, uint64_t frame)
+{
+    struct session *s = c->session;
+    if (c->taking != NULL) {
+        c->taking->taker = NULL;
+        c->taking = NULL;
+    }
+    s->refused++;
+    session_event(t, s, TRACK_SESSION_REFUSED, frame);
+}
+
+static bool looping(struct session *s, int64_t now)
+{
+    s->takeover_ns[0] = s->takeover_ns[1];
+    s->takeover_ns[1] = s->takeover_ns[2];
+    s->takeover_ns[2] = now;
+    return s->takeover_ns[0] != INT64_MIN && now - s->takeover_ns[0] < loop_window_ns;
+}
+
+/* The server has given the session to `taker`: it accepted it, or closed the older connection. */
+void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint64_t frame)
+{
+    struct conn *old = taker->taking;
+    if (old == NULL || (old->flags & C_TAKEN) != 0)
+        return;
+    struct session *s = old->session;
+    old->flags |= C_TAKEN;
+    if (s == NULL)
+        return;
+    conn_release(t, old, true);
+    s->taken_over++;
+    session_event(t, s, TRACK_SESSION_TAKEN_OVER, taker->connect_frame);
+    found(t, &(struct found){ .diag = TRACK_DIAG_TAKEOVER, .side = MQTT_CLIENT, .conn = old, .session = s, .time_ns = time_ns,
+                              .frame = { old->connect_frame, taker->connect_frame, frame } },
+          "tcp.stream %u takes the session over from tcp.stream %u: same client identifier", taker->stream, old->stream);
+    if (looping(s, time_ns) && s->taken_over % LOOP_TAKEOVERS == 0)
+        found(t, &(struct found){ .diag = TRACK_DIAG_TAKEOVER_LOOP, .side = MQTT_CLIENT, .conn = old, .session = s, .time_ns = time_ns,
+                                  .frame = { old->connect_frame, taker->connect_frame, frame } },
+              "%u take-overs of one client identifier, the last three within %lld s: two programs use it and reconnect; give each its own",
+              s->taken_over, (long long)((time_ns - s->takeover_ns[0]) / second_ns));
+    if (s->conn == old)
+        s->conn = NULL;
+    if ((old->flags & C_CLOSED) == 0)
+        close_is_due(t, old, by_version(old, MQTT_R4_3_1_4_2, MQTT_R5_3_1_4_3), TRACK_DIAG_TAKEOVER_OPEN, MQTT_SERVER,
+                     taker->connect_frame, time_ns);
+}
+
+void will_forget(struct track *t, struct session *s)
+{
+    for (uint32_t i = 0; i < t->n_due_wills; i++)
+        if (t->due_will[i] == s) {
+            t->due_will[i] = t->due_will[--t->n_due_wills];
+            return;
+        }
+}
+
+void will_due(struct track *t, struct session *s, uint64_t frame)
+{
+    s->will = TRACK_WILL_DUE;
+    s->flags &= ~(uint32_t)S_WILL_WAITS;
+    session_event(t, s, TRACK_SESSION_WILL_DUE, frame);
+    will_forget(t, s);
+    if (t->n_due_wills == DUE_WILLS) {
+        for (uint32_t i = 1; i < DUE_WILLS; i++)
+            t->due_will[i - 1] = t->due_will[i];
+        t->n_due_wills--;
+    }
+    t->due_will[t->n_due_wills++] = s;
+}
+
+/* A PUBLISH of the server: is it a will that is due? Called only while some are. */
+void will_match(struct track *t, struct conn *c, const struct track_input *in, uint32_t topic_print)
+{
+    const struct mqtt_publish *p = &in->packet->publish;
+    if (p->payload.len != p->payload_len)
+        return;
+    uint32_t payload = print_of(p->payload, 1);
+    for (uint32_t i = 0; i < t->n_due_wills; i++) {
+        struct session *s = t->due_will[i];
+        if (s->will_topic != topic_print || s->will_payload != payload || s->will != TRACK_WILL_DUE)
+            continue;
+        s->will = TRACK_WILL_SENT;
+        session_event(t, s, TRACK_SESSION_WILL_SENT, in->frame);
+        found(t, &(struct found){ .diag = TRACK_DIAG_WILL_SENT, .side = MQTT_SERVER, .session = s, .conn = c, .time_ns = in->time_ns,
+                                  .frame = { s->will_frame, in->frame } },
+              "The server publishes the will that frame %llu had announced", (unsigned long long)s->will_frame);
+        will_forget(t, s);
+        return;
+    }
+}
+
+void session_end(struct track *t, struct session *s, int64_t time_ns, uint64_t frame)
+{
+    (void)time_ns;
+    if ((s->flags & S_WILL_WAITS) != 0)
+        will_due(t, s, frame);
+    finish_parked(t, s, TRACK_ABANDONED, 3);
+    subs_clear(t, s);
+    if ((s->flags & S_LIVE) != 0)
+        session_event(t, s, TRACK_SESSION_ENDED, frame);
+    s->flags &= ~(uint32_t)(S_LIVE | S_EXPIRES);
+}
+
+static void release_will(struct track *t, struct session *s, const struct conn *c, uint64_t frame)
+{
+    if (s->will != TRACK_WILL_ARMED)
+        return;
+    if (c->version == MQTT_V5 && s->will_delay_s > 0 && s->expiry_s > 0) {
+        s->will = TRACK_WILL_DUE;
+        s->flags |= S_WILL_WAITS;
+        timer_set(t, &s->timer, s->closed_ns + (int64_t)s->will_delay_s * second_ns);
+    } else {
+        will_due(t, s, frame);
+    }
+}
+
+/* The connection has ended; its exchanges are parked or finished already. */
+void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t frame)
+{
+    struct session *s = c->session;
+    if (s->conn != c)
+        return;
+    s->conn = NULL;
+    s->closed_ns = t->now;
+    if ((s->flags & S_LIVE) == 0)
+        return;
+    if (orderly && s->will == TRACK_WILL_ARMED) {
+        s->will = TRACK_WILL_DROPPED;
+        session_event(t, s, TRACK_SESSION_WILL_DROPPED, frame);
+    }
+    s->abnormal_ends += !orderly;
+    release_will(t, s, c, frame);
+    bool lives = c->version == MQTT_V5 ? s->expiry_s > 0 : (c->flags & C_CLEAN) == 0;
+    if (!lives) {
+        session_end(t, s, t->now, frame);
+        return;
+    }
+    session_event(t, s, TRACK_SESSION_DETACHED, frame);
+    if (c->version == MQTT_V5 && s->expiry_s != UINT32_MAX) {
+        s->flags |= S_EXPIRES;
+        s->state_ends_ns = s->closed_ns + (int64_t)s->expiry_s * second_ns;
+        timer_set(t, &s->timer, s->state_ends_ns);
+    }
+}
+
+int64_t session_check(struct track *t, struct session *s, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    if ((s->flags & S_WILL_WAITS) != 0) {
+        int64_t due = s->closed_ns + (int64_t)s->will_delay_s * second_ns;
+        if (due <= now)
+            will_due(t, s, 0);
+        else
+            next = due;
+    }
+    if ((s->flags & S_EXPIRES) != 0) {
+        if (s->state_ends_ns <= now)
+            session_end(t, s, s->state_ends_ns, 0);
+        else if (s->state_ends_ns < next)
+            next = s->state_ends_ns;
+    }
+    return next;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/state.h -- what the tracker keeps; private to decoder/track.
+ *
+ * A slot is a side of a connection: 0 the client's, 1 the server's (where the roles are not known: directions). Exchanges
+ * hang on the session they belong to, are found by (session, slot, id), and wait either in the list of a connection, in
+ * the order in which their next packet became due, or parked in the session: left over from an earlier connection, or
+ * reported as late already. */
+#pragma once
+#include "decoder/track/track.h"
+
+enum { LATE_SAID = 8, /* findings of unanswered packets a connection */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
+
+struct slabs { /* records of one size with addresses that stay */
+    void **slab;
+    uint32_t n_slabs, cap_slabs, size, used, held;
+    void *free;
+};
+
+struct timer { /* first member of what it belongs to */
+    int64_t due; /* INT64_MAX: none */
+    struct timer *prev, *next;
+    uint16_t place; /* in the wheel; WHEEL: in none */
+    bool of_session;
+};
+
+struct topic {
+    struct topic *chain, *prev, *next; /* prev, next: unused ones, oldest first */
+    char *text;
+    uint32_t hash, refs;
+    uint16_t len;
+};
+
+struct sub {
+    struct sub *chain, *next;
+    struct session *session;
+    struct topic *filter;
+    struct sub *asked_next;  /* of the same request under way */
+    struct exch *asked;
+    uint64_t frame, matched;
+    uint32_t identifier, identifier_was, asked_at; /* asked_at: place of the filter in the request */
+    uint8_t options, granted, best; /* best: highest QoS ever granted */
+    bool gone;                      /* unsubscribed, but PUBLISH packets for it may still come */
+    bool changed;                   /* its identifier changed more than once */
+};
+
+struct xstep {
+    int64_t time_ns;
+    uint64_t frame : 48;
+    uint64_t type : 4;
+    uint64_t flags : 11;
+    uint64_t slot : 1;
+};
+
+enum exch_mark {
+    X_COUNTED = 1,   /* takes one of the send quota of its connection */
+    X_REPORTED = 2,  /* late: said so already */
+    X_WRONG = 4,     /* was answered with a packet of another QoS */
+    X_PARKED = 8,    /* waits in the session's list */
+    X_BAD = 16,      /* one of its packets breaks a rule of form */
+    X_REFUSED = 32,  /* PUBREC of 0x80 or above; kept for nothing but its end */
+    X_PRINTED = 64,  /* print is known */
+    X_RESUMED_REL = 128, /* resumed at PUBREL: cost no quota here */
+};
+
+struct exch {
+    struct exch *chain, *prev, *next, *older, *newer;
+    struct session *session;
+    struct conn *conn; /* of its latest packet, NULL when that has ended */
+    struct topic *topic;
+    struct sub *subs; /* the subscriptions that a SUBSCRIBE or UNSUBSCRIBE under way asks for */
+    uint64_t number, last_frame;
+    int64_t last_ns, owed_since;
+    struct xstep step[TRACK_STEPS];
+    uint32_t print; /* of topic and payload */
+    uint32_t payload_len, n_steps, filters, seq, stream, first_stream;
+    uint16_t id, resent, connections, flags;
+    uint8_t kind, slot, stage, qos, reason, version, marks, owed_slot, owed_type, last_type;
+};
+
+enum session_flag {
+    S_KEYED = 1,     /* found by client identifier */
+    S_WHOLE = 2,     /* followed from its beginning without a hole */
+    S_CLEAN = 4,
+    S_PRESENT = 8,
+    S_ASSIGNED = 16,
+    S_LIVE = 32,     /* has state at the server: begun and not ended */
+    S_ECHOED = 64,   /* said so already */
+    S_LOOPED = 128,
+    S_SUBS_LOST = 256, /* a subscription is not in the table */
+    S_KEEP_SERVER = 512,
+    S_EXPIRES = 1024, /* the timer stands for the end of the session */
+    S_WILL_WAITS = 2048, /* the timer stands for the end of the Will Delay */
+    S_CLIENT_OLD = 4096, /* 3.1.1: the client may hold messages from before the capture */
+};
+
+struct refusal { /* a PUBLISH that was refused, per slot */
+    int64_t time_ns;
+    uint32_t print;
+    uint16_t id;
+};
+
+struct session {
+    struct timer timer;
+    struct session *chain, *older, *newer;
+    char *client_id;
+    struct conn *conn;
+    struct exch *parked, *parked_last;
+    struct sub *subs;
+    uint64_t number, taint; /* exchanges up to this number may have gone on unseen */
+    uint64_t connect_frame, will_frame, prev_aliases[2];
+    int64_t first_ns, connected_ns, last_sent_ns[2], silence_ns, closed_ns, takeover_ns[3], state_ends_ns;
+    uint64_t octets[2], published_octets[2];
+    struct refusal refused_msg[2];
+    struct row_endpoint client, broker;
+    uint32_t links; /* connections that point here */
+    uint32_t client_id_len, hash, stream, print, echo_print, loops, flags, expiry_s, keep_alive_s, will_delay_s;
+    uint32_t will_topic, will_payload; /* prints */
+    uint32_t packets[2], published[2][3], inflight[2], inflight_max[2], n_subs, open;
+    uint32_t connections, resumed, restarted, taken_over, refused, abnormal_ends, violations[4], finished[TRACK_OUTCOMES];
+    int64_t echo_ns;
+    uint8_t version, will, return_code, link, low_grant;
+};
+
+enum conn_flag {
+    C_START = 1 << 0,      /* the first packet of the client is in the capture */
+    C_FROM_SYN = 1 << 1,
+    C_ROLES = 1 << 2,      /* slot 0 is the client for sure */
+    C_HOLE = 1 << 3,       /* octets are missing */
+    C_CONNECT = 1 << 4,    /* CONNECT seen */
+    C_CONNACK = 1 << 5,    /* CONNACK seen */
+    C_UP = 1 << 6,         /* accepted */
+    C_REACHED = 1 << 7,    /* CONNACK has reached the client */
+    C_TAKEN = 1 << 8,      /* another connection has the session now */
+    C_CLOSED = 1 << 9,
+    C_METHOD = 1 << 10,    /* CONNECT had an Authentication Method */
+    C_NO_PROBLEM = 1 << 11, /* Request Problem Information 0 */
+    C_WANT_RESPONSE = 1 << 12,
+    C_CLEAN = 1 << 13,
+    C_EMPTY_ID = 1 << 14,
+    C_BAD_CONNECT = 1 << 15,
+    C_WILL = 1 << 16,
+    C_WILL_RETAIN = 1 << 17,
+    C_RESENT = 1 << 18,    /* a packet was sent again on this connection */
+    C_RESUMED = 1 << 19,
+    C_KA_SAID = 1 << 20,
+    C_KA_RULE = 1 << 21,
+    C_SPOKE = 1 << 22,     /* a packet of the client was seen */
+    C_ANSWERED = 1 << 23,  /* a packet of the server was seen */
+    C_ODD_NAME = 1 << 24,  /* the CONNECT may be of another protocol */
+    C_NO_WILDCARD = 1 << 25,
+    C_NO_SUBID = 1 << 26,
+    C_NO_SHARED = 1 << 27,
+    C_NO_RETAIN = 1 << 28,
+    C_SAID_CONNECT = 1 << 29, /* unanswered CONNECT reported */
+    C_AUTH_DONE = 1 << 30, /* an AUTH of the first authentication was seen */
+};
+
+struct conn {
+    struct timer timer;
+    struct conn *prev, *next;         /* open ones by opening, or closed ones by closing */
+    struct conn *taker, *taking;      /* a take-over under way: who takes this one, whom this one takes */
+    struct session *session;
+    struct exch *wait, *wait_last;    /* exchanges that wait for a packet, oldest first */
+    struct exch *opening, *auth;      /* CONNECT under way; re-authentication under way */
+    struct exch *ping, *ping_last;    /* PINGREQs under way, chained, oldest first */
+    struct topic **alias[2];
+    uint32_t alias_cap[2];
+    uint32_t index, gen, stream, flags;
+    int64_t opened_ns, connack_ns, last_ns[2], close_due; /* close_due: INT64_MAX none */
+    uint64_t opened_frame, connect_frame, connack_frame, last_frame[2], connack_end, due_frame, bad_frame, bye_frame[2];
+    int64_t bad_ns;
+    uint64_t bad_exchange;
+    uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
+    uint64_t resent_number[2];        /* exchange of the latest PUBLISH re-sent here */
+    uint32_t packet_max[2];           /* bounds that side; 0: none */
+    uint32_t method;                  /* print of the Authentication Method */
+    uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
+    int32_t quota[2];                 /* PUBLISH packets that side may still send */
+    uint16_t window[2], alias_max[2]; /* bound that side */
+    uint16_t keep_alive_s, sub_done, unsub_done; /* ids answered last */
+    uint16_t due_rule, bad_rule;
+    uint8_t said_late; /* findings of unanswered packets so far */
+    uint8_t version, source, flip, link, will_qos, max_qos, bye_reason[2], bye, due_side, due_diag, connect_level;
+    bool server_ka, unsubscribed, early_said, no_expiry;
+    uint16_t n_subscribe, n_unsubscribe; /* under way */
+};
+
+struct dup_seen {
+    uint32_t print;
+    int64_t time_ns;
+};
+
+struct track {
+    struct track_config cfg;
+    struct track_memory mem;
+    struct track_events on;
+    struct slabs conns, sessions, exchs, topics, subs;
+    struct exch **ids;
+    struct session **keys;
+    struct topic **words;
+    struct sub **filters;
+    uint32_t n_ids, n_keys, n_words, n_filters; /* places, powers of two */
+    struct conn *open_first, *open_last, *closed_first, *closed_last;
+    struct session *session_first, *session_last; /* oldest CONNECT first */
+    struct exch *exch_first, *exch_last;
+    struct topic *idle_first, *idle_last;
+    struct timer *wheel[WHEEL];
+    int64_t now, tick; /* tick: wheel turns done */
+    uint64_t next_exchange, next_session, next_finding, text;
+    struct session *due_will[DUE_WILLS];
+    uint32_t n_due_wills, n_closed;
+    uint32_t conn_gen;
+    struct dup_seen dup[DUP_RING];
+    uint32_t dup_at;
+    struct track_counts counts;
+    struct mqtt_verdicts *v; /* of the packet under way */
+    struct track_note *note;
+};
+
+/* memory.c */
+void *mem_take(struct track *t, size_t size);
+void mem_give(struct track *t, void *p, size_t size);
+void *slab_take(struct track *t, struct slabs *s); /* zeroed; NULL: no memory */
+void slab_give(struct slabs *s, void *p);
+void slab_free(struct track *t, struct slabs *s);
+void *slab_at(const struct slabs *s, uint32_t index); /* index < s->held */
+
+/* table.c */
+uint32_t print_of(struct view octets, uint32_t seed); /* a short hash; bounded in time for long payloads */
+bool tables_init(struct track *t);
+void tables_free(struct track *t);
+struct exch *id_find(const struct track *t, const struct session *s, unsigned slot, uint16_t id);
+void id_add(struct track *t, struct exch *x);
+void id_remove(struct track *t, struct exch *x);
+struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view client_id);
+bool name_set(struct track *t, struct session *s, struct view client_id); /* its client identifier, not yet found by it */
+void key_put(struct track *t, struct session *s);                         /* found by it from now on */
+void key_remove(struct track *t, struct session *s);
+struct topic *topic_hold(struct track *t, struct view text); /* NULL: the budget is spent */
+struct topic *topic_share(struct topic *w);                  /* once more; NULL is fine */
+void topic_drop(struct track *t, struct topic *w);           /* NULL is fine */
+struct sub *sub_find(const struct track *t, const struct session *s, const struct topic *filter);
+struct sub *sub_add(struct track *t, struct session *s, struct topic *filter); /* takes over the hold */
+void subs_clear(struct track *t, struct session *s);
+
+static inline struct view topic_view(const struct topic *w)
+{
+    return w != NULL ? view_of(w->text, w->len) : (struct view){ 0 };
+}
+
+/* wheel.c */
+void timer_set(struct track *t, struct timer *r, int64_t due); /* moves it only when that is earlier, or it stands nowhere */
+void timer_stop(struct track *t, struct timer *r);
+void wheel_turn(struct track *t, int64_t now);
+
+/* deadline.c: return the next deadline, INT64_MAX for none */
+int64_t conn_check(struct track *t, struct conn *c, int64_t now);
+int64_t session_check(struct track *t, struct session *s, int64_t now);
+
+/* exchange.c */
+struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned slot, uint16_t id, const struct track_input *in);
+/* One more packet of the exchange: place 0..3 in it. Sets what the row's note says of it. */
+void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags, const struct track_input *in);
+void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type);
+void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, int64_t time_ns);
+void exch_park(struct exch *x);   /* out of its connection's list, into its session's */
+void exch_note(struct track *t, const struct exch *x);
+void exch_fill(const struct exch *x, struct track_exchange *out);
+bool exch_tainted(const struct exch *x);
+void exch_evict(struct track *t);
+void exch_rekey(struct track *t, struct exch *x, struct session *s);
+
+/* session.c */
+struct session *session_new(struct track *t, const struct conn *c);
+void session_start(struct track *t, struct conn *c, bool present, uint64_t frame);
+void session_refuse(struct track *t, struct conn *c, uint64_t frame);
+void session_attach(struct track *t, struct conn *c, struct view client_id);
+void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t frame); /* its connection has ended */
+void session_end(struct track *t, struct session *s, int64_t time_ns, uint64_t frame);
+void session_event(struct track *t, const struct session *s, enum track_session_change change, uint64_t frame);
+void session_free(struct track *t, struct session *s);
+void will_due(struct track *t, struct session *s, uint64_t frame);
+void will_forget(struct track *t, struct session *s);
+void will_match(struct track *t, struct conn *c, const struct track_input *in, uint32_t topic_print);
+void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint64_t frame);
+
+/* link.c: CONNECT, CONNACK, AUTH, DISCONNECT, PING */
+void on_connect(struct track *t, struct conn *c, const struct track_input *in);
+void on_connack(struct track *t, struct conn *c, const struct track_input *in);
+void on_disconnect(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+void on_ping(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+/* auth.c */
+void on_auth(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+void auth_connack(struct track *t, struct conn *c, const struct track_input *in);
+/* publish.c, ack.c */
+void on_publish(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+void on_ack(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+/* subscribe.c */
+void on_request(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+void on_granted(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+void judge_delivery(struct track *t, struct conn *c, const struct track_input *in, struct view topic);
+/* limits.c */
+void judge_size(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+struct topic *resolve_alias(struct track *t, struct conn *c, unsigned slot, const struct track_input *in, bool *known);
+void judge_publish_limits(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+void quota_take(struct track *t, struct conn *c, struct exch *x, const struct track_input *in);
+void quota_give(struct conn *c, struct exch *x);
+bool connack_reached(const struct track *t, struct conn *c, const struct track_input *in);
+void aliases_free(struct track *t, struct conn *c);
+/* conn.c */
+void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame);
+void conn_free(struct track *t, struct conn *c);
+struct conn *conn_of(const struct track *t, track_conn h);
+void conn_join(struct conn *c, struct session *s); /* NULL: none */
+void conn_release(struct track *t, struct conn *c, bool lives); /* its exchanges no longer wait here */
+void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side, uint64_t frame, int64_t now);
+
+/* finding.c */
+struct found {
+    enum mqtt_rule rule;
+    enum track_diagnosis diag;
+    unsigned severity, side; /* severity 0: that of the diagnosis, else of the rule */
+    uint64_t frame[TRACK_EVIDENCE];
+    int64_t time_ns;
+    const struct exch *exch;
+    const struct conn *conn;
+    struct session *session;
+    struct topic *topic;
+};
+__attribute__((format(printf, 3, 4))) void found(struct track *t, const struct found *f, const char *sentence, ...);
+/* A verdict of conduct on the packet under way. severity NONE: the rule's own. */
+void judge(struct track *t, const struct conn *c, enum mqtt_rule rule, unsigned severity, unsigned side);
+
+static inline unsigned slot_side(const struct conn *c, unsigned slot)
+{
+    return (c->flags & C_ROLES) == 0 ? MQTT_NOBODY : slot == 0 ? MQTT_CLIENT : MQTT_SERVER;
+}
+
+/* The rule of the connection's version; 3.1 has none of its own. */
+static inline enum mqtt_rule by_version(const struct conn *c, enum mqtt_rule v311, enum mqtt_rule v5)
+{
+    return c->version == MQTT_V5 ? v5 : c->version == MQTT_V311 ? v311 : MQTT_RULE_NONE;
+}
+
+/* Was every packet of this connection seen, so that the absence of one proves something? */
+static inline bool conn_sure(const struct conn *c)
+{
+    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES);
+}
+
+static inline bool session_sure(const struct conn *c)
+{
+    return conn_sure(c) && c->session != NULL && (c->session->flags & S_WHOLE) != 0;
+}

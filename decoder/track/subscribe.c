@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/subscribe.c -- SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, and what a delivery tells of subscriptions
+ * (session.md sections 11 to 13). */
+#include "decoder/track/state.h"
+
+#include "decoder/mqtt/topic.h"
+
+enum { FAILURE = 0x80, NOT_ANSWERED = 0xff, NO_LOCAL = 4, QOS_BITS = 3, SUBS_WALKED = 64 };
+
+/* Out of the request that asked for it before. */
+static void unask(struct sub *b)
+{
+    struct sub **at = b->asked != NULL ? &b->asked->subs : NULL;
+    while (at != NULL && *at != NULL && *at != b)
+        at = &(*at)->asked_next;
+    if (at != NULL && *at == b)
+        *at = b->asked_next;
+    b->asked = NULL;
+    b->asked_next = NULL;
+}
+
+static void ask(struct exch *x, struct sub *b, uint32_t at)
+{
+    unask(b);
+    b->asked = x;
+    b->asked_at = at;
+    b->asked_next = x->subs;
+    x->subs = b;
+}
+
+static void want(struct track *t, struct exch *x, const struct mqtt_filter *f, uint32_t at, const struct track_input *in)
+{
+    struct session *s = x->session;
+    struct topic *w = topic_hold(t, f->filter);
+    if (w == NULL) {
+        s->flags |= S_SUBS_LOST;
+        t->counts.subscriptions_lost++;
+        return;
+    }
+    uint32_t identifier = mqtt_props_number(&in->packet->props, MQTT_PROP_SUBSCRIPTION_IDENTIFIER, 0);
+    struct sub *b = sub_find(t, s, w);
+    if (b != NULL) {
+        topic_drop(t, w);
+        if (b->identifier != identifier) {
+            b->changed = b->changed || b->identifier_was != 0;
+            b->identifier_was = b->identifier;
+        }
+    } else if ((b = sub_add(t, s, w)) == NULL) {
+        return;
+    } else {
+        b->best = NOT_ANSWERED;
+    }
+    b->identifier = identifier;
+    b->options = f->options;
+    b->frame = in->frame;
+    if (b->granted != NOT_ANSWERED && b->gone)
+        b->granted = NOT_ANSWERED;
+    ask(x, b, at);
+}
+
+static bool has_wildcard(struct view filter)
+{
+    for (size_t i = 0; i < filter.len; i++)
+        if (filter.ptr[i] == '#' || filter.ptr[i] == '+')
+            return true;
+    return false;
+}
+
+/* What CONNACK said the server does not have. */
+static void judge_features(struct track *t, struct conn *c, const struct track_input *in)
+{
+    if (c->version != MQTT_V5 || (c->flags & (C_NO_WILDCARD | C_NO_SUBID | C_NO_SHARED)) == 0)
+        return;
+    unsigned severity = connack_reached(t, c, in) ? MQTT_SEVERITY_NONE : MQTT_SEVERITY_NOTE;
+    bool wildcard = false, shared = false;
+    struct mqtt_filter f;
+    size_t pos = 0;
+    while (mqtt_list_next(in->packet, &pos, &f)) {
+        shared = shared || topic_is_shared(f.filter);
+        wildcard = wildcard || has_wildcard(topic_is_shared(f.filter) ? topic_share_filter(f.filter) : f.filter);
+    }
+    if (wildcard && (c->flags & C_NO_WILDCARD) != 0)
+        judge(t, c, MQTT_S5_3_2_2_3_11_C, severity, MQTT_CLIENT);
+    if (shared && (c->flags & C_NO_SHARED) != 0)
+        judge(t, c, MQTT_S5_3_2_2_3_13_C, severity, MQTT_CLIENT);
+    if ((c->flags & C_NO_SUBID) != 0 && (in->packet->props.seen >> MQTT_PROP_SUBSCRIPTION_IDENTIFIER & 1) != 0)
+        judge(t, c, MQTT_S5_3_2_2_3_12_C, severity, MQTT_CLIENT);
+}
+
+/* The identifier is in use: by a PUBLISH, or by another request of this connection. */
+static bool taken_id(struct track *t, struct conn *c, struct exch *old, const struct track_input *in, uint32_t print)
+{
+    const struct mqtt_packet *p = in->packet;
+    bool same = old->print == print && old->conn == c &&
+                old->kind == (p->type == MQTT_SUBSCRIBE ? TRACK_SUBSCRIBE : TRACK_UNSUBSCRIBE);
+    c->flags |= C_RESENT;
+    if (same && c->version == MQTT_V31) { /* 3.1 sends requests again */
+        exch_step(t, old, c, 0, TRACK_RETRANSMITTED, in);
+        exch_owes(t, old, 1, old->owed_type);
+        exch_note(t, old);
+        return true;
+    }
+    bool sure = !exch_tainted(old) && (old->conn == NULL ? session_sure(c) : conn_sure(c));
+    if (sure)
+        judge(t, c, by_version(c, MQTT_R4_2_3_1_2, MQTT_R5_2_2_1_3), MQTT_SEVERITY_NONE, MQTT_CLIENT);
+    exch_finish(t, old, exch_tainted(old) ? TRACK_UNKNOWN : TRACK_REPLACED, in->time_ns);
+    return false;
+}
+
+static void note_filters(struct track *t, struct exch *x, const struct track_input *in)
+{
+    const struct mqtt_packet *p = in->packet;
+    struct mqtt_filter f;
+    size_t pos = 0;
+    for (uint32_t at = 0; mqtt_list_next(p, &pos, &f); at++) {
+        if (at == 0)
+            x->topic = topic_hold(t, f.filter);
+        if (p->type == MQTT_SUBSCRIBE) {
+            want(t, x, &f, at, in);
+            continue;
+        }
+        struct topic *w = topic_hold(t, f.filter);
+        struct sub *b = w != NULL ? sub_find(t, x->session, w) : NULL;
+        topic_drop(t, w);
+        if (b == NULL || b->gone)
+            continue;
+        x->payload_len++; /* filters that were subscribed */
+        ask(x, b, at);
+    }
+}
+
+void on_request(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    const struct mqtt_packet *p = in->packet;
+    bool subscribe = p->type == MQTT_SUBSCRIBE;
+    if (slot != 0 || !p->has_id || p->id == 0)
+        return;
+    uint32_t print = print_of(p->list.payload, p->type);
+    struct exch *old = id_find(t, c->session, 0, p->id);
+    if (old != NULL && taken_id(t, c, old, in, print))
+        return;
+    if (subscribe)
+        judge_features(t, c, in);
+    struct exch *x = exch_open(t, c, subscribe ? TRACK_SUBSCRIBE : TRACK_UNSUBSCRIBE, 0, p->id, in);
+    if (x == NULL)
+        return;
+    x->stage = 1;
+    x->print = print;
+    x->filters = p->list.count;
+    x->flags |= p->cut ? TRACK_GAPPED : 0;
+    if (subscribe)
+        c->n_subscribe++;
+    else
+        c->n_unsubscribe++;
+    note_filters(t, x, in);
+    exch_step(t, x, c, 0, 0, in);
+    exch_owes(t, x, 1, subscribe ? MQTT_SUBACK : MQTT_UNSUBACK);
+    exch_note(t, x);
+}
+
+/* SUBACK or UNSUBACK that answers nothing under way. */
+static void unasked(struct track *t, struct conn *c, const struct track_input *in)
+{
+    bool sub = in->packet->type == MQTT_SUBACK;
+    enum mqtt_rule rule;
+    t->note->flags |= TRACK_NO_START | TRACK_OUT_OF_PLACE;
+    if (!conn_sure(c) || (c->flags & (C_CONNECT | C_RESENT)) != C_CONNECT)
+        return;
+    if (in->packet->id == (sub ? c->sub_done : c->unsub_done))
+        rule = sub ? by_version(c, MQTT_R4_3_8_4_4, MQTT_R5_3_8_4_5) : by_version(c, MQTT_R4_3_10_4_6, MQTT_R5_3_10_4_6);
+    else if ((sub ? c->n_subscribe : c->n_unsubscribe) > 0)
+        rule = sub ? by_version(c, MQTT_R4_3_8_4_2, MQTT_R5_3_8_4_2) : by_version(c, MQTT_R4_3_10_4_4, MQTT_R5_3_10_4_5);
+    else
+        rule = by_version(c, MQTT_R4_2_3_1_7, MQTT_R5_2_2_1_6);
+    judge(t, c, rule, MQTT_SEVERITY_NONE, MQTT_SERVER);
+}
+
+static void judge_count(struct track *t, struct conn *c, const struct exch *x, const struct mqtt_packet *p)
+{
+    if (p->cut || (x->flags & TRACK_GAPPED) != 0 || p->list.count == x->filters || !conn_sure(c))
+        return;
+    if (p->type == MQTT_UNSUBACK) {
+        if (c->version == MQTT_V5)
+            judge(t, c, MQTT_S5_3_11_3_A, MQTT_SEVERITY_NONE, MQTT_SERVER);
+        return;
+    }
+    if (p->list.count == 0)
+        return; /* the packet alone shows that */
+    bool more = p->list.count > x->filters;
+    judge(t, c, by_version(c, more ? MQTT_S4_3_9_3_A : MQTT_R4_3_8_4_5, MQTT_R5_3_8_4_6), MQTT_SEVERITY_NONE, MQTT_SERVER);
+}
+
+struct grants {
+    unsigned refused, lower, higher, worst;
+};
+
+static void grant(struct track *t, struct session *s, struct sub *b, uint8_t code, struct grants *g)
+{
+    unsigned asked = b->options & QOS_BITS;
+    b->granted = code;
+    b->gone = code >= FAILURE && b->best == NOT_ANSWERED;
+    if (code >= FAILURE) {
+        g->refused++;
+        g->worst = code;
+        return;
+    }
+    g->lower += code < asked;
+    g->higher += code > asked;
+    if (b->best == NOT_ANSWERED || code > b->best)
+        b->best = code;
+    if (code < s->low_grant)
+        s->low_grant = code;
+    (void)t;
+}
+
+static void tell_grants(struct track *t, struct conn *c, const struct exch *x, const struct grants *g, const struct track_input *in)
+{
+    struct found f = { .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = in->time_ns, .frame = { x->step[0].frame, in->frame } };
+    if (g->higher > 0)
+        judge(t, c, by_version(c, MQTT_R4_3_8_4_5, MQTT_R5_3_8_4_7), MQTT_SEVERITY_WARNING, MQTT_SERVER);
+    if (g->refused > 0) {
+        f.diag = TRACK_DIAG_SUBSCRIBE_REFUSED;
+        found(t, &f, "%u of %u filter(s) refused, the worst with code 0x%02x", g->refused, x->filters, g->worst);
+    }
+    if (g->lower > 0) {
+        f.diag = TRACK_DIAG_QOS_DOWNGRADED;
+        found(t, &f, "%u of %u filter(s) granted with a lower QoS than requested", g->lower, x->filters);
+    }
+}
+
+static void subscribed(struct track *t, struct conn *c, struct exch *x, const struct track_input *in)
+{
+    const struct view codes = in->packet->list.payload;
+    struct session *s = x->session;
+    struct grants g = { 0 };
+    for (struct sub *b = x->subs, *next; b != NULL; b = next) {
+        next = b->asked_next;
+        if (b->asked_at < codes.len)
+            grant(t, s, b, codes.ptr[b->asked_at], &g);
+        b->asked = NULL;
+        b->asked_next = NULL;
+    }
+    x->subs = NULL;
+    x->reason = (uint8_t)g.worst;
+    s->n_subs = 0;
+    for (const struct sub *b = s->subs; b != NULL; b = b->next)
+        s->n_subs += !b->gone && b->granted < FAILURE;
+    tell_grants(t, c, x, &g, in);
+    session_event(t, s, TRACK_SESSION_SUBSCRIBED, in->frame);
+    exch_finish(t, x, g.refused > 0 && g.refused >= x->filters ? TRACK_REFUSED : TRACK_COMPLETE, in->time_ns);
+}
+
+static void unsubscribed(struct track *t, struct conn *c, struct exch *x, const struct track_input *in)
+{
+    const struct view codes = in->packet->list.payload;
+    for (struct sub *b = x->subs, *next; b != NULL; b = next) {
+        next = b->asked_next;
+        bool refused = c->version == MQTT_V5 && b->asked_at < codes.len && codes.ptr[b->asked_at] >= FAILURE;
+        if (!refused && !b->gone) {
+            b->gone = true;
+            if (x->session->n_subs > 0)
+                x->session->n_subs--;
+        }
+        b->asked = NULL;
+        b->asked_next = NULL;
+    }
+    x->subs = NULL;
+    c->unsubscribed = true;
+    session_event(t, x->session, TRACK_SESSION_UNSUBSCRIBED, in->frame);
+    exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
+}
+
+void on_granted(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    const struct mqtt_packet *p = in->packet;
+    bool sub = p->type == MQTT_SUBACK;
+    if (slot != 1 || !p->has_id || p->id == 0)
+        return;
+    struct exch *x = id_find(t, c->session, 0, p->id);
+    if (x == NULL || x->kind != (sub ? TRACK_SUBSCRIBE : TRACK_UNSUBSCRIBE)) {
+        unasked(t, c, in);
+        return;
+    }
+    judge_count(t, c, x, p);
+    exch_step(t, x, c, 1, 0, in);
+    exch_owes(t, x, 0, 0);
+    exch_note(t, x);
+    if (sub) {
+        c->sub_done = p->id;
+        subscribed(t, c, x, in);
+    } else {
+        c->unsub_done = p->id;
+        unsubscribed(t, c, x, in);
+    }
+}
+
+static bool caused_by(const struct session *s, struct view topic, uint32_t identifier)
+{
+    for (const struct sub *b = s->subs; b != NULL; b = b->next) {
+        bool named = b->identifier == identifier || b->identifier_was == identifier || b->changed;
+        if (named && topic_matches(topic_share_filter(topic_view(b->filter)), topic))
+            return true;
+    }
+    return false;
+}
+
+static void judge_identifiers(struct track *t, struct conn *c, const struct track_input *in, struct view topic)
+{
+    const struct mqtt_packet *p = in->packet;
+    if (c->version != MQTT_V5 || (p->props.seen >> MQTT_PROP_SUBSCRIPTION_IDENTIFIER & 1) == 0 || p->publish.dup)
+        return;
+    struct mqtt_prop prop;
+    struct mqtt_prop_walk walk = mqtt_props_walk(&p->props);
+    while (mqtt_props_next(&walk, &prop)) {
+        if (prop.id != MQTT_PROP_SUBSCRIPTION_IDENTIFIER || caused_by(c->session, topic, prop.number))
+            continue;
+        judge(t, c, MQTT_S5_3_3_4_A, MQTT_SEVERITY_NONE, MQTT_SERVER);
+        return;
+    }
+}
+
+/* A PUBLISH to a client whose subscriptions are known. Subscriptions made by the server cannot be seen: a delivery above
+ * every granted QoS is a warning. */
+void judge_delivery(struct track *t, struct conn *c, const struct track_input *in, struct view topic)
+{
+    struct session *s = c->session;
+    unsigned best = 0, matches = 0, no_local = 0, shared = 0, n = 0;
+    bool open = false;
+    for (struct sub *b = s->subs; b != NULL && n < SUBS_WALKED; b = b->next, n++) {
+        struct view filter = topic_view(b->filter);
+        bool share = topic_is_shared(filter);
+        if (!topic_matches(share ? topic_share_filter(filter) : filter, topic))
+            continue;
+        b->matched++;
+        matches++;
+        shared += share;
+        no_local += (b->options & NO_LOCAL) != 0;
+        open = open || b->best == NOT_ANSWERED || b->asked != NULL;
+        if (b->best < FAILURE && b->best > best)
+            best = b->best;
+    }
+    if (!session_sure(c) || (s->flags & S_SUBS_LOST) != 0 || n == SUBS_WALKED)
+        return;
+    judge_identifiers(t, c, in, topic);
+    if (matches == 0)
+        return;
+    if (in->packet->publish.qos > best && !open)
+        judge(t, c, by_version(c, MQTT_R4_3_8_4_6, shared == matches ? MQTT_R5_4_8_2_3 : MQTT_R5_3_8_4_8), MQTT_SEVERITY_WARNING, MQTT_SERVER);
+    if ((t->note->flags & TRACK_LOOPED) != 0 && no_local == matches && c->version == MQTT_V5)
+        judge(t, c, MQTT_R5_3_8_3_3, MQTT_SEVERITY_NOTE, MQTT_SERVER);
+}

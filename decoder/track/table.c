@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/table.c -- hash tables: exchanges by identifier, sessions by client, topics and subscriptions by text. */
+#include "decoder/track/state.h"
+
+#include <string.h>
+
+enum { FIRST_PLACES = 256, PRINT_WHOLE = 256, PRINT_END = 64 };
+
+static uint32_t mix(uint64_t h)
+{
+    h ^= h >> 32;
+    h *= 0x9e3779b97f4a7c15u;
+    return (uint32_t)(h >> 32);
+}
+
+static uint64_t fold(uint64_t h, const uint8_t *p, size_t len)
+{
+    while (len >= 8) {
+        uint64_t w;
+        memcpy(&w, p, 8);
+        h = (h ^ w) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+        p += 8;
+        len -= 8;
+    }
+    uint64_t w = len;
+    for (size_t i = 0; i < len; i++)
+        w = w << 8 | p[i];
+    h = (h ^ w) * 0xbf58476d1ce4e5b9u;
+    return h ^ h >> 31;
+}
+
+/* Long payloads: their ends and their length; whoever compares prints compares for likeness, not for proof. */
+uint32_t print_of(struct view octets, uint32_t seed)
+{
+    uint64_t h = seed * 0x2545f4914f6cdd1du + octets.len;
+    if (octets.len <= PRINT_WHOLE)
+        return mix(fold(h, octets.ptr, octets.len));
+    h = fold(h, octets.ptr, PRINT_WHOLE - PRINT_END);
+    return mix(fold(h, octets.ptr + octets.len - PRINT_END, PRINT_END));
+}
+
+bool tables_init(struct track *t)
+{
+    t->n_ids = t->n_keys = t->n_words = t->n_filters = FIRST_PLACES;
+    t->ids = mem_take(t, FIRST_PLACES * sizeof *t->ids);
+    t->keys = mem_take(t, FIRST_PLACES * sizeof *t->keys);
+    t->words = mem_take(t, FIRST_PLACES * sizeof *t->words);
+    t->filters = mem_take(t, FIRST_PLACES * sizeof *t->filters);
+    if (t->ids == NULL || t->keys == NULL || t->words == NULL || t->filters == NULL)
+        return false;
+    memset(t->ids, 0, FIRST_PLACES * sizeof *t->ids);
+    memset(t->keys, 0, FIRST_PLACES * sizeof *t->keys);
+    memset(t->words, 0, FIRST_PLACES * sizeof *t->words);
+    memset(t->filters, 0, FIRST_PLACES * sizeof *t->filters);
+    return true;
+}
+
+static void free_topics(struct track *t)
+{
+    for (uint32_t i = 0; t->words != NULL && i < t->n_words; i++)
+        for (struct topic *w = t->words[i]; w != NULL; w = w->chain)
+            mem_give(t, w->text, w->len);
+}
+
+void tables_free(struct track *t)
+{
+    free_topics(t);
+    mem_give(t, t->ids, t->n_ids * sizeof *t->ids);
+    mem_give(t, t->keys, t->n_keys * sizeof *t->keys);
+    mem_give(t, t->words, t->n_words * sizeof *t->words);
+    mem_give(t, t->filters, t->n_filters * sizeof *t->filters);
+}
+
+/* Twice the places when more records than places are held. Without memory the chains get longer. */
+#define GROW(t, table, places, type, used, place_of)                                   \
+    do {                                                                               \
+        if ((used) <= (t)->places)                                                     \
+            break;                                                                     \
+        uint32_t n_ = 2 * (t)->places;                                                 \
+        type **fresh_ = mem_take((t), n_ * sizeof *fresh_);                            \
+        if (fresh_ == NULL)                                                            \
+            break;                                                                     \
+        memset(fresh_, 0, n_ * sizeof *fresh_);                                        \
+        for (uint32_t i_ = 0; i_ < (t)->places; i_++) {                                \
+            for (type *r_ = (t)->table[i_], *next_; r_ != NULL; r_ = next_) {          \
+                next_ = r_->chain;                                                     \
+                uint32_t place_ = (place_of) & (n_ - 1);                               \
+                r_->chain = fresh_[place_];                                            \
+                fresh_[place_] = r_;                                                   \
+            }                                                                          \
+        }                                                                              \
+        mem_give((t), (t)->table, (t)->places * sizeof *fresh_);                       \
+        (t)->table = fresh_;                                                           \
+        (t)->places = n_;                                                              \
+    } while (0)
+
+static uint32_t id_hash(const struct session *s, unsigned slot, uint16_t id)
+{
+    return mix((s->number << 17 | (uint64_t)slot << 16 | id) * 0xd6e8feb86659fd93u);
+}
+
+struct exch *id_find(const struct track *t, const struct session *s, unsigned slot, uint16_t id)
+{
+    struct exch *x = t->ids[id_hash(s, slot, id) & (t->n_ids - 1)];
+    while (x != NULL && (x->id != id || x->slot != slot || x->session != s))
+        x = x->chain;
+    return x;
+}
+
+void id_add(struct track *t, struct exch *x)
+{
+    GROW(t, ids, n_ids, struct exch, t->exchs.used, id_hash(r_->session, r_->slot, r_->id));
+    uint32_t place = id_hash(x->session, x->slot, x->id) & (t->n_ids - 1);
+    x->chain = t->ids[place];
+    t->ids[place] = x;
+}
+
+void id_remove(struct track *t, struct exch *x)
+{
+    struct exch **at = &t->ids[id_hash(x->session, x->slot, x->id) & (t->n_ids - 1)];
+    while (*at != NULL && *at != x)
+        at = &(*at)->chain;
+    if (*at == x)
+        *at = x->chain;
+    x->chain = NULL;
+}
+
+static uint32_t key_hash(const struct row_endpoint *broker, struct view id)
+{
+    size_t n = broker->addr.family == 6 ? 16 : 4;
+    uint32_t seed = print_of(view_of(broker->addr.octets, n), broker->port);
+    return print_of(id, seed);
+}
+
+static bool same_endpoint(const struct row_endpoint *a, const struct row_endpoint *b)
+{
+    return a->port == b->port && a->addr.family == b->addr.family &&
+           memcmp(a->addr.octets, b->addr.octets, sizeof a->addr.octets) == 0;
+}
+
+struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view id)
+{
+    uint32_t hash = key_hash(broker, id);
+    struct session *s = t->keys[hash & (t->n_keys - 1)];
+    while (s != NULL && (s->hash != hash || s->client_id_len != id.len || memcmp(s->client_id, id.ptr, id.len) != 0 ||
+                         !same_endpoint(&s->broker, broker)))
+        s = s->chain;
+    return s;
+}
+
+bool name_set(struct track *t, struct session *s, struct view id)
+{
+    if (s->client_id != NULL || t->text + id.len > t->cfg.max_text)
+        return false;
+    char *copy = mem_take(t, id.len > 0 ? id.len : 1);
+    if (copy == NULL)
+        return false;
+    if (id.len > 0)
+        memcpy(copy, id.ptr, id.len);
+    t->text += id.len;
+    s->client_id = copy;
+    s->client_id_len = (uint32_t)id.len;
+    s->hash = key_hash(&s->broker, id);
+    return true;
+}
+
+void key_put(struct track *t, struct session *s)
+{
+    s->flags |= S_KEYED;
+    GROW(t, keys, n_keys, struct session, t->sessions.used, r_->hash);
+    struct session **at = &t->keys[s->hash & (t->n_keys - 1)];
+    s->chain = *at;
+    *at = s;
+}
+
+void key_remove(struct track *t, struct session *s)
+{
+    if ((s->flags & S_KEYED) == 0)
+        return;
+    struct session **at = &t->keys[s->hash & (t->n_keys - 1)];
+    while (*at != NULL && *at != s)
+        at = &(*at)->chain;
+    if (*at == s)
+        *at = s->chain;
+    s->chain = NULL;
+    s->flags &= ~(uint32_t)S_KEYED;
+}
+
+static void idle_unlink(struct track *t, struct topic *w)
+{
+    if (w->prev != NULL)
+        w->prev->next = w->next;
+    else
+        t->idle_first = w->next;
+    if (w->next != NULL)
+        w->next->prev = w->prev;
+    else
+        t->idle_last = w->prev;
+    w->prev = w->next = NULL;
+}
+
+static void topic_forget(struct track *t, struct topic *w)
+{
+    idle_unlink(t, w);
+    struct topic **at = &t->words[w->hash & (t->n_words - 1)];
+    while (*at != w)
+        at = &(*at)->chain;
+    *at = w->chain;
+    t->text -= w->len;
+    mem_give(t, w->text, w->len);
+    slab_give(&t->topics, w);
+}
+
+static bool room_for(struct track *t, size_t len)
+{
+    while (t->topics.used >= t->cfg.max_topics || t->text + len > t->cfg.max_text) {
+        if (t->idle_first == NULL)
+            return false;
+        topic_forget(t, t->idle_first);
+    }
+    return true;
+}
+
+static struct topic *topic_new(struct track *t, struct view text, uint32_t hash)
+{
+    struct topic *w = room_for(t, text.len) ? slab_take(t, &t->topics) : NULL;
+    char *copy = w != NULL && text.len > 0 ? mem_take(t, text.len) : NULL;
+    if (w == NULL || (text.len > 0 && copy == NULL)) {
+        if (w != NULL)
+            slab_give(&t->topics, w);
+        t->counts.topics_lost++;
+        return NULL;
+    }
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    t->text += text.len;
+    w->text = copy;
+    w->len = (uint16_t)text.len;
+    w->hash = hash;
+    w->refs = 1;
+    GROW(t, words, n_words, struct topic, t->topics.used, r_->hash);
+    struct topic **at = &t->words[hash & (t->n_words - 1)];
+    w->chain = *at;
+    *at = w;
+    return w;
+}
+
+struct topic *topic_hold(struct track *t, struct view text)
+{
+    if (text.ptr == NULL || text.len > UINT16_MAX)
+        return NULL;
+    uint32_t hash = print_of(text, 0);
+    struct topic *w = t->words[hash & (t->n_words - 1)];
+    while (w != NULL && (w->hash != hash || w->len != text.len || memcmp(w->text, text.ptr, text.len) != 0))
+        w = w->chain;
+    if (w == NULL)
+        return topic_new(t, text, hash);
+    if (w->refs++ == 0)
+        idle_unlink(t, w);
+    return w;
+}
+
+struct topic *topic_share(struct topic *w)
+{
+    if (w != NULL)
+        w->refs++;
+    return w;
+}
+
+void topic_drop(struct track *t, struct topic *w)
+{
+    if (w == NULL || --w->refs > 0)
+        return;
+    w->prev = t->idle_last;
+    w->next = NULL;
+    if (t->idle_last != NULL)
+        t->idle_last->next = w;
+    else
+        t->idle_first = w;
+    t->idle_last = w;
+}
+
+static uint32_t sub_hash(const struct session *s, const struct topic *filter)
+{
+    return mix(s->number * 0x9e3779b97f4a7c15u ^ (uint64_t)filter->hash << 7);
+}
+
+struct sub *sub_find(const struct track *t, const struct session *s, const struct topic *filter)
+{
+    struct sub *b = t->filters[sub_hash(s, filter) & (t->n_filters - 1)];
+    while (b != NULL && (b->filter != filter || b->session != s))
+        b = b->chain;
+    return b;
+}
+
+struct sub *sub_add(struct track *t, struct session *s, struct topic *filter)
+{
+    struct sub *b = t->subs.used < t->cfg.max_subscriptions ? slab_take(t, &t->subs) : NULL;
+    if (b == NULL) {
+        topic_drop(t, filter);
+        t->counts.subscriptions_lost++;
+        s->flags |= S_SUBS_LOST;
+        return NULL;
+    }
+    b->session = s;
+    b->filter = filter;
+    b->granted = 0xff;
+    b->next = s->subs;
+    s->subs = b;
+    GROW(t, filters, n_filters, struct sub, t->subs.used, sub_hash(r_->session, r_->filter));
+    struct sub **at = &t->filters[sub_hash(s, filter) & (t->n_filters - 1)];
+    b->chain = *at;
+    *at = b;
+    return b;
+}
+
+void subs_clear(struct track *t, struct session *s)
+{
+    for (struct sub *b = s->subs, *next; b != NULL; b = next) {
+        next = b->next;
+        struct sub **at = &t->filters[sub_hash(s, b->filter) & (t->n_filters - 1)];
+        while (*at != NULL && *at != b)
+            at = &(*at)->chain;
+        if (*at == b)
+            *at = b->chain;
+        if (b->asked != NULL)
+            b->asked->subs = NULL;
+        topic_drop(t, b->filter);
+        slab_give(&t->subs, b);
+    }
+    s->subs = NULL;
+    s->n_subs = 0;
+    s->low_grant = 2;
+    s->flags &= ~(uint32_t)S_SUBS_LOST;
+}

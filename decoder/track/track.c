@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/track.c -- the way of a packet through the tracker. */
+#include "decoder/track/state.h"
+
+#include <string.h>
+
+static const int64_t second = 1000000000;
+
+void track_defaults(struct track_config *c)
+{
+    *c = (struct track_config){ .max_connections = 131072,
+                                .max_sessions = 131072,
+                                .max_exchanges = 262144,
+                                .max_topics = 262144,
+                                .max_subscriptions = 262144,
+                                .max_text = 64u << 20,
+                                .answer_ns = 2 * second,
+                                .close_ns = 30 * second,
+                                .reach_ns = second,
+                                .keep_alive_slack_ns = second,
+                                .judge = true };
+}
+
+struct track *track_new(const struct track_config *c, struct track_memory m, struct track_events e)
+{
+    struct track *t = m.resize(m.ctx, NULL, 0, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    memset(t, 0, sizeof *t);
+    t->cfg = *c;
+    t->mem = m;
+    t->on = e;
+    t->now = INT64_MIN;
+    t->counts.memory = sizeof *t;
+    t->conns.size = sizeof(struct conn);
+    t->sessions.size = sizeof(struct session);
+    t->exchs.size = sizeof(struct exch);
+    t->topics.size = sizeof(struct topic);
+    t->subs.size = sizeof(struct sub);
+    if (!tables_init(t)) {
+        track_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void track_free(struct track *t)
+{
+    if (t == NULL)
+        return;
+    for (struct conn *c = t->open_first; c != NULL; c = c->next)
+        aliases_free(t, c);
+    for (struct conn *c = t->closed_first; c != NULL; c = c->next)
+        aliases_free(t, c);
+    for (struct session *s = t->session_first; s != NULL; s = s->newer)
+        if (s->client_id != NULL)
+            mem_give(t, s->client_id, s->client_id_len > 0 ? s->client_id_len : 1);
+    tables_free(t);
+    slab_free(t, &t->conns);
+    slab_free(t, &t->sessions);
+    slab_free(t, &t->exchs);
+    slab_free(t, &t->topics);
+    slab_free(t, &t->subs);
+    t->mem.resize(t->mem.ctx, t, sizeof *t, 0);
+}
+
+void track_advance(struct track *t, int64_t time_ns)
+{
+    if (t->now == INT64_MIN) {
+        t->now = time_ns;
+        t->tick = time_ns >> WHEEL_SHIFT;
+        return;
+    }
+    if (time_ns <= t->now) {
+        t->counts.late += time_ns < t->now;
+        return;
+    }
+    t->now = time_ns;
+    if (time_ns >> WHEEL_SHIFT > t->tick)
+        wheel_turn(t, time_ns);
+}
+
+void track_finish(struct track *t, int64_t time_ns)
+{
+    track_advance(t, time_ns);
+    while (t->open_first != NULL) {
+        struct conn *c = t->open_first;
+        conn_end(t, c, TRACK_CLOSE_END, 2, t->now, 0);
+    }
+    while (t->exch_first != NULL) /* what sessions without a connection still hold */
+        exch_finish(t, t->exch_first, TRACK_OPEN, t->now);
+}
+
+/* Roles that were not known when the connection opened. */
+static void learn(struct track *t, struct conn *c, const struct track_input *in)
+{
+    c->version = in->version;
+    c->source = in->version_source;
+    if (in->sender != MQTT_CLIENT && in->sender != MQTT_SERVER)
+        return;
+    unsigned client = in->sender == MQTT_CLIENT ? in->dir : 1u - in->dir;
+    if (c->flip != client) {
+        conn_release(t, c, false);
+        struct row_endpoint other = c->session->broker;
+        c->session->broker = c->session->client;
+        c->session->client = other;
+        c->flip = client & 1;
+    }
+    if (in->roles_sure)
+        c->flags |= C_ROLES;
+}
+
+static void judge_client_phase(struct track *t, struct conn *c, const struct track_input *in)
+{
+    unsigned type = in->packet->type;
+    bool sure = conn_sure(c);
+    if ((c->flags & C_SPOKE) == 0 && type != MQTT_CONNECT && sure)
+        judge(t, c, c->version == MQTT_V5 ? MQTT_R5_3_1_0_1 : MQTT_R4_3_1_0_1, MQTT_SEVERITY_NONE, MQTT_CLIENT);
+    if ((c->flags & (C_METHOD | C_CONNACK)) == C_METHOD && type != MQTT_AUTH && type != MQTT_DISCONNECT && type != MQTT_CONNECT && sure)
+        judge(t, c, MQTT_R5_3_1_2_30, MQTT_SEVERITY_NONE, MQTT_CLIENT);
+    c->flags |= C_SPOKE;
+}
+
+static void judge_server_phase(struct track *t, struct conn *c, const struct track_input *in)
+{
+    unsigned type = in->packet->type;
+    if (conn_sure(c) && !c->early_said) {
+        bool first = (c->flags & C_CONNACK) == 0;
+        bool legal = type == MQTT_CONNACK || (c->version == MQTT_V5 && (type == MQTT_AUTH || type == MQTT_DISCONNECT));
+        if (first && !legal && (c->version == MQTT_V5 || (c->flags & C_ANSWERED) == 0)) {
+            judge(t, c, c->version == MQTT_V31 ? MQTT_RULE_NONE : c->version == MQTT_V5 ? MQTT_R5_3_2_0_1 : MQTT_R4_3_2_0_1,
+                  MQTT_SEVERITY_NONE, MQTT_SERVER);
+            c->early_said = true;
+        } else if (!first && (c->flags & (C_UP | C_CONNECT)) == C_CONNECT && !legal) {
+            judge(t, c, by_version(c, MQTT_R4_3_1_4_5, MQTT_R5_3_1_4_6), MQTT_SEVERITY_NONE, MQTT_SERVER);
+            c->early_said = true;
+        }
+    }
+    if ((c->flags & C_NO_PROBLEM) != 0 && type != MQTT_PUBLISH && type != MQTT_CONNACK && type != MQTT_DISCONNECT &&
+        (in->packet->props.seen & (1ull << MQTT_PROP_REASON_STRING | 1ull << MQTT_PROP_USER_PROPERTY)) != 0)
+        judge(t, c, MQTT_R5_3_1_2_29, MQTT_SEVERITY_NONE, MQTT_SERVER);
+    c->flags |= C_ANSWERED;
+}
+
+/* The silence that this packet of the client ends. */
+static void judge_silence(struct track *t, struct conn *c, const struct track_input *in)
+{
+    struct session *s = c->session;
+    int64_t last = c->last_ns[0] > c->connack_ns ? c->last_ns[0] : c->connack_ns;
+    int64_t silence = in->time_first_ns - last;
+    if ((c->flags & C_UP) == 0)
+        return;
+    if (silence > s->silence_ns)
+        s->silence_ns = silence;
+    int64_t interval = (int64_t)c->keep_alive_s * second;
+    int64_t slack = t->cfg.keep_alive_slack_ns > interval / 2 ? t->cfg.keep_alive_slack_ns : interval / 2;
+    if (interval == 0 || silence <= interval + slack || !conn_sure(c))
+        return;
+    judge(t, c, by_version(c, MQTT_R4_3_1_2_23, c->server_ka ? MQTT_R5_3_1_2_21 : MQTT_R5_3_1_2_20), MQTT_SEVERITY_NONE, MQTT_CLIENT);
+    c->flags &= ~(uint32_t)(C_KA_SAID | C_KA_RULE);
+}
+
+static void dispatch(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    switch (in->packet->type) {
+    case MQTT_CONNECT: on_connect(t, c, in); break;
+    case MQTT_CONNACK:
+        if (slot == 1)
+            on_connack(t, c, in);
+        break;
+    case MQTT_PUBLISH: on_publish(t, c, slot, in); break;
+    case MQTT_PUBACK:
+    case MQTT_PUBREC:
+    case MQTT_PUBREL:
+    case MQTT_PUBCOMP: on_ack(t, c, slot, in); break;
+    case MQTT_SUBSCRIBE:
+    case MQTT_UNSUBSCRIBE: on_request(t, c, slot, in); break;
+    case MQTT_SUBACK:
+    case MQTT_UNSUBACK: on_granted(t, c, slot, in); break;
+    case MQTT_PINGREQ:
+    case MQTT_PINGRESP: on_ping(t, c, slot, in); break;
+    case MQTT_DISCONNECT: on_disconnect(t, c, slot, in); break;
+    case MQTT_AUTH:
+        if (c->version == MQTT_V5)
+            on_auth(t, c, slot, in);
+        break;
+    default: break;
+    }
+}
+
+static const struct mqtt_verdict *first_error(const struct mqtt_verdicts *v, uint32_t n)
+{
+    for (uint32_t i = 0; i < n && i < v->n; i++)
+        if (v->at[i].severity == MQTT_SEVERITY_ERROR)
+            return &v->at[i];
+    return NULL;
+}
+
+/* The client's packet breaks a rule of form: what the server does next is worth a look. */
+static void remember_bad(struct track *t, struct conn *c, const struct track_input *in, const struct mqtt_verdict *bad)
+{
+    if (c->bad_frame != 0 || bad == NULL)
+        return;
+    c->bad_frame = in->frame;
+    c->bad_ns = in->time_ns;
+    c->bad_rule = bad->rule;
+    c->bad_exchange = t->note->exchange;
+}
+
+/* The server answers the illegal packet, or one that came after it. */
+static void tell_tolerated(struct track *t, struct conn *c, const struct track_input *in)
+{
+    const struct track_note *n = t->note;
+    if (n->exchange == 0 || in->packet->type == MQTT_CONNACK || in->packet->type == MQTT_PUBLISH)
+        return;
+    if (n->exchange != c->bad_exchange && (n->starter != MQTT_CLIENT || n->answers_frame <= c->bad_frame))
+        return;
+    enum mqtt_rule rule = c->bad_rule == MQTT_R4_2_2_2_1 ? MQTT_R4_2_2_2_2 : by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1);
+    found(t, &(struct found){ .diag = TRACK_DIAG_TOLERATED, .rule = rule, .severity = MQTT_SEVERITY_NOTE, .side = MQTT_SERVER, .conn = c,
+                              .time_ns = in->time_ns, .frame = { c->bad_frame, in->frame } },
+          "The server goes on after the illegal packet in frame %llu: it answers with %s", (unsigned long long)c->bad_frame,
+          mqtt_type_name(in->packet->type));
+    c->bad_frame = 0;
+}
+
+static void count(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    struct session *s = c->session;
+    s->packets[slot]++;
+    s->octets[slot] += in->packet->header_len + (uint64_t)in->packet->remaining;
+    s->last_sent_ns[slot] = c->last_ns[slot] = in->time_ns;
+    c->last_frame[slot] = in->frame;
+    t->counts.packets++;
+}
+
+static void follow(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    bool after_bye = c->bye_frame[slot] != 0;
+    const struct mqtt_verdict *bad = first_error(t->v, t->v != NULL ? t->v->n : 0);
+    if (slot == 0)
+        judge_client_phase(t, c, in);
+    else
+        judge_server_phase(t, c, in);
+    if (after_bye)
+        judge(t, c, slot == 0 ? by_version(c, MQTT_R4_3_14_4_2, MQTT_R5_3_14_4_1) : by_version(c, MQTT_RULE_NONE, MQTT_R5_3_14_4_1),
+              MQTT_SEVERITY_NONE, slot_side(c, slot));
+    if (slot == 0 && c->keep_alive_s > 0)
+        judge_silence(t, c, in);
+    if (c->packet_max[slot] != 0)
+        judge_size(t, c, slot, in);
+    struct mqtt_verdict first;
+    if (bad != NULL)
+        first = *bad; /* the array may move no further, but its contents grow */
+    if (!after_bye)
+        dispatch(t, c, slot, in);
+    if (slot == 0 && bad != NULL)
+        remember_bad(t, c, in, &first);
+    else if (slot == 1 && c->bad_frame != 0)
+        tell_tolerated(t, c, in);
+}
+
+void track_packet(struct track *t, track_conn h, const struct track_input *in, struct mqtt_verdicts *v, struct track_note *note)
+{
+    track_advance(t, in->time_ns);
+    *note = (struct track_note){ .latency_ns = -1, .step_ns = -1 };
+    struct conn *c = conn_of(t, h);
+    if (c == NULL || c->session == NULL)
+        return;
+    struct track_input at = *in; /* time never runs backwards in here */
+    if (at.time_ns < t->now)
+        at.time_ns = t->now;
+    if (at.time_first_ns > at.time_ns)
+        at.time_first_ns = at.time_ns;
+    t->v = v;
+    t->note = note;
+    if ((c->flags & (C_ROLES | C_CONNECT)) != (C_ROLES | C_CONNECT))
+        learn(t, c, &at);
+    unsigned slot = (at.dir ^ c->flip) & 1u;
+    note->flags = (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
+    if ((c->flags & (C_CLOSED | C_TAKEN)) != 0) {
+        note->flags |= (c->flags & C_TAKEN) != 0 ? TRACK_TAKEOVER : 0;
+        if ((c->flags & C_CLOSED) == 0 && at.packet->type == MQTT_DISCONNECT)
+            on_disconnect(t, c, slot, &at);
+        count(t, c, slot, &at);
+    } else {
+        uint32_t had = v != NULL ? v->n : 0;
+        follow(t, c, slot, &at);
+        count(t, c, slot, &at);
+        for (uint32_t i = 0; i < had; i++)
+            c->session->violations[v->at[i].severity & 3]++;
+        if ((at.packet->type == MQTT_CONNECT) && (note->flags & TRACK_MIDSTREAM) != 0 && (c->flags & C_START) != 0)
+            note->flags &= (uint16_t)~TRACK_MIDSTREAM;
+    }
+    const struct session *s = c->session;
+    note->session = s->number;
+    if (s->client_id != NULL)
+        note->client_id = view_of(s->client_id, s->client_id_len);
+    t->v = NULL;
+    t->note = NULL;
+}
