@@ -260,6 +260,7 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
     if (t->note != NULL && t->note->exchange == x->number) {
         t->note->outcome = (uint8_t)outcome;
         t->note->owed_by = t->note->owed_type = 0;
+        t->note->inflight -= t->note->inflight > 0;
     }
     x->owed_type = 0;
     s->open--;

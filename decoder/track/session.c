@@ -152,6 +152,8 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
     }
     known->client = fresh->client;
     conn_join(c, known);
+    if (fresh->number == t->next_session)
+        t->next_session--;
     session_free(t, fresh);
 }
 

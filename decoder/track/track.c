@@ -249,13 +249,10 @@ static void follow(struct track *t, struct conn *c, unsigned slot, const struct 
         judge_silence(t, c, in);
     if (c->packet_max[slot] != 0)
         judge_size(t, c, slot, in);
-    struct mqtt_verdict first;
-    if (bad != NULL)
-        first = *bad; /* the array may move no further, but its contents grow */
     if (!after_bye)
         dispatch(t, c, slot, in);
     if (slot == 0 && bad != NULL)
-        remember_bad(t, c, in, &first);
+        remember_bad(t, c, in, bad);
     else if (slot == 1 && c->bad_frame != 0)
         tell_tolerated(t, c, in);
 }

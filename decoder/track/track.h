@@ -9,10 +9,11 @@
  * Order of calls for a connection: track_open, then track_packet / track_gap in the order of capture, then track_close.
  * Events come out of these calls and of track_advance, in the order of becoming certain.
  *
- * Memory: everything is taken from the allocator in slabs and bounded by the limits: about 300 octets for a connection,
- * 320 for a session, 144 for an open exchange (and 4 more for each place of its table), 24 and the text for a subscription
- * or topic. A client that opens 65,535 exchanges costs 10 MiB, and no more than max_exchanges allow in all. Reaching a limit
- * evicts the oldest of the kind (its outcome is TRACK_UNKNOWN) and counts it. */
+ * Memory: everything is taken from the allocator in slabs and bounded by the limits: with its place in a table at most 448
+ * octets for a connection, 552 for a session, 232 for an open exchange, 96 for a subscription, 56 for a topic or filter (and
+ * its text, once however often it is used), 8 for each Topic Alias up to the highest one in use. A client that opens 65,535
+ * exchanges costs 15 MiB, and no more than max_exchanges allow in all. Reaching a limit evicts the oldest of the kind (the
+ * outcome of its exchanges is TRACK_UNKNOWN) and counts it. */
 #pragma once
 #include "decoder/base/endpoint.h"
 #include "decoder/mqtt/conn.h"
