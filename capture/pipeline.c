@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture/pipeline.h"
-#include "capture/bpf.h"
-#include "capture/capfile.h"
 #include "capture/ip.h"
 #include "capture/link.h"
+#include "capture/live.h"
+#include "capture/source.h"
 #include "capture/talk.h"
 #include "capture/tcp.h"
 #include "decoder/track/track.h"
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 enum {
     BATCH = 32, /* frames taken apart ahead, so that the memory of their flows is on its way */
@@ -19,6 +20,9 @@ enum {
     WARNINGS = 8,
     MIB = 1024 * 1024,
 };
+
+/* A live frame is here so long after its time stamp, at the latest. */
+static const int64_t FRAMES_LATE_NS = 300 * INT64_C(1000000);
 
 struct pending {
     struct segment segment;
@@ -30,8 +34,7 @@ struct pipeline {
     struct pipeline_options options;
     struct pipeline_events events;
     void *ctx;
-    struct capfile *file;
-    struct bpf *bpf;
+    struct source *source;
     struct fragments *fragments;
     struct tcp *tcp;
     struct talks *talks;
@@ -42,6 +45,7 @@ struct pipeline {
     uint32_t n_batch;
     atomic_bool stop;
     bool ended, link_warned;
+    int64_t deadline_ns; /* of -a duration, on the monotonic clock; 0: not set yet */
     char error[PIPELINE_ERROR_MAX];
     char warning[WARNINGS][PIPELINE_ERROR_MAX];
     uint32_t n_warnings, warnings_given;
@@ -149,25 +153,6 @@ struct track *pipeline_tracker(const struct pipeline *p)
 
 /* ---- opening ---- */
 
-static bool open_input(struct pipeline *p, char *error, bool *usage)
-{
-    const struct pipeline_options *o = &p->options;
-    p->file = capfile_open(o->file, o->image, error);
-    if (p->file == NULL)
-        return false;
-    uint32_t link = capfile_interfaces(p->file) > 0 ? capfile_interface(p->file, 0).link_type : LINK_ETHERNET;
-    if (!link_known(link)) {
-        snprintf(error, PIPELINE_ERROR_MAX, "%s: link type %u is not one that mqshark knows",
-                 o->file ? o->file : "memory", link);
-        return false;
-    }
-    if (o->capture_filter == NULL || o->capture_filter[0] == '\0')
-        return true;
-    p->bpf = bpf_new(o->capture_filter, link, error, PIPELINE_ERROR_MAX);
-    *usage = p->bpf == NULL;
-    return p->bpf != NULL;
-}
-
 static bool make_parts(struct pipeline *p)
 {
     struct pipeline_budget b = budget_of(&p->options);
@@ -205,16 +190,13 @@ struct pipeline *pipeline_open(const struct pipeline_options *options, const str
     p->options = *options;
     p->events = *events;
     p->ctx = ctx;
-    if (!open_input(p, error, usage)) {
-        pipeline_close(p);
-        return NULL;
-    }
-    if (!make_parts(p)) {
+    p->source = source_open(options, error, usage);
+    if (p->source != NULL && !make_parts(p))
         snprintf(error, PIPELINE_ERROR_MAX, "no memory");
-        pipeline_close(p);
-        return NULL;
-    }
-    return p;
+    else if (p->source != NULL && source_start(p->source, error))
+        return p;
+    pipeline_close(p);
+    return NULL;
 }
 
 void pipeline_close(struct pipeline *p)
@@ -225,8 +207,7 @@ void pipeline_close(struct pipeline *p)
     talks_free(p->talks);
     track_free(p->track);
     fragments_free(p->fragments);
-    bpf_free(p->bpf);
-    capfile_close(p->file);
+    source_close(p->source);
     free(p);
 }
 
@@ -327,71 +308,119 @@ static enum pipeline_status end(struct pipeline *p, enum pipeline_status status)
     return status;
 }
 
-/* Frames up to the next point where the file has to be read on. */
+/* A batch: as many frames as are there, or as their memory allows. */
 static enum source_status take_frames(struct pipeline *p, uint32_t *left)
 {
     enum source_status status = SOURCE_FRAME;
     while (*left > 0 && p->n_batch < BATCH) {
-        if (p->n_batch > 0 && !capfile_has_frame(p->file))
-            break; /* reading on moves the octets of the frames in the batch */
         struct frame f;
-        status = capfile_next(p->file, &f);
+        if (p->n_batch > 0 && !source_can_go_on(p->source))
+            break;
+        status = source_next(p->source, &f);
         if (status != SOURCE_FRAME)
             break;
-        if (p->bpf != NULL && !bpf_matches(p->bpf, &f))
-            continue;
         --*left;
-        if (take_apart(p, &f))
+        bool alone = take_apart(p, &f);
+        if (p->options.stop_after_frames > 0 && p->n.frames >= p->options.stop_after_frames)
+            status = SOURCE_END;
+        if (alone || status == SOURCE_END)
             break;
-        if (p->options.stop_after_frames > 0 && p->n.frames >= p->options.stop_after_frames) {
-            pipeline_stop(p);
-            break;
-        }
     }
     process_batch(p);
+    source_release(p->source);
     return status;
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Nothing came: the clock of the machine stands in for that of the frames. */
+static void pass_time(struct pipeline *p)
+{
+    struct stamp now = p->last;
+    int64_t clock = clock_ns(CLOCK_REALTIME) - FRAMES_LATE_NS;
+    if (!source_is_live(p->source) || p->last.frame == 0 || clock <= p->last.time_ns)
+        return;
+    now.time_ns = clock;
+    tcp_time(p->tcp, &now);
+    if (p->track != NULL)
+        track_advance(p->track, clock);
+}
+
+/* Waits no longer than to the end that -a duration sets. */
+static int until_deadline(struct pipeline *p, int timeout_ms)
+{
+    if (p->options.stop_after_s == 0 || !source_is_live(p->source))
+        return timeout_ms;
+    int64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (p->deadline_ns == 0)
+        p->deadline_ns = now + (int64_t)p->options.stop_after_s * 1000000000;
+    int64_t left_ms = (p->deadline_ns - now) / 1000000;
+    if (left_ms <= 0) {
+        pipeline_stop(p);
+        return 0;
+    }
+    return timeout_ms < 0 || timeout_ms > left_ms ? (int)(left_ms + 1) : timeout_ms;
+}
+
+static void collect_warnings(struct pipeline *p)
+{
+    char text[PIPELINE_ERROR_MAX];
+    while (source_warning(p->source, text))
+        warn(p, text);
 }
 
 enum pipeline_status pipeline_step(struct pipeline *p, uint32_t frames, int timeout_ms)
 {
-    (void)timeout_ms;
     if (p->ended)
         return p->error[0] != '\0' ? PIPELINE_ERROR : PIPELINE_END;
-    while (frames > 0 && !is_stopped(p)) {
+    bool live = source_is_live(p->source);
+    timeout_ms = until_deadline(p, timeout_ms);
+    if (!source_wait(p->source, timeout_ms)) {
+        pass_time(p);
+        collect_warnings(p);
+        return !live && is_stopped(p) ? end(p, PIPELINE_END) : PIPELINE_IDLE;
+    }
+    while (frames > 0 && (live ? !talks_stopped(p->talks) : !is_stopped(p))) { /* live: the rest is still wanted */
         switch (take_frames(p, &frames)) {
         case SOURCE_FRAME:
             break;
         case SOURCE_IDLE:
-            return PIPELINE_IDLE;
+            return PIPELINE_MORE;
         case SOURCE_END:
             return end(p, PIPELINE_END);
         case SOURCE_ERROR:
-            snprintf(p->error, sizeof p->error, "%s", capfile_error(p->file));
+            snprintf(p->error, sizeof p->error, "%s", source_error(p->source));
             return end(p, PIPELINE_ERROR);
         }
     }
-    return is_stopped(p) ? end(p, PIPELINE_END) : PIPELINE_MORE;
+    return frames > 0 ? end(p, PIPELINE_END) : PIPELINE_MORE;
 }
 
 void pipeline_stop(struct pipeline *p)
 {
     atomic_store_explicit(&p->stop, true, memory_order_relaxed);
+    source_stop(p->source);
 }
 
 int pipeline_fd(const struct pipeline *p)
 {
-    return capfile_fd(p->file);
+    return source_fd(p->source);
 }
 
 const char *pipeline_link_name(const struct pipeline *p)
 {
-    const char *name = link_name(capfile_interface(p->file, 0).link_type);
+    const char *name = link_name(source_interface(p->source, 0).link_type);
     return name != NULL ? name : "";
 }
 
 const char *pipeline_interface(const struct pipeline *p, uint32_t interface_id)
 {
-    return capfile_interface(p->file, interface_id).name;
+    return source_interface(p->source, interface_id).name;
 }
 
 void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out)
@@ -401,6 +430,7 @@ void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out)
     tcp_count(p->tcp, &tcp);
     talks_count(p->talks, &talks);
     *out = p->n;
+    source_count(p->source, out);
     out->last_ns = p->last.time_ns;
     out->retransmitted = tcp.retransmitted;
     out->reordered = tcp.reordered;
@@ -421,4 +451,9 @@ void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out)
     out->order_octets = tcp.order_octets;
     out->packet_octets_held = talks.held;
     out->memory = tcp.memory + talks.memory + talks.held;
+}
+
+bool pipeline_interfaces(void (*each)(void *ctx, const char *name, const char *description), void *ctx, char *error)
+{
+    return live_list(each, ctx, error);
 }
