@@ -136,6 +136,7 @@ void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_pa
                         .v = v };
     if (octets.len < 2) {
         p->cut = true;
+        p->connect = (struct mqtt_connect){ .level = 0 }; /* the largest of the union: nothing in it is left unset */
         return;
     }
     p->type = octets.ptr[0] >> 4;
@@ -148,6 +149,7 @@ void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_pa
     if (used <= 0) {
         p->remaining = 0;
         p->cut = used == 0;
+        p->connect = (struct mqtt_connect){ .level = 0 };
         if (used < 0)
             rd_fault(&r, length_5, 1, 4);
         return;

@@ -22,7 +22,6 @@ enum show_time {                        /* tshark's -t */
 struct show_style {
     bool secrets;                             /* passwords and user names as they are */
     bool color;                               /* SGR sequences by severity */
-    bool brief;                               /* text: no payload, no connect details */
     uint8_t time;                             /* enum show_time */
     int32_t (*utc_offset_s)(int64_t epoch_s); /* of the local time zone at that moment; NULL: UTC */
     int64_t shown_before_ns;                  /* time of the row shown before; kept by show_text(), 0 at the start */

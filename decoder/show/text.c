@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * decoder/show/text.c -- one line a packet (or gap), for people. */
+#include "decoder/base/utf8.h"
 #include "decoder/mqtt/conn.h"
 #include "decoder/show/show.h"
 
-enum { CLIENT_COLUMNS = 40, TOPIC_COLUMNS = 100, PAYLOAD_COLUMNS = 40, LIST_MAX = 6, VERDICTS_MAX = 8 };
+enum {
+    CLIENT_COLUMNS = 40,
+    TOPIC_COLUMNS = 100,
+    PAYLOAD_COLUMNS = 40,
+    PAYLOAD_LOOKED = 64,
+    LIST_MAX = 6,
+    VERDICTS_MAX = 8
+};
 
 /* A column under construction: rendered beside the line, then padded. */
 struct column {
@@ -83,7 +91,10 @@ static void number(struct out *o, const char *before, uint64_t value)
 static void word(struct out *o, const char *before, struct view text)
 {
     out_text(o, before);
-    out_terminal_word(o, text, TOPIC_COLUMNS);
+    if (text.ptr != NULL)
+        out_terminal_word(o, text, TOPIC_COLUMNS);
+    else
+        out_char(o, '?'); /* not at hand */
 }
 
 static void code(struct out *o, unsigned value, const char *name)
@@ -128,8 +139,6 @@ static void connect(struct out *o, const struct mqtt_packet *p, const struct sho
     prop_number(o, p, MQTT_PROP_SESSION_EXPIRY_INTERVAL, " expiry=");
     prop_number(o, p, MQTT_PROP_RECEIVE_MAXIMUM, " receive-max=");
     prop_text(o, p, MQTT_PROP_AUTHENTICATION_METHOD, " auth=");
-    if (style->brief)
-        return;
     if (c->will) {
         word(o, " will=", c->will_topic);
         number(o, " will-qos=", c->will_qos);
@@ -151,16 +160,20 @@ static void connack(struct out *o, const struct mqtt_packet *p)
     prop_number(o, p, MQTT_PROP_MAXIMUM_QOS, " max-qos=");
 }
 
+/* The part that is shown: UTF-8 (but for a character cut at its end) without controls other than tab and line ends. */
 static bool is_text(struct view payload)
 {
-    size_t ends = payload.len < 64 ? payload.len : 64;
-    for (size_t i = 0; i < ends; i++)
-        if (payload.ptr[i] < 0x20 && payload.ptr[i] != '\t' && payload.ptr[i] != '\n' && payload.ptr[i] != '\r')
+    struct view part = view_of(payload.ptr, payload.len < PAYLOAD_LOOKED ? payload.len : PAYLOAD_LOOKED);
+    struct utf8_result utf8 = utf8_check(part);
+    if (utf8.worst == UTF8_ILL_FORMED && (part.len == payload.len || utf8.offset + 3 < part.len))
+        return false;
+    for (size_t i = 0; i < part.len; i++)
+        if (part.ptr[i] < 0x20 && part.ptr[i] != '\t' && part.ptr[i] != '\n' && part.ptr[i] != '\r')
             return false;
     return payload.len > 0;
 }
 
-static void publish(struct out *o, const struct row *row, const struct show_style *style)
+static void publish(struct out *o, const struct row *row)
 {
     const struct mqtt_packet *p = row->packet;
     const struct mqtt_publish *m = &p->publish;
@@ -176,7 +189,7 @@ static void publish(struct out *o, const struct row *row, const struct show_styl
     prop_number(o, p, MQTT_PROP_TOPIC_ALIAS, " alias=");
     number(o, " ", m->payload_len);
     out_char(o, 'B');
-    if (!style->brief && is_text(m->payload)) {
+    if (is_text(m->payload)) {
         out_text(o, " \"");
         out_terminal_cut(o, m->payload, PAYLOAD_COLUMNS);
         out_char(o, '"');
@@ -225,6 +238,10 @@ static void packet(struct out *o, const struct row *row, const struct show_style
 {
     const struct mqtt_packet *p = row->packet;
     out_text(o, mqtt_type_name(p->type));
+    if (p->header_len == 0) {
+        out_text(o, p->cut ? " (cut)" : " of a length that cannot be");
+        return;
+    }
     if (p->has_id && p->type != MQTT_PUBLISH)
         number(o, " #", p->id);
     switch (p->type) {
@@ -235,7 +252,7 @@ static void packet(struct out *o, const struct row *row, const struct show_style
         connack(o, p);
         break;
     case MQTT_PUBLISH:
-        publish(o, row, style);
+        publish(o, row);
         break;
     case MQTT_SUBSCRIBE:
     case MQTT_UNSUBSCRIBE:
