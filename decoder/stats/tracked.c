@@ -509,12 +509,15 @@ static void print_latency(struct stats *s, struct out *o, bool json, const struc
         { "90%", "p90_us", 8, false },    { "99%", "p99_us", 8, false },   { "most", "max_us", 8, false },
     };
     const struct latency *l = s->state;
+    struct view all = { 0 };
     (void)track;
+    if (!json)
+        all = view_of("(all)", 5);
     struct table t = table_begin(o, json, "latency", "Time from the first packet of an exchange to its last", columns,
                                  COUNT(columns));
     for (unsigned kind = TRACK_NONE + 1; kind < TRACK_KINDS; kind++)
         if (l->all[kind].n > 0)
-            latency_cells(&t, kind, NULL, json ? (struct view){ 0 } : view_of("(all)", 5), &l->all[kind]);
+            latency_cells(&t, kind, NULL, all, &l->all[kind]);
     for (uint32_t i = 0; i < l->table.n; i++) {
         const struct histogram *h = keep_at(&l->table, i);
         struct view client = h->key.text.ptr != NULL ? h->key.text : view_of("(not known)", 11);
