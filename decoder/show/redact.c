@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/show/redact.c -- masks, and where in a packet they go. */
+#include "decoder/show/redact.h"
+#include "decoder/base/sha1.h"
+#include <string.h>
+
+enum { TEXT_MAX = 65536 };
+
+/* --- masks --- */
+
+/* Letters and digits from SHA-1 over key, kind and value; linear in len. */
+static void mask(const struct redact *r, unsigned kind, uint8_t *octets, size_t len)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    uint8_t message[REDACT_KEY + 1 + SHA1_OCTETS + 8], block[SHA1_OCTETS];
+    uint8_t *counter = message + REDACT_KEY + 1 + SHA1_OCTETS;
+    memcpy(message, r->key, REDACT_KEY);
+    message[REDACT_KEY] = (uint8_t)kind;
+    sha1(view_of(octets, len), message + REDACT_KEY + 1);
+    memset(counter, 0, 8);
+    for (size_t at = 0; at < len; at++) {
+        if (at % SHA1_OCTETS == 0) {
+            for (unsigned i = 0; i < 8; i++)
+                counter[i] = (uint8_t)((uint64_t)at >> (8 * i));
+            sha1(view_of(message, sizeof message), block);
+        }
+        octets[at] = (uint8_t)letters[block[at % SHA1_OCTETS] % (sizeof letters - 1)];
+    }
+}
+
+static bool keeps(const uint8_t *level, size_t len)
+{
+    return len == 0 || level[0] == '$' || (len == 1 && (level[0] == '+' || level[0] == '#'));
+}
+
+static void mask_topic(const struct redact *r, uint8_t *topic, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        const uint8_t *slash = memchr(topic + at, '/', len - at);
+        size_t level = slash != NULL ? (size_t)(slash - (topic + at)) : len - at;
+        if (!keeps(topic + at, level))
+            mask(r, REDACT_TOPICS, topic + at, level);
+        at += level + 1;
+    }
+}
+
+void redact_octets(const struct redact *r, unsigned kind, uint8_t *octets, size_t len)
+{
+    if ((r->kinds & kind) == 0 || len == 0)
+        return;
+    if (kind == REDACT_TOPICS)
+        mask_topic(r, octets, len);
+    else
+        mask(r, kind, octets, len);
+}
+
+/* --- a packet --- */
+
+struct copy {
+    const struct redact *r;
+    const struct mqtt_packet *p;
+    uint8_t *octets;
+    size_t len;
+};
+
+/* The octets of the view, in the copy; a view that is not of this packet stays. */
+static void cover(const struct copy *c, unsigned kind, struct view v)
+{
+    if (v.ptr == NULL || v.ptr < c->p->octets)
+        return;
+    size_t at = (size_t)(v.ptr - c->p->octets);
+    if (at < c->len)
+        redact_octets(c->r, kind, c->octets + at, v.len < c->len - at ? v.len : c->len - at);
+}
+
+static void cover_props(const struct copy *c, const struct mqtt_props *props)
+{
+    struct mqtt_prop_walk walk = mqtt_props_walk(props);
+    struct mqtt_prop p;
+    while (mqtt_props_next(&walk, &p)) {
+        switch (p.id) {
+        case MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER:
+            cover(c, REDACT_CLIENTS, p.text);
+            break;
+        case MQTT_PROP_AUTHENTICATION_DATA:
+            cover(c, REDACT_PASSWORDS, p.text);
+            break;
+        case MQTT_PROP_RESPONSE_TOPIC:
+        case MQTT_PROP_RESPONSE_INFORMATION:
+            cover(c, REDACT_TOPICS, p.text);
+            break;
+        case MQTT_PROP_CORRELATION_DATA:
+        case MQTT_PROP_REASON_STRING:
+            cover(c, REDACT_PAYLOADS, p.text);
+            break;
+        case MQTT_PROP_USER_PROPERTY:
+            cover(c, REDACT_PAYLOADS, p.value);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static void cover_connect(const struct copy *c, const struct mqtt_connect *m)
+{
+    cover(c, REDACT_CLIENTS, m->client_id);
+    cover_props(c, &m->will_props);
+    cover(c, REDACT_TOPICS, m->will_topic);
+    cover(c, REDACT_PAYLOADS, m->will_payload);
+    cover(c, REDACT_USERS, m->username);
+    cover(c, REDACT_PASSWORDS, m->password);
+}
+
+static void cover_filters(const struct copy *c)
+{
+    struct mqtt_filter f;
+    size_t pos = 0;
+    while (mqtt_list_next(c->p, &pos, &f))
+        cover(c, REDACT_TOPICS, f.filter);
+}
+
+void redact_packet(const struct redact *r, const struct mqtt_packet *p, uint8_t *copy, size_t copy_len)
+{
+    const struct copy c = { .r = r, .p = p, .octets = copy, .len = copy_len };
+    if (p->header_len == 0)
+        return;
+    cover_props(&c, &p->props);
+    switch (p->type) {
+    case MQTT_CONNECT:
+        cover_connect(&c, &p->connect);
+        break;
+    case MQTT_PUBLISH:
+        cover(&c, REDACT_TOPICS, p->publish.topic);
+        cover(&c, REDACT_PAYLOADS, p->publish.payload);
+        break;
+    case MQTT_SUBSCRIBE:
+    case MQTT_UNSUBSCRIBE:
+        cover_filters(&c);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- rows and events --- */
+
+/* A masked copy of a single value. */
+static struct view text(struct redact *r, unsigned kind, struct view v)
+{
+    if (v.ptr == NULL || (r->kinds & kind) == 0)
+        return v;
+    size_t room = REDACT_TEXTS - r->texts_used, len = v.len < TEXT_MAX ? v.len : TEXT_MAX - 1;
+    uint8_t *at = r->memory + r->texts_used;
+    if (len > room)
+        len = room;
+    if (len > 0)
+        memcpy(at, v.ptr, len);
+    redact_octets(r, kind, at, len);
+    r->texts_used += len;
+    return view_of(at, len);
+}
+
+static const struct mqtt_packet *packet_of(struct redact *r, const struct row *row)
+{
+    const struct mqtt_packet *p = row->packet;
+    uint8_t *copy = r->memory + REDACT_TEXTS;
+    size_t room = r->size - REDACT_TEXTS, len = p->held < room ? p->held : room;
+    if (p->octets == NULL || len == 0)
+        return p;
+    memcpy(copy, p->octets, len);
+    redact_packet(r, p, copy, len);
+    struct mqtt_context context = { .version = p->version, .sender = row->sender };
+    mqtt_decode(view_of(copy, len), context, &r->packet, NULL);
+    return &r->packet;
+}
+
+const struct row *redact_row(struct redact *r, const struct row *row)
+{
+    r->texts_used = 0;
+    r->row = *row;
+    r->row.client_id = text(r, REDACT_CLIENTS, row->client_id);
+    r->row.alias_topic = text(r, REDACT_TOPICS, row->alias_topic);
+    if (row->packet != NULL)
+        r->row.packet = packet_of(r, row);
+    if (row->note != NULL) {
+        r->note = *row->note;
+        r->note.client_id = r->row.client_id;
+        if (row->note->client_id.ptr != row->client_id.ptr)
+            r->note.client_id = text(r, REDACT_CLIENTS, row->note->client_id);
+        r->note.topic = text(r, REDACT_TOPICS, row->note->topic);
+        r->note.alias_topic = r->row.alias_topic;
+        if (row->note->alias_topic.ptr != row->alias_topic.ptr)
+            r->note.alias_topic = text(r, REDACT_TOPICS, row->note->alias_topic);
+        r->row.note = &r->note;
+    }
+    return &r->row;
+}
+
+struct track_exchange redact_exchange(struct redact *r, const struct track_exchange *x)
+{
+    struct track_exchange masked = *x;
+    r->texts_used = 0;
+    masked.client_id = text(r, REDACT_CLIENTS, x->client_id);
+    masked.topic = text(r, REDACT_TOPICS, x->topic);
+    return masked;
+}
+
+struct track_finding redact_finding(struct redact *r, const struct track_finding *f)
+{
+    struct track_finding masked = *f;
+    r->texts_used = 0;
+    masked.client_id = text(r, REDACT_CLIENTS, f->client_id);
+    masked.topic = text(r, REDACT_TOPICS, f->topic);
+    return masked;
+}
+
+struct track_session_event redact_session(struct redact *r, const struct track_session_event *e)
+{
+    struct track_session_event masked = *e;
+    r->texts_used = 0;
+    masked.client_id = text(r, REDACT_CLIENTS, e->client_id);
+    return masked;
+}
+
+/* --- option --- */
+
+unsigned redact_kinds(const char *list)
+{
+    static const struct {
+        const char *name;
+        unsigned kind;
+    } names[] = { { "passwords", REDACT_PASSWORDS }, { "usernames", REDACT_USERS },   { "clientids", REDACT_CLIENTS },
+                  { "topics", REDACT_TOPICS },       { "payloads", REDACT_PAYLOADS }, { "all", REDACT_ALL } };
+    unsigned kinds = 0;
+    for (const char *at = list;; at++) {
+        size_t len = strcspn(at, ","), i = 0;
+        while (i < 6 && (strlen(names[i].name) != len || memcmp(names[i].name, at, len) != 0))
+            i++;
+        if (i == 6)
+            return 0;
+        kinds |= names[i].kind;
+        at += len;
+        if (*at == '\0')
+            return kinds;
+    }
+}
