@@ -13,10 +13,10 @@ TIME         ?= 60
 ENGINE       ?= -fsanitize=fuzzer
 FUZZ_LIBS     = $B/libfuzz.a $(patsubst %,$B/lib%.a,$(if $(wildcard tui/*.c),tui) broker capture decoder)
 FUZZ_SYSTEM   = $(if $(wildcard tui/*.c),-lncursesw -ltinfo) -lpcap -lpcre2-8 -lcrypto -lz -pthread
-SHELL_OBJECTS = $B/fuzz/engine/broken.o $B/fuzz/engine/shape.o
+SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output)
 
 # Replays files without an engine.
-$B/replay/%: $B/fuzz/target/%.o $B/fuzz/engine/replay.o $B/fuzz/engine/broken.o $(FUZZ_LIBS)
+$B/replay/%: $B/fuzz/target/%.o $B/fuzz/engine/replay.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(FUZZ_SYSTEM)
 $B/fuzzer/%: $B/fuzz/target/%.o $B/fuzz/engine/libfuzzer.o $(SHELL_OBJECTS) $(FUZZ_LIBS)

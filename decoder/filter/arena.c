@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * decoder/filter/arena.c -- the caller's memory, handed out front to back and never taken back; errors. */
+#include "decoder/base/out.h"
+#include "decoder/base/utf8.h"
 #include "decoder/filter/parts.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +31,19 @@ void arena_trim(struct arena *a, const void *last, size_t size)
     a->used = (size_t)((const uint8_t *)last - a->base) + round_up(size);
 }
 
+/* The message may quote the filter, and that may hold anything, also a character that the end of the message cut. */
+static void make_printable(char *message)
+{
+    size_t len = strlen(message);
+    for (size_t i = 0; i < len;) {
+        uint32_t code = 0;
+        size_t n = utf8_next(view_of(message + i, len - i), &code);
+        if (n == 0 || out_steers(code))
+            memset(message + i, '?', n > 0 ? n : 1);
+        i += n > 0 ? n : 1;
+    }
+}
+
 bool filter_fail(struct filter_error *error, size_t at, size_t len, const char *format, ...)
 {
     if (error->message[0] != '\0')
@@ -37,9 +52,7 @@ bool filter_fail(struct filter_error *error, size_t at, size_t len, const char *
     va_start(args, format);
     vsnprintf(error->message, sizeof error->message, format, args);
     va_end(args);
-    for (char *c = error->message; *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    make_printable(error->message);
     error->at = at;
     error->len = len;
     return false;

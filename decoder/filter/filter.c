@@ -207,6 +207,16 @@ static size_t columns(struct view v)
     return width;
 }
 
+/* Without the part of a character that did not fit. */
+static size_t whole_characters(const char *text, size_t len)
+{
+    uint32_t code;
+    size_t last = len;
+    while (last > 0 && len - last < 4 && ((unsigned char)text[--last] & 0xc0) == 0x80)
+        continue;
+    return len > 0 && utf8_next(view_of(text + last, len - last), &code) != len - last ? last : len;
+}
+
 size_t filter_error_text(const struct filter_error *error, const char *text, size_t len, char *out, size_t cap)
 {
     if (cap == 0)
@@ -225,6 +235,7 @@ size_t filter_error_text(const struct filter_error *error, const char *text, siz
     size_t wide = columns(view_of(text + at, carets));
     out_fill(&o, '~', wide > 1 ? wide - 1 : 0);
     out_char(&o, '\n');
-    out[o.len] = '\0';
-    return o.len;
+    size_t n = o.lost > 0 ? whole_characters(out, o.len) : o.len;
+    out[n] = '\0';
+    return n;
 }

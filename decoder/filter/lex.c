@@ -121,7 +121,8 @@ static struct token read_quoted(struct lexer *l, size_t at, char quote, bool raw
         }
         size_t escape = l->pos - 1, octets = read_escape(l, out + n);
         if (octets == 0)
-            return bad(l, escape, 2, "not an escape sequence; in r\"...\" a backslash is a backslash");
+            return bad(l, escape, l->len - escape < 2 ? l->len - escape : 2,
+                       "not an escape sequence; in r\"...\" a backslash is a backslash");
         n += octets;
     }
     if (l->pos >= l->len)

@@ -11,7 +11,7 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_len, const uint8_t *
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t cap, unsigned seed)
 {
-    if (seed % 4 == 0 || fuzz_target.shape == FUZZ_OCTETS)
+    if (seed % 4 == 0 || fuzz_target.shape == FUZZ_OCTETS || fuzz_target.shape == FUZZ_TEXT)
         return LLVMFuzzerMutate(data, size, cap);
     return shape_mutate(fuzz_target.shape, data, size, cap, seed);
 }
