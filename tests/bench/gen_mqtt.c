@@ -115,7 +115,8 @@ static void acknowledge(struct flow *f, uint8_t dir, unsigned type, uint16_t id)
 {
     add16(id);
     if (f->v5 && type != PUBREL && percent(15)) {
-        add8((type == PUBACK || type == PUBREC) && percent(50) ? 0x10 : 0);
+        bool nobody = dir == SIDE_SERVER && (type == PUBACK || type == PUBREC) && percent(50);
+        add8(nobody ? 0x10 : 0); /* No matching subscribers: servers alone may say so */
         if (percent(30)) {
             add8(1 + 2 + 6);
             add8(0x1f);

@@ -4,6 +4,7 @@ import collections
 import csv
 import json
 import pathlib
+import re
 import subprocess
 import xml.etree.ElementTree as xml
 
@@ -24,15 +25,23 @@ def listed(value):
     return value if isinstance(value, list) else [value]
 
 
+def topic_octets(topic, escaped):
+    """As tshark's PDML has it: what is not UTF-8 (mqdump: \\xNN, and says so) becomes U+FFFD."""
+    if not escaped:
+        return topic.encode()
+    octets = re.sub(r"\\\\|\\x([0-9a-f]{2})", lambda m: chr(int(m.group(1), 16)) if m.group(1) else "\\", topic).encode("latin-1")
+    return octets.decode(errors="replace").encode()
+
+
 def by_mqdump(capture, *options):
     """Returns (packets, Result). Gap rows are no packets."""
     result = harness.run("mqdump", "-r", capture, "-T", "json", *options)
     packets = []
     for line in result.out.splitlines():
         row = json.loads(line)
-        if "mqtt.msgtype" not in row:
+        if "mqtt.len" not in row:  # a gap, or a Remaining Length that cannot be read: no packet to tshark
             continue
-        topics = [t.encode() for t in listed(row.get("mqtt.topic", []))]
+        topics = [topic_octets(t, "mqtt.topic" in listed(row.get("mqtt.invalid_utf8", []))) for t in listed(row.get("mqtt.topic", []))]
         packets.append(Packet(row["frame.number"], row["mqtt.msgtype"], row["mqtt.len"], row.get("mqtt.msgid"),
                               row.get("mqtt.qos") if row["mqtt.msgtype"] == 3 else None, topics))
     return packets, result

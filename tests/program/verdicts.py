@@ -81,6 +81,7 @@ MUST_V5 = {
 
 # What real peers did wrong: capture -> rules, each read in the capture and in the standard.
 KNOWN = {
+    "mqtt5_limits_reasons.pcap": {"MQTT-3.3.2-8"},  # Topic Alias 0, sent on purpose
     "suricata-verify__mqtt-events-unassigned-msgtype.pcap": {"S4-2.2.1-a"},      # type 0, put there for Suricata's tests
     "suricata-verify__mqtt5-pub-mosquittoprops.pcap": {"S5-3.3.2.3.2-a", "S5-3.1.3.2.3-b"},  # Payload Format Indicator 88 and 144
 }
