@@ -113,6 +113,19 @@ static bool input_option(struct parsing *p, enum option_id option, const char *v
     }
 }
 
+static bool statistic(struct parsing *p, const char *value)
+{
+    struct options *o = p->o;
+    if (strcmp(value, "help") == 0) {
+        o->action = OPTIONS_LIST_STATISTICS;
+        return true;
+    }
+    if (o->n_statistics == OPTIONS_STATISTICS)
+        return options_fault(p, "-z: too many tables at", value);
+    o->statistics[o->n_statistics++] = value;
+    return true;
+}
+
 static bool output_option(struct parsing *p, enum option_id option, const char *value)
 {
     struct options *o = p->o;
@@ -130,6 +143,8 @@ static bool output_option(struct parsing *p, enum option_id option, const char *
         return options_columns(p, value);
     case OPTION_TIME:
         return options_time(p, value);
+    case OPTION_STATISTIC:
+        return statistic(p, value);
     case OPTION_COLOR:
         return options_color(p, value);
     case OPTION_FAIL_ON:

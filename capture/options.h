@@ -26,10 +26,23 @@ struct option_info {
 
 extern const struct option_info option_table[OPTION_COUNT];
 
-enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_LIST_INTERFACES, OPTIONS_LIST_FIELDS };
+enum options_action {
+    OPTIONS_RUN,
+    OPTIONS_HELP,
+    OPTIONS_VERSION,
+    OPTIONS_LIST_INTERFACES,
+    OPTIONS_LIST_FIELDS,
+    OPTIONS_LIST_STATISTICS
+};
 enum options_format { OPTIONS_TEXT, OPTIONS_FIELDS, OPTIONS_JSON, OPTIONS_EVE };
 enum options_color { OPTIONS_COLOR_AUTO, OPTIONS_COLOR_ALWAYS, OPTIONS_COLOR_NEVER };
-enum { OPTIONS_INTERFACES = 64, OPTIONS_PORTS = 1024, OPTIONS_BPF = 4096, OPTIONS_ERROR = 256 };
+enum {
+    OPTIONS_INTERFACES = 64,
+    OPTIONS_PORTS = 1024,
+    OPTIONS_BPF = 4096,
+    OPTIONS_STATISTICS = 16,
+    OPTIONS_ERROR = 256
+};
 
 struct options {
     enum options_action action;
@@ -40,8 +53,10 @@ struct options {
     const char *display_filter;
     uint64_t count; /* -c; 0: no end */
     enum options_format format;
-    struct show_columns columns; /* -e, -E */
-    struct show_style style;     /* time, secrets; color is options_use_color()'s */
+    struct show_columns columns;                /* -e, -E */
+    const char *statistics[OPTIONS_STATISTICS]; /* -z */
+    uint32_t n_statistics;
+    struct show_style style; /* time, secrets; color is options_use_color()'s */
     bool tree, hex, quiet, line_buffered;
     enum options_color color;
     uint8_t fail_on; /* enum mqtt_severity, NONE: never */

@@ -5,6 +5,7 @@
 #include "decoder/base/community.h"
 #include "decoder/mqtt/conn.h"
 #include "decoder/show/item_parts.h"
+#include "decoder/track/track.h"
 
 enum stage {
     STAGE_ENVELOPE,
@@ -14,6 +15,8 @@ enum stage {
     STAGE_BODY,
     STAGE_CONNECTION,
     STAGE_VERDICTS,
+    STAGE_EXCHANGE,
+    STAGE_SESSION,
     STAGE_COUNT
 };
 
@@ -256,6 +259,78 @@ static enum walked verdicts(struct item_walk *w, struct item *out)
     }
 }
 
+static enum walked flag(struct item *out, enum field f, const struct track_note *n, unsigned bit)
+{
+    return (n->flags & bit) != 0 ? item_number(out, f, 1, 1, 0, 0) : WALK_SKIP;
+}
+
+static enum walked since(struct item *out, enum field f, int64_t ns)
+{
+    return ns >= 0 ? item_number(out, f, 1, (uint64_t)ns, 0, 0) : WALK_SKIP;
+}
+
+static enum walked exchange(struct item_walk *w, struct item *out)
+{
+    const struct track_note *n = w->row->note;
+    if (n == NULL || n->exchange == 0)
+        return WALK_END;
+    switch (w->step) {
+    case 0:
+        return item_number(out, FIELD_FLOW_ID, 1, n->exchange, 0, 0);
+    case 1:
+        return item_static(out, FIELD_FLOW_KIND, 1, track_kind_name(n->kind));
+    case 2:
+        return item_static(out, FIELD_FLOW_STATE, 1, track_outcome_name(n->outcome));
+    case 3:
+        return n->step != 0 ? item_number(out, FIELD_FLOW_STEP, 1, n->step, 0, 0) : WALK_SKIP;
+    case 4:
+        return since(out, FIELD_FLOW_LATENCY, n->latency_ns);
+    case 5:
+        return since(out, FIELD_FLOW_DELTA, n->step_ns);
+    case 6:
+        return n->owed_by != MQTT_NOBODY ? item_static(out, FIELD_FLOW_OWED_BY, 1, mqtt_side_name(n->owed_by))
+                                         : WALK_SKIP;
+    case 7:
+        return n->owed_by != MQTT_NOBODY ? item_static(out, FIELD_FLOW_OWED, 1, mqtt_type_name(n->owed_type))
+                                         : WALK_SKIP;
+    case 8:
+        return n->first_frame != 0 ? item_number(out, FIELD_FLOW_FIRST_FRAME, 1, n->first_frame, 0, 0) : WALK_SKIP;
+    case 9:
+        return n->answers_frame != 0 ? item_number(out, FIELD_FLOW_ANSWERS, 1, n->answers_frame, 0, 0) : WALK_SKIP;
+    case 10:
+        return n->topic.ptr != NULL ? item_text(out, FIELD_FLOW_TOPIC, 1, n->topic, 0, 0) : WALK_SKIP;
+    case 11:
+        return n->resent != 0 ? item_number(out, FIELD_FLOW_RESENT, 1, n->resent, 0, 0) : WALK_SKIP;
+    case 12:
+        return flag(out, FIELD_FLOW_RETRANSMITTED, n, TRACK_RETRANSMITTED);
+    case 13:
+        return flag(out, FIELD_FLOW_RESUMED, n, TRACK_RESUMED);
+    default:
+        return WALK_END;
+    }
+}
+
+static enum walked session(struct item_walk *w, struct item *out)
+{
+    const struct track_note *n = w->row->note;
+    if (n == NULL || n->session == 0)
+        return WALK_END;
+    switch (w->step) {
+    case 0:
+        return item_number(out, FIELD_SESSION_ID, 1, n->session, 0, 0);
+    case 1:
+        return flag(out, FIELD_SESSION_TAKEOVER, n, TRACK_TAKEOVER);
+    case 2:
+        return n->kind == TRACK_QOS1 || n->kind == TRACK_QOS2
+                   ? item_number(out, FIELD_SESSION_INFLIGHT, 1, n->inflight, 0, 0)
+                   : WALK_SKIP;
+    case 3:
+        return n->window != 0 ? item_number(out, FIELD_SESSION_WINDOW, 1, n->window, 0, 0) : WALK_SKIP;
+    default:
+        return WALK_END;
+    }
+}
+
 static enum walked one_step(struct item_walk *w, struct item *out)
 {
     switch ((enum stage)w->stage) {
@@ -273,6 +348,10 @@ static enum walked one_step(struct item_walk *w, struct item *out)
         return connection(w, out);
     case STAGE_VERDICTS:
         return verdicts(w, out);
+    case STAGE_EXCHANGE:
+        return exchange(w, out);
+    case STAGE_SESSION:
+        return session(w, out);
     default:
         return WALK_END;
     }

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * capture/mqdump.c -- MQTT control packets of a capture, decoded and judged, on standard output.
+ *
+ * This file has the signals, the loop and the exit status; the packets come from capture/pipeline.h, their looks from
+ * decoder/show/. Rows go to standard output, all else to standard error. */
+#include "capture/options.h"
+#include "capture/pipeline.h"
+#include "capture/sink.h"
+#include "decoder/filter/filter.h"
+#include "decoder/show/eve.h"
+#include "decoder/show/show.h"
+#include "decoder/stats/stats.h"
+#include "decoder/track/track.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EXIT_DONE, EXIT_USAGE, EXIT_INPUT, EXIT_FINDINGS };
+enum { STEP_FRAMES = 512, STEP_MS = 200 };
+
+struct dump {
+    struct options o;
+    struct sink sink;
+    struct pipeline *pipeline;
+    struct filter *filter; /* NULL: every row */
+    void *filter_memory;
+    struct eve eve;
+    struct stats *stats[OPTIONS_STATISTICS];
+    void *stats_memory[OPTIONS_STATISTICS];
+    uint64_t shown;    /* packets */
+    uint64_t found[4]; /* verdicts and findings, by enum mqtt_severity */
+    bool live, rows, stopped;
+};
+
+/* ---- signals ---- */
+
+static struct pipeline *volatile running;
+static volatile sig_atomic_t ends, counts_wanted;
+
+static void on_end(int number)
+{
+    if (ends++ > 0)
+        _exit(128 + number);
+    if (running != NULL)
+        pipeline_stop(running);
+}
+
+static void on_counts(int number)
+{
+    (void)number;
+    counts_wanted = 1;
+}
+
+/* No SA_RESTART: a read that waits has to notice. */
+static void catch_signal(int number, void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler };
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+}
+
+/* ---- what it says ---- */
+
+static int complain(int status, const char *text)
+{
+    fprintf(stderr, "mqdump: %s\n", text);
+    return status;
+}
+
+static void say_counts(const struct dump *d)
+{
+    struct pipeline_counters c;
+    pipeline_counters(d->pipeline, &c);
+    fprintf(stderr,
+            "%" PRIu64 " packets captured\n%" PRIu64 " packets received by filter\n%" PRIu64
+            " packets dropped by kernel\n",
+            c.frames, c.received, c.kernel_drops);
+    if (c.interface_drops > 0)
+        fprintf(stderr, "%" PRIu64 " packets dropped by interface\n", c.interface_drops);
+    if (c.ring_drops > 0)
+        fprintf(stderr, "%" PRIu64 " packets dropped by mqdump: it could not keep up\n", c.ring_drops);
+    fprintf(stderr,
+            "%" PRIu64 " MQTT packets on %" PRIu64 " connections, %" PRIu64 " octets lost in %" PRIu64 " gaps\n",
+            c.packets, c.mqtt_connections, c.gap_octets, c.gaps);
+    fprintf(stderr, "%" PRIu64 " errors, %" PRIu64 " warnings, %" PRIu64 " notes\n", d->found[MQTT_SEVERITY_ERROR],
+            d->found[MQTT_SEVERITY_WARNING], d->found[MQTT_SEVERITY_NOTE]);
+}
+
+static void say_one_limit(uint64_t n, const char *what)
+{
+    if (n > 0)
+        fprintf(stderr, "mqdump: %" PRIu64 " %s\n", n, what);
+}
+
+static void say_limits(const struct dump *d)
+{
+    struct pipeline_counters c;
+    pipeline_counters(d->pipeline, &c);
+    say_one_limit(c.evicted_flows, "connections were forgotten early to stay within the memory allowed (--max-memory)");
+    say_one_limit(c.evicted_order,
+                  "out-of-order segments were given up to stay within the memory allowed (--max-memory)");
+}
+
+static void say_warnings(const struct dump *d)
+{
+    const char *warning;
+    while ((warning = pipeline_warning(d->pipeline)) != NULL)
+        complain(0, warning);
+}
+
+/* ---- rows ---- */
+
+static int32_t local_offset_s(int64_t epoch_s)
+{
+    enum { STEADY_S = 900 }; /* no zone changes within a quarter of an hour */
+    static int64_t quarter = INT64_MIN;
+    static int32_t offset;
+    if (epoch_s / STEADY_S != quarter) {
+        time_t t = (time_t)epoch_s;
+        struct tm local;
+        quarter = epoch_s / STEADY_S;
+        offset = localtime_r(&t, &local) != NULL ? (int32_t)local.tm_gmtoff : 0;
+    }
+    return offset;
+}
+
+static void show(struct dump *d, const struct row *row)
+{
+    struct out *o = &d->sink.out;
+    struct options *opt = &d->o;
+    switch (opt->format) {
+    case OPTIONS_TEXT:
+        show_text(o, row, &opt->style);
+        if (opt->tree)
+            show_tree(o, row, &opt->style);
+        if (opt->hex)
+            show_hex(o, row, &opt->style);
+        break;
+    case OPTIONS_FIELDS:
+        show_columns(o, row, &opt->style, &opt->columns);
+        break;
+    case OPTIONS_JSON:
+        show_json(o, row, &opt->style, opt->columns.n > 0 ? &opt->columns.set : NULL);
+        break;
+    case OPTIONS_EVE:
+        eve_row(&d->eve, o, row);
+        break;
+    }
+    if (opt->line_buffered)
+        sink_flush(&d->sink);
+}
+
+static unsigned stop(struct dump *d)
+{
+    d->stopped = true;
+    return PIPELINE_STOP;
+}
+
+static unsigned on_row(void *ctx, const struct row *row)
+{
+    struct dump *d = ctx;
+    if (d->stopped || (d->filter != NULL && !filter_match(d->filter, row)))
+        return PIPELINE_GO_ON;
+    for (uint32_t i = 0; i < row->n_verdicts; i++)
+        d->found[row->verdicts[i].severity & 3]++;
+    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+        stats_row(d->stats[i], row);
+    if (d->rows)
+        show(d, row);
+    if (row->kind == ROW_PACKET)
+        d->shown++;
+    if (d->sink.error != 0 || (d->o.count > 0 && d->shown == d->o.count))
+        return PIPELINE_KEEP | stop(d);
+    return PIPELINE_KEEP;
+}
+
+static void on_finding(void *ctx, const struct track_finding *finding)
+{
+    struct dump *d = ctx;
+    d->found[finding->severity & 3]++;
+    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+        stats_finding(d->stats[i], finding);
+    if (d->rows && d->o.format == OPTIONS_EVE)
+        eve_finding(&d->eve, &d->sink.out, finding);
+}
+
+static void on_connection(void *ctx, const struct pipeline_connection *c)
+{
+    struct dump *d = ctx;
+    if (c->what == PIPELINE_OPENED)
+        eve_connection(&d->eve, c->stream, c->interface_id, &c->src, &c->dst);
+}
+
+static void on_exchange(void *ctx, const struct track_exchange *exchange)
+{
+    struct dump *d = ctx;
+    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+        stats_exchange(d->stats[i], exchange);
+    if (d->rows && d->o.format == OPTIONS_EVE)
+        eve_exchange(&d->eve, &d->sink.out, exchange);
+}
+
+static void on_session(void *ctx, const struct track_session_event *change)
+{
+    struct dump *d = ctx;
+    eve_session(&d->eve, &d->sink.out, change, pipeline_tracker(d->pipeline));
+}
+
+static const char *interface_name(void *ctx, uint32_t interface_id)
+{
+    const struct dump *d = ctx;
+    return pipeline_interface(d->pipeline, interface_id);
+}
+
+static void eve_counters(struct dump *d)
+{
+    struct pipeline_counters c;
+    pipeline_counters(d->pipeline, &c);
+    const struct eve_counter list[] = {
+        { "frames", c.frames },
+        { "octets", c.octets },
+        { "kernel_drops", c.kernel_drops },
+        { "ring_drops", c.ring_drops },
+        { "packets", c.packets },
+        { "connections", c.mqtt_connections },
+        { "gaps", c.gaps },
+        { "gap_octets", c.gap_octets },
+        { "skipped_octets", c.skipped_octets },
+        { "evicted_flows", c.evicted_flows },
+        { "evicted_order", c.evicted_order },
+        { "errors", d->found[MQTT_SEVERITY_ERROR] },
+        { "warnings", d->found[MQTT_SEVERITY_WARNING] },
+        { "notes", d->found[MQTT_SEVERITY_NOTE] },
+        { "memory", c.memory },
+    };
+    eve_stats(&d->eve, &d->sink.out, c.last_ns, list, sizeof list / sizeof list[0]);
+}
+
+/* ---- set up ---- */
+
+static int compile_filter(struct dump *d)
+{
+    const char *text = d->o.display_filter;
+    struct filter_error error;
+    char lines[1024];
+    if (text == NULL)
+        return EXIT_DONE;
+    d->filter_memory = malloc(FILTER_MEMORY);
+    if (d->filter_memory == NULL)
+        return complain(EXIT_INPUT, strerror(ENOMEM));
+    d->filter = filter_compile(text, strlen(text), d->filter_memory, FILTER_MEMORY, &error);
+    if (d->filter != NULL)
+        return EXIT_DONE;
+    filter_error_text(&error, text, strlen(text), lines, sizeof lines);
+    fprintf(stderr, "mqdump: display filter: %s", lines);
+    return EXIT_USAGE;
+}
+
+static int open_stats(struct dump *d)
+{
+    char error[STATS_ERROR_MAX];
+    for (uint32_t i = 0; i < d->o.n_statistics; i++) {
+        d->stats_memory[i] = malloc(STATS_MEMORY);
+        if (d->stats_memory[i] == NULL)
+            return complain(EXIT_INPUT, strerror(ENOMEM));
+        d->stats[i] = stats_open(d->o.statistics[i], d->stats_memory[i], STATS_MEMORY, error);
+        if (d->stats[i] == NULL) {
+            fprintf(stderr, "mqdump: -z: %s", error);
+            return EXIT_USAGE;
+        }
+    }
+    return EXIT_DONE;
+}
+
+static void print_stats(struct dump *d)
+{
+    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+        stats_print(d->stats[i], &d->sink.out, d->o.format == OPTIONS_JSON || d->o.format == OPTIONS_EVE,
+                    pipeline_tracker(d->pipeline));
+}
+
+static int prepare_eve(struct dump *d)
+{
+    if (d->o.format != OPTIONS_EVE)
+        return EXIT_DONE;
+    d->eve = (struct eve){ .payload_limit = EVE_PAYLOAD_LIMIT, .secrets = d->o.style.secrets, .interface_ctx = d };
+    d->eve.interface_name = d->live ? interface_name : NULL;
+    d->eve.connections = calloc(EVE_CONNECTIONS, sizeof d->eve.connections[0]);
+    return d->eve.connections != NULL ? EXIT_DONE : complain(EXIT_INPUT, strerror(ENOMEM));
+}
+
+static int open_pipeline(struct dump *d)
+{
+    bool eve = d->o.format == OPTIONS_EVE && d->rows;
+    const struct pipeline_events events = { .row = on_row,
+                                            .finding = on_finding,
+                                            .connection = eve ? on_connection : NULL,
+
+                                            .exchange = on_exchange,
+                                            .session = eve ? on_session : NULL };
+    char error[PIPELINE_ERROR_MAX];
+    bool usage = false;
+    d->o.input.record.matching_only = d->filter != NULL;
+    d->pipeline = pipeline_open(&d->o.input, &events, d, error, &usage);
+    if (d->pipeline == NULL)
+        return complain(usage ? EXIT_USAGE : EXIT_INPUT, error);
+    say_warnings(d);
+    if (d->live) {
+        fprintf(stderr, "mqdump: listening on ");
+        for (uint32_t i = 0; i < d->o.input.n_interfaces; i++)
+            fprintf(stderr, "%s%s", i > 0 ? ", " : "", d->o.input.interfaces[i]);
+        fprintf(stderr, ", link type %s\n", pipeline_link_name(d->pipeline));
+    }
+    return EXIT_DONE;
+}
+
+/* ---- the run ---- */
+
+static enum pipeline_status run(struct dump *d)
+{
+    enum pipeline_status status;
+    bool terminal = isatty(STDOUT_FILENO) == 1;
+    running = d->pipeline;
+    catch_signal(SIGINT, on_end);
+    catch_signal(SIGTERM, on_end);
+    catch_signal(SIGUSR1, on_counts);
+    do {
+        status = pipeline_step(d->pipeline, STEP_FRAMES, STEP_MS);
+        say_warnings(d);
+        if (terminal || status == PIPELINE_IDLE)
+            sink_flush(&d->sink);
+        if (counts_wanted) {
+            counts_wanted = 0;
+            say_counts(d);
+        }
+        if (d->sink.error != 0)
+            pipeline_stop(d->pipeline);
+    } while (status == PIPELINE_MORE || status == PIPELINE_IDLE);
+    return status;
+}
+
+static int finish(struct dump *d, enum pipeline_status status)
+{
+    int result = EXIT_DONE;
+    uint64_t failing = 0;
+    if (d->rows && d->o.format == OPTIONS_EVE)
+        eve_counters(d);
+    print_stats(d);
+    sink_flush(&d->sink);
+    if (d->live)
+        say_counts(d);
+    say_limits(d);
+    if (d->filter != NULL && filter_gave_up(d->filter))
+        complain(0, "display filter: a comparison took too many steps and counted as not met: rows may be missing");
+    for (unsigned s = d->o.fail_on; s > MQTT_SEVERITY_NONE && s < 4; s++)
+        failing += d->found[s];
+    if (failing > 0) {
+        fprintf(stderr, "mqdump: %" PRIu64 " findings of severity %s or above\n", failing,
+                mqtt_severity_name(d->o.fail_on));
+        result = EXIT_FINDINGS;
+    }
+    if (status == PIPELINE_ERROR)
+        result = complain(EXIT_INPUT, pipeline_error(d->pipeline));
+    if (d->sink.error != 0 && !sink_reader_gone(&d->sink)) {
+        fprintf(stderr, "mqdump: standard output: %s\n", strerror(d->sink.error));
+        result = EXIT_INPUT;
+    }
+    return result;
+}
+
+static int dump(struct dump *d)
+{
+    int status;
+    d->live = d->o.input.file == NULL;
+    d->rows = !d->o.quiet && !(d->o.input.record.file != NULL && strcmp(d->o.input.record.file, "-") == 0);
+    d->o.style.color = options_use_color(&d->o, stdout);
+    d->o.style.utc_offset_s = local_offset_s;
+    if ((status = compile_filter(d)) != EXIT_DONE || (status = open_stats(d)) != EXIT_DONE ||
+        (status = prepare_eve(d)) != EXIT_DONE)
+        return status;
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
+        return complain(EXIT_INPUT, "standard output is closed");
+    if ((status = open_pipeline(d)) != EXIT_DONE)
+        return status;
+    if (d->rows && d->o.format == OPTIONS_FIELDS && d->o.columns.header)
+        show_columns_header(&d->sink.out, &d->o.columns);
+    return finish(d, run(d));
+}
+
+static void one_interface(void *ctx, const char *name, const char *description)
+{
+    unsigned *n = ctx;
+    printf("%u. %s%s%s%s\n", ++*n, name, description != NULL ? " (" : "", description != NULL ? description : "",
+           description != NULL ? ")" : "");
+}
+
+static int list_interfaces(void)
+{
+    char error[PIPELINE_ERROR_MAX];
+    unsigned n = 0;
+    return pipeline_interfaces(one_interface, &n, error) ? EXIT_DONE : complain(EXIT_INPUT, error);
+}
+
+static int act(struct dump *d)
+{
+    int status = EXIT_DONE;
+    switch (d->o.action) {
+    case OPTIONS_RUN:
+        return dump(d);
+    case OPTIONS_HELP:
+        options_help(stdout, OPTIONS_D);
+        break;
+    case OPTIONS_VERSION:
+        options_version(stdout, OPTIONS_D);
+        break;
+    case OPTIONS_LIST_FIELDS:
+        options_fields(stdout);
+        break;
+    case OPTIONS_LIST_STATISTICS:
+        stats_help(&d->sink.out);
+        sink_flush(&d->sink);
+        break;
+    case OPTIONS_LIST_INTERFACES:
+        status = list_interfaces();
+        break;
+    }
+    if (fflush(stdout) != 0 && errno != EPIPE) {
+        fprintf(stderr, "mqdump: standard output: %s\n", strerror(errno));
+        return EXIT_INPUT;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct dump d; /* large */
+    char error[OPTIONS_ERROR];
+    int status;
+    signal(SIGPIPE, SIG_IGN);
+    sink_init(&d.sink, STDOUT_FILENO);
+    if (options_parse(&d.o, OPTIONS_D, argc, argv, error)) {
+        status = act(&d);
+    } else {
+        fprintf(stderr, "mqdump: %s\nmqdump: --help lists the options\n", error);
+        status = EXIT_USAGE;
+    }
+    running = NULL;
+    pipeline_close(d.pipeline);
+    free(d.filter_memory);
+    free(d.eve.connections);
+    for (uint32_t i = 0; i < OPTIONS_STATISTICS; i++)
+        free(d.stats_memory[i]);
+    return status;
+}
