@@ -7,7 +7,6 @@
 # make bench        mqdump beside libpcap alone and tshark: SCALE=1 ROUNDS=5
 # make install      programs, man pages, completions: PREFIX=/usr/local DESTDIR=
 # make deps         install what is missing (Debian 12); the targets above that need it do so themselves, DEPS=no leaves it
-PREFIX= DESTDIR= | make clean
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
 B       ?= build
@@ -16,6 +15,8 @@ SAN      = -fsanitize=address,undefined -fno-sanitize-recover=all
 PKGS     = libpcap ncursesw libcrypto libpcre2-8 zlib
 # pcap.h needs u_char, which strict c11 hides: hence _DEFAULT_SOURCE
 FLAGS    = -std=c11 -D_DEFAULT_SOURCE $(WARN) -I. -MMD -MP $(CPPFLAGS) $(CFLAGS)
+
+CAPTURE_LIBS = -lpcap -lcap -lseccomp -lpcre2-8 -lcrypto -lz -pthread
 
 # One short line a step; V=1 shows the commands.
 Q   = $(if $(V),,@)
@@ -51,10 +52,10 @@ $B/libfuzz.a: $(call parts,fuzz)
 
 $B/mqdump: $B/capture/mqdump.o $B/libcapture.a $(LIB)
 	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcap -lpcre2-8 -lcrypto -lz -pthread
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(CAPTURE_LIBS)
 $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
 	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lncursesw -ltinfo -lpcap -lpcre2-8 -lcrypto -lz -pthread
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lncursesw -ltinfo $(CAPTURE_LIBS)
 $B/mqbroker: $B/fuzz/broker/mqbroker.o $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
@@ -74,13 +75,13 @@ $B/tests/decoder/%: $B/tests/decoder/%.o $(LIB)
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8
 $B/tests/capture/%: $B/tests/capture/%.o $B/libcapture.a $(LIB)
 	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcap -lpcre2-8 -lcrypto -lz -pthread
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(CAPTURE_LIBS)
 $B/tests/broker/%: $B/tests/broker/%.o $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8 -lcrypto
 $B/tests/tui/%: $B/tests/tui/%.o $B/libtui.a $B/libcapture.a $(LIB)
 	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lncursesw -ltinfo -lpcap -lpcre2-8 -lcrypto -lz -pthread
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lncursesw -ltinfo $(CAPTURE_LIBS)
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libfuzz.a $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8 -lcrypto

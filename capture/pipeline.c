@@ -3,6 +3,7 @@
 #include "capture/ip.h"
 #include "capture/link.h"
 #include "capture/live.h"
+#include "capture/privilege.h"
 #include "capture/source.h"
 #include "capture/talk.h"
 #include "capture/tcp.h"
@@ -178,6 +179,14 @@ static bool make_parts(struct pipeline *p)
     return p->tcp != NULL && p->fragments != NULL;
 }
 
+/* What has to be opened with privileges is open. */
+static bool go_unprivileged(const struct pipeline *p, char *error)
+{
+    if (!source_is_live(p->source) || p->options.keep_privileges)
+        return true;
+    return privilege_drop(p->options.user, error, PIPELINE_ERROR_MAX);
+}
+
 struct pipeline *pipeline_open(const struct pipeline_options *options, const struct pipeline_events *events, void *ctx,
                                char *error, bool *usage)
 {
@@ -193,7 +202,7 @@ struct pipeline *pipeline_open(const struct pipeline_options *options, const str
     p->source = source_open(options, error, usage);
     if (p->source != NULL && !make_parts(p))
         snprintf(error, PIPELINE_ERROR_MAX, "no memory");
-    else if (p->source != NULL && source_start(p->source, error))
+    else if (p->source != NULL && go_unprivileged(p, error) && source_start(p->source, error))
         return p;
     pipeline_close(p);
     return NULL;

@@ -36,6 +36,8 @@ for group; do
         need libc6-dev stdio.h
         need binutils ar
         need libpcap-dev pcap/pcap.h
+        need libcap-dev sys/capability.h
+        need libseccomp-dev seccomp.h
         need libncurses-dev curses.h
         need libssl-dev openssl/evp.h
         need libpcre2-dev pcre2.h
