@@ -31,6 +31,8 @@ struct view probe_piece_octets(const struct probe *p, uint32_t i)
 void probe_drop(struct probe *p, uint32_t octets)
 {
     uint32_t first = 0;
+    if (p->len == 0)
+        return;
     while (first + 1 < p->n && p->piece[first + 1].at <= octets)
         first++;
     memmove(p->octets, p->octets + octets, p->len - octets);
