@@ -193,8 +193,8 @@ static void conv_cells(struct stats *s, struct table *t, const struct conversati
 static void print_conv(struct stats *s, struct out *o, bool json, const struct track *track)
 {
     static const struct column columns[] = {
-        { "tcp", "tcp.stream", 6, false },      { "client", "client", 21, true },
-        { "server", "server", 21, true },       { "client id", "client_id", 10, true },
+        { "tcp", "tcp.stream", 6, false },      { "client", "client", 20, true },
+        { "server", "server", 20, true },       { "client id", "client_id", 9, true },
         { "ver", "mqtt.ver", 5, true },         { "pkts >", "client_packets", 6, false },
         { "oct >", "client_octets", 6, false }, { "< pkts", "server_packets", 6, false },
         { "< oct", "server_octets", 6, false }, { NULL, "start_s", 0, false },

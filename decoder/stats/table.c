@@ -99,19 +99,43 @@ static void json_wire(struct table *t, struct view text)
         out_json_escaped(t->o, text);
 }
 
-/* Characters that a terminal shows for text that out_terminal_cut() wrote: continuation octets do not count. */
-static size_t count_columns(const char *text, size_t len)
+enum { SHOWN_MAX = 256 }; /* octets of the wire that a cell looks at; no column is that wide */
+
+/* Escapes the text and cuts it to so many characters, the last two of which are then dots. Returns the characters. */
+static size_t cut_text(struct out *o, struct view text, size_t columns)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++)
-        n += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return n;
+    size_t start = o->len, shown = 0, room = start;
+    out_terminal(o, view_of(text.ptr, text.len < SHOWN_MAX ? text.len : SHOWN_MAX));
+    for (size_t i = start; i < o->len; i++) {
+        if (((unsigned char)o->at[i] & 0xc0) == 0x80)
+            continue;
+        if (shown + 2 == columns)
+            room = i;
+        if (shown++ == columns) {
+            o->len = room;
+            out_text(o, "..");
+            return columns;
+        }
+    }
+    return shown;
+}
+
+void table_sentence(struct table *t, struct view text, unsigned indent)
+{
+    char buffer[SHOWN_MAX * 8];
+    struct out o = out_over(buffer, sizeof buffer);
+    if (t->json)
+        return;
+    cut_text(&o, text, TABLE_WIDTH - indent);
+    out_fill(t->o, ' ', indent);
+    out_octets(t->o, buffer, o.len);
+    out_char(t->o, '\n');
 }
 
 void table_wire(struct table *t, struct view text, unsigned indent)
 {
     const struct column *c;
-    char buffer[1024];
+    char buffer[SHOWN_MAX * 8];
     struct out o = out_over(buffer, sizeof buffer);
     if (!cell(t, &c))
         return;
@@ -121,9 +145,8 @@ void table_wire(struct table *t, struct view text, unsigned indent)
     }
     unsigned most = c->width / 2u, used = indent < most ? indent : most;
     out_fill(&o, ' ', used);
-    if (text.ptr != NULL)
-        out_terminal_cut(&o, text, c->width - used);
-    pad(t, c, buffer, o.len, count_columns(buffer, o.len));
+    size_t shown = text.ptr != NULL ? cut_text(&o, text, c->width - used) : 0;
+    pad(t, c, buffer, o.len, used + shown);
 }
 
 void table_uint(struct table *t, uint64_t number)

@@ -40,5 +40,7 @@ void table_share(struct table *t, uint64_t part, uint64_t whole); /* per cent, o
 void table_rate(struct table *t, uint64_t count, int64_t ns);     /* per second */
 void table_endpoint(struct table *t, const struct row_endpoint *e);
 
+/* A line of text under a row, cut to TABLE_WIDTH; nothing in JSON. */
+void table_sentence(struct table *t, struct view text, unsigned indent);
 /* A line of text under a table, nothing in JSON. */
 void table_remark(struct table *t, const char *text, uint64_t number);

@@ -362,11 +362,7 @@ static void finding_cells(struct table *t, const struct kept_finding *f, int64_t
     }
     table_wire(t, f->message.ptr != NULL ? f->message : view_of("", 0), 0);
     table_row_end(t);
-    if (!t->json) { /* the sentence has a line of its own */
-        out_text(t->o, "             ");
-        out_terminal_cut(t->o, f->message.ptr != NULL ? f->message : view_of("", 0), TABLE_WIDTH - 13);
-        out_char(t->o, '\n');
-    }
+    table_sentence(t, f->message.ptr != NULL ? f->message : view_of("", 0), 13);
 }
 
 static void print_findings(struct stats *s, struct out *o, bool json, const struct track *track)

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Statistics over packets written by hand; the expected figures were added up by hand. */
+#include "decoder/stats/stats.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MEMORY = 2 << 20, TEXT = 1 << 20 };
+
+static uint8_t memory[MEMORY] __attribute__((aligned(16)));
+static char text[TEXT];
+
+struct feed {
+    struct stats *s;
+    struct mqtt_packet packet;
+    struct mqtt_verdict verdicts[4];
+    struct row row;
+};
+
+static struct feed open_stats(const char *spec)
+{
+    char error[STATS_ERROR_MAX];
+    struct feed f = { .s = stats_open(spec, memory, sizeof memory, error) };
+    if (f.s == NULL)
+        fail_msg("%s: %s", spec, error);
+    return f;
+}
+
+/* One packet of this client at this second. */
+static void feed(struct feed *f, unsigned sender, const char *client, int64_t second, const void *octets, size_t len)
+{
+    struct mqtt_context context = { .version = MQTT_V311, .sender = (uint8_t)sender };
+    struct mqtt_verdicts v = { .at = f->verdicts, .cap = 4 };
+    struct row_endpoint device = { .addr = { .family = 4, .octets = { 10, 0, 0, (uint8_t)client[1] } }, .port = 50000 };
+    struct row_endpoint broker = { .addr = { .family = 4, .octets = { 10, 0, 0, 1 } }, .port = 1883 };
+    mqtt_decode(view_of(octets, len), context, &f->packet, &v);
+    f->row = (struct row){ .kind = ROW_PACKET,
+                           .time_start_ns = 1000000000,
+                           .time_ns = (second + 1) * 1000000000,
+                           .stream = (uint32_t)client[1],
+                           .src = sender == MQTT_CLIENT ? device : broker,
+                           .dst = sender == MQTT_CLIENT ? broker : device,
+                           .sender = (uint8_t)sender,
+                           .version = MQTT_V311,
+                           .client_id = view_of(client, strlen(client)),
+                           .packet = &f->packet,
+                           .verdicts = f->verdicts,
+                           .n_verdicts = v.n };
+    stats_row(f->s, &f->row);
+}
+
+static void publish(struct feed *f, unsigned sender, const char *client, int64_t second, unsigned flags,
+                    const char *topic, const char *payload)
+{
+    uint8_t octets[300];
+    size_t n = strlen(topic), at = 4 + n;
+    octets[0] = (uint8_t)(0x30 | flags);
+    octets[2] = 0;
+    octets[3] = (uint8_t)n;
+    memcpy(octets + 4, topic, n);
+    if ((flags & 6) != 0) {
+        octets[at++] = 0;
+        octets[at++] = 9;
+    }
+    memcpy(octets + at, payload, strlen(payload));
+    at += strlen(payload);
+    assert_true(at - 2 < 128);
+    octets[1] = (uint8_t)(at - 2);
+    feed(f, sender, client, second, octets, at);
+}
+
+static const char *printed(struct feed *f, bool json)
+{
+    struct out o = out_over(text, sizeof text - 1);
+    stats_print(f->s, &o, json, NULL);
+    assert_int_equal(o.lost, 0);
+    text[o.len] = '\0';
+    return text;
+}
+
+/* No line of a table is wider than 100 columns (everything here is ASCII). */
+static void check_width(const char *lines)
+{
+    for (const char *line = lines; *line != '\0'; line += strcspn(line, "\n") + 1)
+        if (strcspn(line, "\n") > 100)
+            fail_msg("wider than 100 columns: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+static void has(const char *lines, const char *part)
+{
+    if (strstr(lines, part) == NULL)
+        fail_msg("\"%s\" is not in:\n%s", part, lines);
+}
+
+static void some_traffic(struct feed *f)
+{
+    publish(f, MQTT_CLIENT, "d1", 0, 0, "home/kitchen/temp", "21.5");
+    publish(f, MQTT_CLIENT, "d1", 1, 3, "home/kitchen/temp", "21.6"); /* QoS 1, RETAIN */
+    publish(f, MQTT_CLIENT, "d2", 2, 4, "home/hall/temp", "19");      /* QoS 2 */
+    publish(f, MQTT_CLIENT, "d2", 3, 0, "home", "hello");
+    publish(f, MQTT_SERVER, "a1", 4, 0, "home/hall/temp", "19");
+    publish(f, MQTT_SERVER, "a1", 5, 1, "$SYS/uptime", "42 s"); /* RETAIN */
+    publish(f, MQTT_SERVER, "b1", 10, 0, "home/hall/temp", "19");
+    feed(f, MQTT_CLIENT, "a1", 10, "\x82\x1b\0\x01\0\x06home/#\x01\0\x0d$share/g/home\x02", 29);
+    feed(f, MQTT_CLIENT, "b1", 10, "\x82\x0b\0\x02\0\x06home/#\x00", 13);
+    feed(f, MQTT_CLIENT, "b1", 10, "\xa2\x0a\0\x03\0\x06home/#", 12);
+}
+
+static void test_topics(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("topics");
+    some_traffic(&f);
+    const char *json = printed(&f, true);
+    /* home: all but $SYS: 4 in, 2 out; 4+4+2+5+2+2 octets; d1 d2 publish, a1 b1 receive */
+    has(json, "{\"stat\":\"topics\",\"topic\":\"home\",\"level\":0,\"own\":1,\"in\":4,\"out\":2,\"per_s\":0.600,"
+              "\"octets\":19,"
+              "\"publishers\":2,\"receivers\":2,\"qos0\":4,\"qos1\":1,\"qos2\":1,\"retained\":1}\n");
+    has(json, "\"topic\":\"home/kitchen/"
+              "temp\",\"level\":2,\"own\":2,\"in\":2,\"out\":0,\"per_s\":0.200,\"octets\":8,\"publishers\":1,"
+              "\"receivers\":0,\"qos0\":1,\"qos1\":1,\"qos2\":0,\"retained\":1}\n");
+    has(json, "\"topic\":\"home/hall\",\"level\":1,\"own\":0,\"in\":1,\"out\":2,");
+    has(json, "\"topic\":\"$SYS/uptime\",\"level\":1,\"own\":1,\"in\":0,\"out\":1,");
+    assert_true(strstr(json, "$SYS") > strstr(json, "home/kitchen/temp")); /* apart, behind the others */
+    has(json, "{\"stat\":\"topics\",\"filter\":\"home/"
+              "#\",\"shared\":0,\"subscribes\":2,\"clients\":2,\"qos0\":1,\"qos1\":1,\"qos2\":0,"
+              "\"unsubscribes\":1}\n");
+    has(json, "{\"stat\":\"topics\",\"filter\":\"$share/g/home\",\"shared\":1,\"subscribes\":1,\"clients\":1,");
+    const char *table = printed(&f, false);
+    check_width(table);
+    has(table, "\nhome                                4      2   0.600       19     2     2     4     1     1     1\n");
+    has(table, "\n  hall                              1      2   0.300        6     1     2     2     0     1     0\n");
+    has(table, "$ topics\n");
+    has(table, "Shared subscriptions");
+}
+
+static void test_types(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("types");
+    some_traffic(&f);
+    const char *json = printed(&f, true);
+    has(json, "\"type\":\"PUBLISH\",\"packets\":7,\"packets_percent\":70.0,");
+    has(json, "\"from_client\":4,\"from_server\":3}");
+    has(json, "\"type\":\"SUBSCRIBE\",\"packets\":2,\"packets_percent\":20.0,\"packets_per_s\":0.200,\"octets\":42,");
+    assert_null(strstr(json, "CONNECT"));
+    check_width(printed(&f, false));
+}
+
+static void test_clients_and_conv(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("clients");
+    some_traffic(&f);
+    has(printed(&f, true),
+        "{\"stat\":\"clients\",\"client_id\":\"d1\",\"tcp.stream\":null,\"mqtt.ver\":\"3.1.1\",\"connects\":0,"
+        "\"client_packets\":2,\"client_octets\":52,\"client_published\":2,\"client_published_qos0\":1,"
+        "\"client_published_qos1\":1,\"client_published_qos2\":0,\"client_payload_octets\":8,");
+    check_width(printed(&f, false));
+    f = open_stats("conv");
+    some_traffic(&f);
+    has(printed(&f, true), "\"client\":\"10.0.0.49:50000\",\"server\":\"10.0.0.1:1883\",");
+    check_width(printed(&f, false));
+    f = open_stats("stats");
+    some_traffic(&f);
+    has(printed(&f, true), "{\"stat\":\"stats\",\"figure\":\"publish_retained\",\"value\":2}\n");
+    check_width(printed(&f, false));
+}
+
+static void test_io(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("io,5,mqtt.qos == 1");
+    some_traffic(&f);
+    const char *json = printed(&f, true);
+    has(json, "{\"stat\":\"io\",\"from_s\":0.000000000,\"to_s\":5.000000000,\"packets\":5,\"octets\":107,\"matching_"
+              "packets\":1,"
+              "\"matching_octets\":27}\n");
+    has(json, "\"from_s\":10.000000000,\"to_s\":10.000000000,\"packets\":4,");
+    check_width(printed(&f, false));
+    /* a long run: the intervals grow, and nothing is lost */
+    f = open_stats("io,0.001");
+    publish(&f, MQTT_CLIENT, "d1", 0, 0, "a", "");
+    publish(&f, MQTT_CLIENT, "d1", 86400 * 365, 0, "a", "");
+    json = printed(&f, true);
+    unsigned packets = 0;
+    for (const char *at = json; (at = strstr(at, "\"packets\":1,")) != NULL; at++)
+        packets++;
+    assert_int_equal(packets, 2);
+    has(printed(&f, false), "longer than asked for");
+    f = open_stats("io,0");
+    some_traffic(&f);
+    has(printed(&f, true), "{\"stat\":\"io\",\"from_s\":0.000000000,\"to_s\":10.000000000,\"packets\":10,");
+}
+
+static void test_findings(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("findings");
+    feed(&f, MQTT_CLIENT, "d1", 1,
+         "\x36\x05\0\x01"
+         "a\0\x01",
+         7); /* both QoS bits: [MQTT-3.3.1-4] */
+    struct track_finding late = { .number = 1,
+                                  .frame = { 5, 9 },
+                                  .time_ns = 4000000000,
+                                  .diagnosis = TRACK_DIAG_UNANSWERED,
+                                  .severity = MQTT_SEVERITY_WARNING,
+                                  .side = MQTT_SERVER,
+                                  .name = "unanswered",
+                                  .sentence = "PUBLISH 7 has waited for PUBACK for 3 s",
+                                  .client_id = view_of("d\x1b[2J", 5) };
+    stats_finding(f.s, &late);
+    const char *table = printed(&f, false);
+    check_width(table);
+    has(table, "MQTT-3.3.1-4");
+    has(table, "PUBLISH 7 has waited");
+    has(table, "1 errors\n1 warnings\n0 notes\n");
+    assert_null(strchr(table, '\x1b'));
+    has(printed(&f, true), "\"severity\":\"warning\",\"side\":\"server\",\"name\":\"unanswered\",\"rule\":null,");
+}
+
+static void test_latency(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("latency");
+    struct track_exchange x = {
+        .kind = TRACK_QOS1, .outcome = TRACK_COMPLETE, .starter = MQTT_CLIENT, .client_id = view_of("d1", 2)
+    };
+    for (int64_t ms = 1; ms <= 100; ms++) {
+        x.last_ns = ms * 1000000;
+        stats_exchange(f.s, &x);
+    }
+    x.outcome = TRACK_ABANDONED; /* has no latency */
+    x.last_ns = 3600000000000;
+    stats_exchange(f.s, &x);
+    const char *json = printed(&f, true);
+    has(json,
+        "{\"stat\":\"latency\",\"kind\":\"qos1\",\"starter\":null,\"client_id\":null,\"count\":100,\"min_us\":1000,");
+    const char *p50 = strstr(json, "\"p50_us\":"), *p99 = strstr(json, "\"p99_us\":");
+    assert_non_null(p50);
+    assert_non_null(p99);
+    assert_in_range(atoi(p50 + 9), 50000, 56000); /* buckets are an eighth of a doubling wide */
+    assert_in_range(atoi(p99 + 9), 99000, 100000);
+    has(json, "\"max_us\":100000}");
+    check_width(printed(&f, false));
+    f = open_stats("exchanges");
+    x.owed_by = MQTT_SERVER;
+    x.owed_type = MQTT_PUBACK;
+    x.topic = view_of("a/very/long/topic/that/does/not/fit/the/column", 45);
+    stats_exchange(f.s, &x);
+    check_width(printed(&f, false));
+    has(printed(&f, true), "\"kind\":\"qos1\",\"starter\":\"client\",\"mqtt.msgid\":0,\"outcome\":\"abandoned\",");
+}
+
+/* Thousands of topics and clients in little memory: the sums stay right, the rest is counted together. */
+static void test_bounds(void **state)
+{
+    (void)state;
+    static const char *const specs[] = { "topics", "clients", "conv", "stats", "exchanges", "latency", "findings" };
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        struct feed f = open_stats(specs[i]);
+        for (unsigned n = 0; n < 30000; n++) {
+            char topic[64], client[32];
+            snprintf(topic, sizeof topic, "t/%u/%u", n, n * 7);
+            snprintf(client, sizeof client, "c%u", n);
+            publish(&f, MQTT_CLIENT, client, n, 0, topic, "x");
+            f.row.stream = n;
+            stats_row(f.s, &f.row);
+            struct track_exchange x = { .kind = TRACK_QOS2, .outcome = TRACK_COMPLETE, .client_id = f.row.client_id };
+            struct track_finding late = { .severity = 1, .name = "n", .client_id = f.row.client_id };
+            stats_exchange(f.s, &x);
+            stats_finding(f.s, &late);
+        }
+        struct out o = out_over(text, sizeof text - 1);
+        stats_print(f.s, &o, false, NULL);
+        text[o.len] = '\0';
+        if (strcmp(specs[i], "topics") == 0)
+            has(text, "\n(others) ");
+    }
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    char error[STATS_ERROR_MAX];
+    static const char *const bad[] = { "",          "topic", "topics,1",        "io",     "io,", "io,x",
+                                       "io,0.0001", "io,-1", "io,1,mqtt.topik", "\x1b[2J" };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        if (stats_open(bad[i], memory, sizeof memory, error) != NULL)
+            fail_msg("should be refused: %s", bad[i]);
+        assert_null(strchr(error, '\x1b'));
+        assert_int_equal(error[strlen(error) - 1], '\n');
+    }
+    stats_open("io,1,mqtt.topik", memory, sizeof memory, error);
+    has(error, "did you mean mqtt.topic?");
+    for (unsigned i = 0; stats_name(i) != NULL && strcmp(stats_name(i), "help") != 0; i++)
+        if (strcmp(stats_name(i), "io") != 0) {
+            struct feed f = open_stats(stats_name(i));
+            check_width(printed(&f, false)); /* nothing fed */
+            printed(&f, true);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_topics),           cmocka_unit_test(test_types),
+                                        cmocka_unit_test(test_clients_and_conv), cmocka_unit_test(test_io),
+                                        cmocka_unit_test(test_findings),         cmocka_unit_test(test_latency),
+                                        cmocka_unit_test(test_bounds),           cmocka_unit_test(test_names) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
