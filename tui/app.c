@@ -277,6 +277,46 @@ void app_time(const struct app *a, char out[TEXT_CAP], int64_t ns, int64_t befor
         text_delta(out, ns - before_ns);
 }
 
+/* ---- marks ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t current_seq(const struct app *a)
+{
+    if (app_screen(a) == SCREEN_LADDER)
+        return rowset_seq(&a->ladder.rows, a->store, a->ladder.list.at);
+    if (app_screen(a) == SCREEN_PACKETS)
+        return rowset_seq(&a->packets.rows, a->store, a->packets.list.at);
+    return UINT64_MAX;
+}
+
+void app_mark(struct app *a, bool set, uint32_t letter)
+{
+    if (letter < 'a' || letter > 'z') {
+        app_say(a, true, "marks are the letters a to z");
+        return;
+    }
+    unsigned i = letter - 'a';
+    uint64_t seq = current_seq(a);
+    if (set) {
+        a->marks[i].seq = seq == UINT64_MAX ? 0 : seq + 1;
+        a->marks[i].session = app_screen(a) == SCREEN_SESSIONS ? a->sessions.selected : 0;
+        app_say(a, false, "mark %c is set", letter);
+        return;
+    }
+    uint64_t row = a->marks[i].seq - 1;
+    if (a->marks[i].session != 0) {
+        a->depth = 1;
+        a->sessions.selected = a->marks[i].session;
+        a->sessions.seen_changes = UINT64_MAX;
+    } else if (a->marks[i].seq == 0 || store_meta(a->store, row) == NULL) {
+        app_say(a, true, "mark %c is not set", letter);
+    } else if (app_screen(a) == SCREEN_LADDER) {
+        ladder_go(a, row);
+    } else {
+        app_push(a, SCREEN_PACKETS);
+        packets_open(a, a->packets.session, a->packets.stream, row);
+    }
+}
+
 /* ---- keys ------------------------------------------------------------------------------------------------------- */
 
 static void toggle_pause(struct app *a)
