@@ -243,7 +243,7 @@ static void accept(struct app *a)
         snprintf(text, sizeof text, "%s", p->text);
         command(a, text);
     } else if (kind == PROMPT_FILE) {
-        snprintf(a->save.text, sizeof a->save.text, "%s", p->text);
+        snprintf(a->save.text, sizeof a->save.text, "%.*s", (int)sizeof a->save.text - 1, p->text);
     } else if (kind == PROMPT_VALUE) {
         const char *name = config_name((enum config_key)a->settings.choice[0]);
         const char *wrong = config_set(&a->config, name, p->text);

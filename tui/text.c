@@ -141,7 +141,7 @@ static void label_publish(struct label *out, const struct store_entry *e)
     char *space = strchr(size, ' ');
     if (space != NULL)
         memmove(space, space + 1, strlen(space));
-    snprintf(out->tail, sizeof out->tail, " %s", size);
+    snprintf(out->tail, sizeof out->tail, " %.16s", size);
 }
 
 static void label_connect(struct label *out, const struct store_entry *e)
