@@ -478,8 +478,8 @@ static void draw_title(struct app *a, struct grid *g)
         n += snprintf(right + n, sizeof right - (size_t)n, "  drops %s", text_count(drops, s->drops));
     if (s->lost_octets > 0)
         n += snprintf(right + n, sizeof right - (size_t)n, "  lost %s", text_octets(gone, s->lost_octets));
-    snprintf(right + n, sizeof right - (size_t)n, "  mem %s/%s ", text_octets(used, t->memory + s->memory),
-             text_octets(most, t->budget + s->budget));
+    snprintf(right + n, sizeof right - (size_t)n, "  mem %s/%s ", text_mib(used, t->memory + s->memory),
+             text_mib(most, t->budget + s->budget));
     const char *mode = a->paused ? "paused" : !s->live ? (s->ended ? "offline" : "reading") : s->ended ? "ended" : "live";
     int x = grid_printf(g, 0, 1, g->cols - 1, STYLE_TITLE, "%s%s %s ", mode, s->recording ? " rec" : "", s->name);
     int width = (int)strlen(right);

@@ -9,7 +9,7 @@ static const char *kind_text(unsigned kind)
     return kind < TRACK_KINDS ? names[kind] : "";
 }
 
-static uint8_t note_of_close(const struct store_row *m, char out[160])
+static uint8_t note_of_close(const struct store_row *m, bool brief, char out[160])
 {
     char age[TEXT_CAP];
     if (m->owed_by == MQTT_NOBODY) {
@@ -17,6 +17,8 @@ static uint8_t note_of_close(const struct store_row *m, char out[160])
         return STYLE_DIM;
     }
     int n = snprintf(out, 160, "%s owed by %s", mqtt_type_name(m->owed_type & 15), text_side(m->owed_by));
+    if (brief)
+        return STYLE_OWED;
     if (m->owed_more > 0)
         n += snprintf(out + n, 160 - (size_t)n, " +%u", m->owed_more);
     if (m->id != 0)
@@ -94,13 +96,13 @@ static void note_of_end(const struct store_row *m, char out[160])
         snprintf(out, 160, "after %s", text_duration(time, m->step_ns));
 }
 
-uint8_t ladder_note(const struct store_entry *e, bool latest, uint32_t connections, int64_t end_ns, char out[160])
+uint8_t ladder_note(const struct store_entry *e, bool latest, uint32_t connections, int64_t end_ns, bool brief, char out[160])
 {
     const struct store_row *m = e->meta;
     char age[TEXT_CAP];
     out[0] = 0;
     if (m->kind == STORE_CLOSE)
-        return note_of_close(m, out);
+        return note_of_close(m, brief, out);
     if (m->kind != STORE_PACKET) {
         if (m->kind == STORE_GAP && e->row.gap_reason != NULL)
             snprintf(out, 160, "%s", e->row.gap_reason);
@@ -115,9 +117,11 @@ uint8_t ladder_note(const struct store_entry *e, bool latest, uint32_t connectio
     }
     uint8_t style = note_of_flags(m, connections, e, out);
     if (latest && m->owed_by != MQTT_NOBODY && m->x_outcome == TRACK_OPEN && m->x_kind != TRACK_NONE) {
-        size_t n = strlen(out);
-        snprintf(out + n, 160 - n, "%s%s owed by %s, %s", n > 0 ? ", " : "", mqtt_type_name(m->owed_type & 15),
-                 text_side(m->owed_by), text_duration(age, end_ns - m->time_ns));
+        size_t n = brief ? 0 : strlen(out);
+        int len = snprintf(out + n, 160 - n, "%s%s owed by %s", n > 0 ? ", " : "", mqtt_type_name(m->owed_type & 15),
+                           text_side(m->owed_by));
+        if (!brief)
+            snprintf(out + n + len, 160 - n - (size_t)len, ", %s", text_duration(age, end_ns - m->time_ns));
         return STYLE_OWED;
     }
     note_of_end(m, out);

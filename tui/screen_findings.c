@@ -148,7 +148,7 @@ static void draw_below(struct app *a, struct grid *g, struct rect r)
     grid_printf(g, r.y, 2, r.w - 4, text_severity_style(f->severity), " %s %s, %s ", mqtt_severity_name(f->severity), rule_name(f),
                 f->side == MQTT_NOBODY ? "nobody at fault" : text_side(f->side));
     used = draw_wrapped(g, r.y + 1, 1, r.w - 2, r.h - 2, STYLE_NORMAL, sentence(f));
-    if (f->rule != MQTT_RULE_NONE && used < r.h - 2)
+    if (f->rule != MQTT_RULE_NONE && used < r.h - 2 && strcmp(sentence(f), rule->statement) != 0)
         used += draw_wrapped(g, r.y + 1 + used, 1, r.w - 2, r.h - 2 - used, STYLE_DIM, rule->statement);
     int x = 1;
     for (int i = 0; i < TRACK_EVIDENCE; i++)
@@ -168,7 +168,7 @@ static void draw(struct app *a, struct grid *g, struct rect body)
     grid_text(g, body.y, 18 + client_w, 18, STYLE_HEAD, "rule");
     grid_text(g, body.y, 37 + client_w, 6, STYLE_HEAD, "by");
     char counts[120];
-    snprintf(counts, sizeof counts, "%llu errors %llu warnings %llu notes, by %s", (unsigned long long)t->by_severity[3],
+    snprintf(counts, sizeof counts, "%llu ! %llu w %llu i, by %s", (unsigned long long)t->by_severity[3],
              (unsigned long long)t->by_severity[2], (unsigned long long)t->by_severity[1], order_names[s->sort]);
     grid_right(g, body.y, 44 + client_w, body.w - 45 - client_w, STYLE_HEAD, counts);
     if (s->n == 0)
@@ -204,6 +204,7 @@ static void open_evidence(struct app *a, bool packet)
         a->packets.pane = PANE_FIELDS;
         return;
     }
+    a->ladder.exchange = 0;
     ladder_open(a, &session, 1, session != 0 ? 0 : m->stream);
     app_push(a, SCREEN_LADDER);
     ladder_go(a, seq);

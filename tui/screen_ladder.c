@@ -243,7 +243,7 @@ static void draw_arrow(struct grid *g, int y, int left, int right, bool to_right
     int inner = right - left - 1;
     grid_hline(g, y, left + 1, inner, style);
     grid_put(g, y, to_right ? right - 1 : left + 1, to_right ? '>' : '<', style);
-    int room = inner - 4, width = label_width(label, g->unicode);
+    int room = inner - 3, width = label_width(label, g->unicode);
     width = width < room ? width : room;
     int x = left + 1 + (to_right ? 1 : 2) + (inner - 3 - width) / 2;
     if (room > 0)
@@ -295,7 +295,7 @@ static void draw_line(struct app *a, struct grid *g, int y, const struct layout 
     if (a->tracker != NULL && e.meta->session != 0)
         track_session_find(a->tracker, e.meta->session, &session);
     bool latest = is_latest(e.meta, seq) && e.meta->x_outcome == TRACK_OPEN;
-    uint8_t style = ladder_note(&e, latest, session.connections, end_ns(a), note);
+    uint8_t style = ladder_note(&e, latest, session.connections, end_ns(a), lay->note_w < 40, note);
     grid_text(g, y, lay->note_x, lay->note_w, style, note);
 }
 

@@ -73,9 +73,10 @@ int64_t stats_percentile(const struct stats_histogram *h, double p)
     uint64_t wanted = (uint64_t)((double)h->n * p + 0.999999), seen = 0;
     for (unsigned i = 0; i < STATS_BUCKETS && h->n > 0; i++) {
         seen += h->bucket[i];
-        if (seen >= wanted && seen > 0) {
-            int64_t edge = stats_bucket_ns(i);
-            return edge > h->most_ns ? h->most_ns : edge;
+        if (seen >= wanted && seen > 0) { /* as if the values lay evenly in the bucket */
+            int64_t low = i > 0 ? stats_bucket_ns(i - 1) : 0, high = stats_bucket_ns(i);
+            int64_t at = high - (int64_t)((double)(high - low) * (double)(seen - wanted) / (double)h->bucket[i]);
+            return at > h->most_ns ? h->most_ns : at < h->least_ns ? h->least_ns : at;
         }
     }
     return -1;

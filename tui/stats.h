@@ -29,7 +29,7 @@ void stats_free(struct stats *s);
 void stats_clear(struct stats *s);
 void stats_add(struct stats *s, const struct row *row);
 uint32_t stats_rate(const struct stats *s, int64_t second, bool octets); /* 0 outside what is kept */
-int64_t stats_percentile(const struct stats_histogram *h, double p); /* ns, upper edge of the bucket; -1: none */
+int64_t stats_percentile(const struct stats_histogram *h, double p); /* ns, to about a third; -1: none */
 int64_t stats_bucket_ns(unsigned bucket);                            /* its upper edge */
 const char *stats_answer_name(enum stats_answer a);                  /* "PUBACK after PUBLISH" */
 uint32_t stats_rtt_us(const struct stats *s, uint64_t session);      /* 0: none */

@@ -29,10 +29,15 @@ static const char *seconds_with(char out[TEXT_CAP], int64_t ns, const char *sign
 {
     uint64_t n = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns, second = (uint64_t)SECOND;
     const char *minus = ns < 0 ? "-" : sign;
-    if (n < 10000 * second)
-        snprintf(out, TEXT_CAP, "%s%" PRIu64 ".%04" PRIu64, minus, n / second, n % second / 100000);
+    uint64_t whole = n / second, rest = n % second;
+    if (whole < 10) /* as many digits as fit into 9 columns */
+        snprintf(out, TEXT_CAP, "%s%" PRIu64 ".%06" PRIu64, minus, whole, rest / 1000);
+    else if (whole < 1000)
+        snprintf(out, TEXT_CAP, "%s%" PRIu64 ".%04" PRIu64, minus, whole, rest / 100000);
+    else if (whole < 100000)
+        snprintf(out, TEXT_CAP, "%s%" PRIu64 ".%02" PRIu64, minus, whole, rest / 10000000);
     else
-        snprintf(out, TEXT_CAP, "%s%" PRIu64 "s", minus, n / second);
+        snprintf(out, TEXT_CAP, "%s%" PRIu64 "s", minus, whole);
     return out;
 }
 
@@ -89,6 +94,12 @@ const char *text_octets(char out[TEXT_CAP], uint64_t n)
         snprintf(out, TEXT_CAP, "%" PRIu64 " B", n);
     else
         scaled(out, n, "B");
+    return out;
+}
+
+const char *text_mib(char out[TEXT_CAP], uint64_t n)
+{
+    snprintf(out, TEXT_CAP, "%" PRIu64 "M", (n + (1 << 20) - 1) >> 20);
     return out;
 }
 

@@ -9,10 +9,11 @@ enum time_mode { TIME_OF_DAY, TIME_SINCE_START, TIME_DELTA, TIME_MODES };
 enum { TEXT_CAP = 48 };
 
 const char *text_time(char out[TEXT_CAP], int64_t time_ns);         /* "12:00:01.2031" local time */
-const char *text_seconds(char out[TEXT_CAP], int64_t ns);           /* "5.0012" */
-const char *text_delta(char out[TEXT_CAP], int64_t ns);             /* "+5.0012" */
+const char *text_seconds(char out[TEXT_CAP], int64_t ns);           /* "5.001200", at most 9 columns with its sign */
+const char *text_delta(char out[TEXT_CAP], int64_t ns);             /* "+5.001200" */
 const char *text_duration(char out[TEXT_CAP], int64_t ns);          /* "312 us", "4.2 ms", "6.203 s", "3 min 20 s", "2 h 3 min" */
 const char *text_count(char out[TEXT_CAP], uint64_t n);             /* at most 5 columns: "99999", "1.2M" */
+const char *text_mib(char out[TEXT_CAP], uint64_t n);               /* "12M" */
 const char *text_octets(char out[TEXT_CAP], uint64_t n);            /* at most 6 columns: "43 B", "1.2 kB" */
 const char *text_address(char out[64], const struct net_addr *a);   /* "10.0.0.7", "::1", "" */
 const char *text_endpoint(char out[72], const struct row_endpoint *e); /* "10.0.0.7:51422", "[::1]:1883" */
