@@ -129,7 +129,7 @@ void conn_free(struct track *t, struct conn *c)
 void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side, uint64_t frame,
                   int64_t now)
 {
-    if (c->close_due != INT64_MAX || (c->flags & C_CLOSED) != 0 || t->cfg.close_ns <= 0)
+    if (c->close_due != INT64_MAX || (c->flags & (C_CLOSED | C_FROM_SYN)) != C_FROM_SYN || t->cfg.close_ns <= 0)
         return;
     c->close_due = now + t->cfg.close_ns;
     c->due_rule = (uint16_t)rule;
@@ -176,17 +176,17 @@ static const char *side_name(unsigned side)
 static void tell_opening(struct track *t, struct conn *c, unsigned closer, uint64_t frame)
 {
     const struct exch *x = c->opening;
-    if (x == NULL || !conn_sure(c) || (c->flags & (C_BAD_CONNECT | C_ODD_NAME | C_SAID_CONNECT)) != 0)
+    if (x == NULL || x->kind != TRACK_CONNECT || !conn_sure(c) || (c->flags & (C_BAD_CONNECT | C_ODD_NAME | C_SAID_CONNECT)) != 0)
         return;
     bool server = closer == MQTT_SERVER;
-    struct found f = { .diag = TRACK_DIAG_CONNECT_UNANSWERED, .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = t->now,
+    struct found f = { .diag = TRACK_DIAG_CONNECT_UNANSWERED, .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = c->closed_ns,
                        .frame = { c->connect_frame, frame } };
     if (server && c->version == MQTT_V311)
         f.rule = MQTT_S4_3_1_4_B;
-    else if (!server && t->now - x->last_ns < t->cfg.answer_ns)
+    else if (!server && c->closed_ns - x->last_ns < t->cfg.answer_ns)
         f.severity = MQTT_SEVERITY_NOTE;
     found(t, &f, "The %s closed the connection %lld ms after CONNECT; there was no CONNACK", side_name(closer),
-          (long long)((t->now - x->last_ns) / 1000000));
+          (long long)((c->closed_ns - x->last_ns) / 1000000));
 }
 
 static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
@@ -198,12 +198,12 @@ static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
             continue;
         first = n++ == 0 ? x : first;
     }
-    if (n == 0 || !conn_sure(c))
+    if (n == 0 || !conn_sure(c) || c->bad_frame != 0)
         return;
     found(t, &(struct found){ .diag = TRACK_DIAG_OPEN_AT_CLOSE, .side = slot_side(c, first->owed_slot), .conn = c, .exch = first,
-                              .time_ns = t->now, .frame = { first->last_frame, frame } },
+                              .time_ns = c->closed_ns, .frame = { first->last_frame, frame } },
           "%u exchange(s) open when the connection ended; the oldest is %s id %u, which waited %lld ms for %s of the %s", n,
-          track_kind_name(first->kind), first->id, (long long)((t->now - first->owed_since) / 1000000), mqtt_type_name(first->owed_type),
+          track_kind_name(first->kind), first->id, (long long)((c->closed_ns - first->owed_since) / 1000000), mqtt_type_name(first->owed_type),
           side_name(slot_side(c, first->owed_slot)));
 }
 
@@ -251,8 +251,6 @@ static void tell_close(struct track *t, struct conn *c, enum track_close_how how
 {
     if (closer == MQTT_SERVER && c->taker != NULL && (c->flags & C_TAKEN) == 0)
         takeover_confirm(t, c->taker, t->now, frame);
-    tell_opening(t, c, closer, frame);
-    tell_open_exchanges(t, c, frame);
     tell_bad(t, c, closer, frame);
     if ((c->flags & C_TAKEN) != 0) {
         if (closer == MQTT_SERVER && c->version == MQTT_V5 && c->bye_frame[1] == 0)
@@ -278,46 +276,87 @@ static bool orderly(const struct conn *c)
     return c->bye_frame[0] != 0 && (c->version != MQTT_V5 || c->bye_reason[0] == 0);
 }
 
-void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame)
+/* The capture ends with the connection open: so are its exchanges. */
+static void hand_out(struct track *t, struct conn *c)
 {
-    struct session *s = c->session;
-    (void)time_ns;
-    if ((c->flags & C_CLOSED) != 0)
-        return;
-    bool seen = how == TRACK_CLOSE_FIN || how == TRACK_CLOSE_RST;
-    unsigned closer = dir < 2 ? slot_side(c, dir ^ c->flip) : MQTT_NOBODY;
-    if (seen && s != NULL)
-        tell_close(t, c, how, closer, frame);
-    if (s != NULL && how == TRACK_CLOSE_END) {
-        while (c->wait != NULL)
-            exch_finish(t, c->wait, TRACK_OPEN, t->now);
-        for (struct exch *x = s->parked, *next; x != NULL; x = next) {
-            next = x->next;
-            if (x->conn == c)
-                exch_finish(t, x, TRACK_OPEN, t->now);
-        }
-    } else if (s != NULL) {
-        if (!seen)
-            c->flags |= C_HOLE;
-        conn_release(t, c, session_lives_on(c));
+    while (c->wait != NULL)
+        exch_finish(t, c->wait, TRACK_OPEN, t->now);
+    for (struct exch *x = c->session->parked, *next; x != NULL; x = next) {
+        next = x->next;
+        if (x->conn == c)
+            exch_finish(t, x, TRACK_OPEN, t->now);
     }
+}
+
+void conn_settle(struct track *t, struct conn *c)
+{
+    if (!c->lingers)
+        return;
+    c->lingers = false;
+    timer_stop(t, &c->timer);
+    if (c->session == NULL)
+        return;
+    tell_opening(t, c, c->closer, c->close_frame);
+    tell_open_exchanges(t, c, c->close_frame);
+    conn_release(t, c, session_lives_on(c));
+}
+
+static void to_closed(struct track *t, struct conn *c)
+{
     list_unlink(c, &t->open_first, &t->open_last);
     list_append(c, &t->closed_first, &t->closed_last);
     c->flags |= C_CLOSED;
     c->link = TRACK_LINK_CLOSED;
     c->close_due = INT64_MAX;
     timer_stop(t, &c->timer);
-    if (s != NULL) {
-        s->link = s->conn == c ? TRACK_LINK_CLOSED : s->link;
-        if (seen)
-            session_detach(t, c, orderly(c), frame);
-        else if (s->conn == c)
+    if (c->session != NULL && c->session->conn == c)
+        c->session->link = TRACK_LINK_CLOSED;
+}
+
+static void end_seen(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, uint64_t frame)
+{
+    c->closer = (uint8_t)(dir < 2 ? slot_side(c, dir ^ c->flip) : MQTT_NOBODY);
+    c->close_frame = frame;
+    c->closed_ns = t->now;
+    if (c->session != NULL)
+        tell_close(t, c, how, c->closer, frame);
+    to_closed(t, c);
+    c->lingers = true;
+    if (c->session != NULL)
+        session_detach(t, c, orderly(c), frame);
+    if (how == TRACK_CLOSE_FIN)
+        timer_set(t, &c->timer, t->now + LINGER_MS * 1000000ll);
+    else
+        conn_settle(t, c);
+}
+
+void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame)
+{
+    struct session *s = c->session;
+    (void)time_ns;
+    if ((c->flags & C_CLOSED) != 0) {
+        conn_settle(t, c);
+        return;
+    }
+    if (how == TRACK_CLOSE_FIN || how == TRACK_CLOSE_RST) {
+        end_seen(t, c, how, dir, frame);
+    } else {
+        if (how != TRACK_CLOSE_END)
+            c->flags |= C_HOLE;
+        if (s != NULL && how == TRACK_CLOSE_END)
+            hand_out(t, c);
+        else if (s != NULL)
+            conn_release(t, c, session_lives_on(c));
+        to_closed(t, c);
+        if (s != NULL && s->conn == c)
             s->conn = NULL;
-        if (how == TRACK_CLOSE_EVICTED)
+        if (s != NULL && how == TRACK_CLOSE_EVICTED)
             s->flags &= ~(uint32_t)S_WHOLE;
     }
-    if (++t->n_closed > CLOSED_HELD)
+    if (++t->n_closed > CLOSED_HELD) {
+        conn_settle(t, t->closed_first);
         conn_free(t, t->closed_first);
+    }
 }
 
 void track_close(struct track *t, track_conn h, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame)
@@ -342,6 +381,15 @@ void track_forget(struct track *t, track_conn h)
         conn_free(t, c);
 }
 
+void conn_hole(struct track *t, struct conn *c)
+{
+    c->flags |= C_HOLE;
+    if (c->session != NULL) {
+        c->session->taint = t->next_exchange;
+        c->session->flags &= ~(uint32_t)S_WHOLE;
+    }
+}
+
 void track_gap(struct track *t, track_conn h, unsigned dir, uint64_t octets, int64_t time_ns, uint64_t frame)
 {
     (void)dir;
@@ -349,13 +397,8 @@ void track_gap(struct track *t, track_conn h, unsigned dir, uint64_t octets, int
     (void)frame;
     track_advance(t, time_ns);
     struct conn *c = conn_of(t, h);
-    if (c == NULL)
-        return;
-    c->flags |= C_HOLE;
-    if (c->session != NULL) {
-        c->session->taint = t->next_exchange;
-        c->session->flags &= ~(uint32_t)S_WHOLE;
-    }
+    if (c != NULL)
+        conn_hole(t, c);
 }
 
 void track_websocket(struct track *t, track_conn h, enum track_websocket_fault fault, unsigned dir, int64_t time_ns, uint64_t frame)

@@ -119,8 +119,11 @@ static int64_t check_close(struct track *t, struct conn *c, int64_t now)
 
 int64_t conn_check(struct track *t, struct conn *c, int64_t now)
 {
-    if ((c->flags & C_CLOSED) != 0 || c->session == NULL)
+    if ((c->flags & C_CLOSED) != 0 || c->session == NULL) {
+        conn_settle(t, c);
         return INT64_MAX;
+    }
+    c->ahead = false;
     int64_t next = check_answers(t, c, now);
     int64_t other = check_keep_alive(t, c, now);
     if (other < next)

@@ -260,7 +260,8 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
     if (t->note != NULL && t->note->exchange == x->number) {
         t->note->outcome = (uint8_t)outcome;
         t->note->owed_by = t->note->owed_type = 0;
-        t->note->inflight -= t->note->inflight > 0;
+        if (t->note->inflight > 0)
+            t->note->inflight--;
     }
     x->owed_type = 0;
     s->open--;

@@ -11,10 +11,11 @@ static bool has_prop(const struct mqtt_props *props, unsigned id)
     return (props->seen >> id & 1) != 0;
 }
 
+/* A fault that obliges the server to refuse; two of the will's properties it may leave unchecked (5.0 section 3.1.3.2.3). */
 static bool has_error(const struct mqtt_verdicts *v)
 {
     for (uint32_t i = 0; v != NULL && i < v->n; i++)
-        if (v->at[i].severity == MQTT_SEVERITY_ERROR)
+        if (v->at[i].severity == MQTT_SEVERITY_ERROR && v->at[i].rule != MQTT_S5_3_1_3_2_3_B && v->at[i].rule != MQTT_S5_3_1_3_2_3_C)
             return true;
     return false;
 }
@@ -181,6 +182,8 @@ static void judge_assigned(struct track *t, struct conn *c, const struct mqtt_pa
 
 static void judge_accepted(struct track *t, struct conn *c, const struct mqtt_packet *p)
 {
+    if (!conn_sure(c))
+        return;
     if ((c->flags & (C_EMPTY_ID | C_CLEAN)) == C_EMPTY_ID && c->version == MQTT_V311)
         judge(t, c, MQTT_R4_3_1_3_8, MQTT_SEVERITY_NONE, MQTT_SERVER);
     else if ((c->flags & C_BAD_CONNECT) != 0)
@@ -259,7 +262,7 @@ void on_connack(struct track *t, struct conn *c, const struct track_input *in)
         x->reason = p->reason;
         exch_note(t, x);
     }
-    bool accepted = p->reason == 0;
+    bool accepted = p->reason == 0 && (c->flags & C_CLOSED) == 0;
     if ((c->flags & C_CONNECT) == 0) { /* CONNECT was not captured: version and client are not known */
         if (accepted)
             c->flags |= C_UP;
@@ -276,13 +279,13 @@ void on_connack(struct track *t, struct conn *c, const struct track_input *in)
         c->session->return_code = p->reason;
         if (c->keep_alive_s > 0)
             timer_set(t, &c->timer, in->time_ns + (int64_t)c->keep_alive_s * 1500000000 + t->cfg.keep_alive_slack_ns);
-    } else {
+    } else if (p->reason != 0) {
         if (c->version == MQTT_V5)
             auth_connack(t, c, in);
         refused(t, c, x, in);
     }
     if (x != NULL)
-        exch_finish(t, x, accepted ? TRACK_COMPLETE : TRACK_REFUSED, in->time_ns);
+        exch_finish(t, x, p->reason == 0 ? TRACK_COMPLETE : TRACK_REFUSED, in->time_ns);
 }
 
 static void end_of_session(struct track *t, struct conn *c, const struct mqtt_packet *p)

@@ -216,6 +216,17 @@ static void lost(struct track *t, struct conn *c, struct session *s)
           s->n_subs, s->open);
 }
 
+/* Closed connections whose last answers might still have come. */
+static void settle_closed(struct track *t, struct session *s)
+{
+    unsigned n = 0;
+    for (struct conn *c = t->closed_last, *before; c != NULL && s->links > 1 && n < CLOSED_HELD; c = before, n++) {
+        before = c->prev;
+        if (c->session == s)
+            conn_settle(t, c);
+    }
+}
+
 /* CONNACK accepts. */
 void session_start(struct track *t, struct conn *c, bool present, uint64_t frame)
 {
@@ -226,6 +237,8 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     if (known != NULL && known->conn != NULL && known->conn != c)
         take(c, known->conn);
     takeover_confirm(t, c, t->now, frame);
+    if (known != NULL)
+        settle_closed(t, known);
     if (known == NULL) {
         key_put(t, s);
     } else if (known != s) {

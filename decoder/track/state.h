@@ -9,7 +9,7 @@
 #pragma once
 #include "decoder/track/track.h"
 
-enum { LATE_SAID = 8, /* findings of unanswered packets a connection */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
+enum { LINGER_MS = 1000, /* how long answers may cross a FIN */ LATE_SAID = 8, /* findings of unanswered packets a connection */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
 
 struct slabs { /* records of one size with addresses that stay */
     void **slab;
@@ -172,6 +172,9 @@ struct conn {
     int64_t bad_ns;
     uint64_t bad_exchange;
     uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
+    uint64_t seen_end[2];             /* octets of that side that have come as packets */
+    uint64_t close_frame;
+    int64_t closed_ns;
     uint64_t resent_number[2];        /* exchange of the latest PUBLISH re-sent here */
     uint32_t packet_max[2];           /* bounds that side; 0: none */
     uint32_t method;                  /* print of the Authentication Method */
@@ -183,6 +186,9 @@ struct conn {
     uint8_t said_late; /* findings of unanswered packets so far */
     uint8_t version, source, flip, link, will_qos, max_qos, bye_reason[2], bye, due_side, due_diag, connect_level;
     bool server_ka, unsubscribed, early_said, no_expiry;
+    bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */
+    bool lingers; /* closed, but what the other side still sends is taken */
+    uint8_t closer;
     uint16_t n_subscribe, n_unsubscribe; /* under way */
 };
 
@@ -311,6 +317,8 @@ void aliases_free(struct track *t, struct conn *c);
 /* conn.c */
 void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame);
 void conn_free(struct track *t, struct conn *c);
+void conn_settle(struct track *t, struct conn *c); /* nothing more is awaited after its closing */
+void conn_hole(struct track *t, struct conn *c);   /* something of it was not seen */
 struct conn *conn_of(const struct track *t, track_conn h);
 void conn_join(struct conn *c, struct session *s); /* NULL: none */
 void conn_release(struct track *t, struct conn *c, bool lives); /* its exchanges no longer wait here */
@@ -346,7 +354,7 @@ static inline enum mqtt_rule by_version(const struct conn *c, enum mqtt_rule v31
 /* Was every packet of this connection seen, so that the absence of one proves something? */
 static inline bool conn_sure(const struct conn *c)
 {
-    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES);
+    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead;
 }
 
 static inline bool session_sure(const struct conn *c)

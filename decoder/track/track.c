@@ -88,6 +88,8 @@ void track_finish(struct track *t, int64_t time_ns)
         struct conn *c = t->open_first;
         conn_end(t, c, TRACK_CLOSE_END, 2, t->now, 0);
     }
+    for (struct conn *c = t->closed_first; c != NULL; c = c->next)
+        conn_settle(t, c);
     while (t->exch_first != NULL) /* what sessions without a connection still hold */
         exch_finish(t, t->exch_first, TRACK_OPEN, t->now);
 }
@@ -189,22 +191,26 @@ static void dispatch(struct track *t, struct conn *c, unsigned slot, const struc
     }
 }
 
-static const struct mqtt_verdict *first_error(const struct mqtt_verdicts *v, uint32_t n)
+/* Conduct that no receiver takes for an illegal packet: silence, and the order of acknowledgements. */
+static bool is_habit(unsigned rule)
 {
-    for (uint32_t i = 0; i < n && i < v->n; i++)
-        if (v->at[i].severity == MQTT_SEVERITY_ERROR)
-            return &v->at[i];
-    return NULL;
+    return rule == MQTT_R4_3_1_2_23 || rule == MQTT_R5_3_1_2_20 || rule == MQTT_R5_3_1_2_21 || rule == MQTT_R4_4_6_0_1 ||
+           rule == MQTT_R4_4_6_0_2 || rule == MQTT_R4_4_6_0_3 || rule == MQTT_R4_4_6_0_4 || rule == MQTT_R5_4_6_0_1 ||
+           rule == MQTT_R5_4_6_0_2 || rule == MQTT_R5_4_6_0_3 || rule == MQTT_R5_4_6_0_4;
 }
 
-/* The client's packet breaks a rule of form: what the server does next is worth a look. */
-static void remember_bad(struct track *t, struct conn *c, const struct track_input *in, const struct mqtt_verdict *bad)
+/* The client's packet is illegal: what the server does next is worth a look. */
+static void remember_bad(struct track *t, struct conn *c, const struct track_input *in)
 {
-    if (c->bad_frame != 0 || bad == NULL)
+    const struct mqtt_verdicts *v = t->v;
+    uint32_t i = 0;
+    while (i < v->n && (v->at[i].severity != MQTT_SEVERITY_ERROR || v->at[i].side == MQTT_SERVER || is_habit(v->at[i].rule)))
+        i++;
+    if (c->bad_frame != 0 || i == v->n)
         return;
     c->bad_frame = in->frame;
     c->bad_ns = in->time_ns;
-    c->bad_rule = bad->rule;
+    c->bad_rule = v->at[i].rule;
     c->bad_exchange = t->note->exchange;
 }
 
@@ -237,7 +243,6 @@ static void count(struct track *t, struct conn *c, unsigned slot, const struct t
 static void follow(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     bool after_bye = c->bye_frame[slot] != 0;
-    const struct mqtt_verdict *bad = first_error(t->v, t->v != NULL ? t->v->n : 0);
     if (slot == 0)
         judge_client_phase(t, c, in);
     else
@@ -251,10 +256,28 @@ static void follow(struct track *t, struct conn *c, unsigned slot, const struct 
         judge_size(t, c, slot, in);
     if (!after_bye)
         dispatch(t, c, slot, in);
-    if (slot == 0 && bad != NULL)
-        remember_bad(t, c, in, bad);
+    if (slot == 0 && t->v != NULL && t->v->n > 0)
+        remember_bad(t, c, in);
     else if (slot == 1 && c->bad_frame != 0)
         tell_tolerated(t, c, in);
+}
+
+/* A packet of which the capture kept too little to tell what it belongs to or what it announces. */
+static bool misses_id(const struct mqtt_packet *p)
+{
+    if (!p->cut)
+        return p->header_len == 0;
+    return p->type == MQTT_CONNECT || p->type == MQTT_CONNACK || (!p->has_id && (p->type != MQTT_PUBLISH || p->publish.qos > 0));
+}
+
+/* An answer that crossed the FIN of the side it is for. */
+static void late_answer(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    static const unsigned answers = MQTT_IN(MQTT_CONNACK) | MQTT_IN(MQTT_PUBACK) | MQTT_IN(MQTT_PUBREC) | MQTT_IN(MQTT_PUBCOMP) |
+                                    MQTT_IN(MQTT_SUBACK) | MQTT_IN(MQTT_UNSUBACK) | MQTT_IN(MQTT_PINGRESP);
+    c->ahead = true; /* nothing is held against anyone any more */
+    if ((answers >> in->packet->type & 1) != 0)
+        dispatch(t, c, slot, in);
 }
 
 void track_packet(struct track *t, track_conn h, const struct track_input *in, struct mqtt_verdicts *v, struct track_note *note)
@@ -275,10 +298,16 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
         learn(t, c, &at);
     unsigned slot = (at.dir ^ c->flip) & 1u;
     note->flags = (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
+    c->ahead = at.acked > c->seen_end[1 - slot] && at.end != 0;
+    c->seen_end[slot] = at.end;
+    if (misses_id(at.packet))
+        conn_hole(t, c);
     if ((c->flags & (C_CLOSED | C_TAKEN)) != 0) {
         note->flags |= (c->flags & C_TAKEN) != 0 ? TRACK_TAKEOVER : 0;
         if ((c->flags & C_CLOSED) == 0 && at.packet->type == MQTT_DISCONNECT)
             on_disconnect(t, c, slot, &at);
+        else if (c->lingers)
+            late_answer(t, c, slot, &at);
         count(t, c, slot, &at);
     } else {
         uint32_t had = v != NULL ? v->n : 0;
