@@ -165,7 +165,7 @@ static void judge_silence(struct track *t, struct conn *c, const struct track_in
 
 static void dispatch(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
-    switch (in->packet->type) {
+    switch (in->packet->header_len > 0 ? in->packet->type : MQTT_RESERVED) {
     case MQTT_CONNECT: on_connect(t, c, in); break;
     case MQTT_CONNACK:
         if (slot == 1)
@@ -240,9 +240,18 @@ static void count(struct track *t, struct conn *c, unsigned slot, const struct t
     t->counts.packets++;
 }
 
+static unsigned errors(const struct mqtt_verdicts *v)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; v != NULL && i < v->n; i++)
+        n += v->at[i].severity == MQTT_SEVERITY_ERROR;
+    return n;
+}
+
 static void follow(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     bool after_bye = c->bye_frame[slot] != 0;
+    unsigned broken = errors(t->v);
     if (slot == 0)
         judge_client_phase(t, c, in);
     else
@@ -254,6 +263,8 @@ static void follow(struct track *t, struct conn *c, unsigned slot, const struct 
         judge_silence(t, c, in);
     if (c->packet_max[slot] != 0)
         judge_size(t, c, slot, in);
+    if (broken > 0)
+        c->ahead = true; /* what is wrong with the packet is said; its consequences are not said again */
     if (!after_bye)
         dispatch(t, c, slot, in);
     if (slot == 0 && t->v != NULL && t->v->n > 0)
@@ -298,7 +309,7 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
         learn(t, c, &at);
     unsigned slot = (at.dir ^ c->flip) & 1u;
     note->flags = (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
-    c->ahead = at.acked > c->seen_end[1 - slot] && at.end != 0;
+    c->ahead = at.end != 0 && (at.acked != 0 ? at.acked > c->seen_end[1 - slot] : c->seen_end[1 - slot] != 0);
     c->seen_end[slot] = at.end;
     if (misses_id(at.packet))
         conn_hole(t, c);
