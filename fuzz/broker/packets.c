@@ -21,7 +21,13 @@ static bool overlooked(const struct broker *b, enum mqtt_rule rule)
     case MQTT_R5_4_7_3_2:
         return FAULTY(b, ACCEPT_BAD_UTF8);
     case MQTT_R4_2_2_2_1:
+    case MQTT_R4_3_6_1_1:
+    case MQTT_R4_3_8_1_1:
+    case MQTT_R4_3_10_1_1:
     case MQTT_R5_2_1_3_1:
+    case MQTT_R5_3_6_1_1:
+    case MQTT_R5_3_8_1_1:
+    case MQTT_R5_3_10_1_1:
         return FAULTY(b, ACCEPT_BAD_FLAGS);
     case MQTT_R4_3_3_2_2:
     case MQTT_R4_4_7_1_1:

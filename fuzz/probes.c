@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/probe.h"
+
+const struct probe probes[] = {
+#define PROBE(versions, rules, title, needs, script) { versions, rules, title, needs, script },
+#include "fuzz/probes.def"
+};
+
+const size_t probe_count = sizeof probes / sizeof probes[0];

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tests/fuzz/server.h -- the program mqbroker as a child of a test, and probes that talk to it over real sockets. */
+#pragma once
+#include "fuzz/probe.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct server {
+    pid_t pid;
+    uint16_t port, web_port; /* web_port 0: none */
+    int said;                /* its standard output and error */
+};
+
+/* build/tests/fuzz/test_x -> build/mqbroker */
+static void server_path(char *path, size_t cap)
+{
+    ssize_t n = readlink("/proc/self/exe", path, cap - 32);
+    path[n > 0 ? n : 0] = '\0';
+    for (int i = 0; i < 3; i++) {
+        char *slash = strrchr(path, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+    strcat(path, "/mqbroker");
+}
+
+static void server_exec(const char *options, int out)
+{
+    char path[4096], words[1000];
+    char *argv[40] = { path, "-p", "0", "--sys-interval", "3600" }, *rest;
+    int n = 5;
+    server_path(path, sizeof path);
+    snprintf(words, sizeof words, "%s", options);
+    for (char *word = strtok_r(words, " ", &rest); word != NULL && n < 38; word = strtok_r(NULL, " ", &rest))
+        argv[n++] = word;
+    dup2(out, STDOUT_FILENO);
+    dup2(out, STDERR_FILENO);
+    execv(path, argv);
+    _exit(127);
+}
+
+/* Reads what the server says up to a line that begins so; false: it ended, or said nothing for ten seconds. */
+static bool server_await(struct server *s, const char *start, char *line, size_t cap)
+{
+    size_t len = 0;
+    for (;;) {
+        struct pollfd p = { .fd = s->said, .events = POLLIN };
+        char c;
+        if (poll(&p, 1, 10000) <= 0 || read(s->said, &c, 1) != 1)
+            return false;
+        if (c != '\n') {
+            if (len + 1 < cap)
+                line[len++] = c;
+            continue;
+        }
+        line[len] = '\0';
+        len = 0;
+        if (strncmp(line, start, strlen(start)) == 0)
+            return true;
+    }
+}
+
+static bool server_start(struct server *s, const char *options)
+{
+    int pipes[2];
+    char line[300];
+    *s = (struct server){ .pid = -1 };
+    if (pipe(pipes) != 0 || (s->pid = fork()) < 0)
+        return false;
+    if (s->pid == 0)
+        server_exec(options, pipes[1]);
+    close(pipes[1]);
+    s->said = pipes[0];
+    if (!server_await(s, "mqbroker: listening on ", line, sizeof line))
+        return false;
+    s->port = (uint16_t)atoi(strrchr(line, ':') + 1);
+    if (strstr(options, "--websocket-port") != NULL) {
+        if (!server_await(s, "mqbroker: listening on ", line, sizeof line))
+            return false;
+        s->web_port = (uint16_t)atoi(strrchr(line, ':') + 1);
+    }
+    return true;
+}
+
+/* SIGTERM; returns the exit status, -1 when it died of a signal. */
+static int server_stop(struct server *s)
+{
+    int status;
+    kill(s->pid, SIGTERM);
+    waitpid(s->pid, &status, 0);
+    close(s->said);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+struct sockets {
+    uint16_t port;
+    int fd[PROBE_CLIENTS];
+};
+
+static int socket_to(uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons(port),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool sockets_open(void *ctx, unsigned client)
+{
+    struct sockets *s = ctx;
+    return (s->fd[client] = socket_to(s->port)) >= 0;
+}
+
+static bool sockets_send(void *ctx, unsigned client, struct view octets)
+{
+    struct sockets *s = ctx;
+    ssize_t n = send(s->fd[client], octets.ptr, octets.len, MSG_NOSIGNAL);
+    return n == (ssize_t)octets.len || (n < 0 && (errno == EPIPE || errno == ECONNRESET));
+}
+
+static int sockets_receive(void *ctx, unsigned client, uint8_t *buf, size_t cap, unsigned timeout_ms)
+{
+    struct sockets *s = ctx;
+    struct pollfd p = { .fd = s->fd[client], .events = POLLIN };
+    if (poll(&p, 1, (int)timeout_ms) <= 0)
+        return -1;
+    ssize_t n = recv(s->fd[client], buf, cap, 0);
+    return n > 0 ? (int)n : 0;
+}
+
+static void sockets_close(void *ctx, unsigned client, bool reset)
+{
+    struct sockets *s = ctx;
+    struct linger now = { .l_onoff = 1 };
+    if (reset)
+        setsockopt(s->fd[client], SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(s->fd[client]);
+}
+
+static void sockets_wait(void *ctx, unsigned ms)
+{
+    (void)ctx;
+    poll(NULL, 0, (int)ms); /* time itself is the stimulus */
+}
+
+static inline struct probe_wire sockets_wire(struct sockets *s)
+{
+    return (struct probe_wire){ s, sockets_open, sockets_send, sockets_receive, sockets_close, sockets_wait };
+}
