@@ -341,7 +341,7 @@ static enum pipeline_status run(struct dump *d)
             counts_wanted = 0;
             say_counts(d);
         }
-        if (d->sink.error != 0)
+        if (d->stopped || d->sink.error != 0)
             pipeline_stop(d->pipeline);
     } while (status == PIPELINE_MORE || status == PIPELINE_IDLE);
     return status;

@@ -164,23 +164,28 @@ static const char *payload_form(struct view v)
     return (first == '{' && last == '}') || (first == '[' && last == ']') ? "json" : "text";
 }
 
+/* The Topic Name; an empty one gives the topic of its Topic Alias, as far as that is known, at the same place. */
 static enum walked publish_topic(struct item_walk *w, struct item *out)
+{
+    const struct row *r = w->row;
+    struct view topic = r->packet->publish.topic;
+    bool resolved = w->inner == 1 && topic.ptr != NULL && topic.len == 0 && r->alias_topic.ptr != NULL;
+    enum walked did = string16(w, out, 1, topic, FIELD_MQTT_TOPIC_LEN, FIELD_MQTT_TOPIC);
+    if (resolved && did == WALK_ITEM)
+        out->text = r->alias_topic;
+    return did;
+}
+
+static enum walked publish_marks(struct item_walk *w, struct item *out)
 {
     const struct mqtt_packet *p = w->row->packet;
     bool empty = p->publish.topic.ptr != NULL && p->publish.topic.len == 0;
     bool alias = p->props.block.ptr != NULL && (p->props.seen >> MQTT_PROP_TOPIC_ALIAS & 1) != 0;
-    switch (w->step) {
-    case 1:
+    if (w->step == 1)
         return empty && !alias ? item_number(out, FIELD_MQTT_ILLEGAL_TOPIC_LENGTH, 1, 1, w->pos - 2, 2) : WALK_SKIP;
-    case 2:
-        return w->row->alias_topic.ptr != NULL && empty
-                   ? item_text(out, FIELD_MQTT_TOPIC_RESOLVED, 1, w->row->alias_topic, 0, 0)
-                   : WALK_SKIP;
-    default:
-        return empty && alias && w->row->alias_topic.ptr == NULL
-                   ? item_number(out, FIELD_MQTT_UNKNOWN_TOPIC_ALIAS, 1, 1, 0, 0)
-                   : WALK_SKIP;
-    }
+    return empty && alias && w->row->alias_topic.ptr == NULL
+               ? item_number(out, FIELD_MQTT_UNKNOWN_TOPIC_ALIAS, 1, 1, 0, 0)
+               : WALK_SKIP;
 }
 
 static enum walked publish(struct item_walk *w, struct item *out)
@@ -189,24 +194,23 @@ static enum walked publish(struct item_walk *w, struct item *out)
     const struct mqtt_publish *m = &p->publish;
     switch (w->step) {
     case 0:
-        return string16(w, out, 1, m->topic, FIELD_MQTT_TOPIC_LEN, FIELD_MQTT_TOPIC);
+        return publish_topic(w, out);
     case 1:
     case 2:
+        return publish_marks(w, out);
     case 3:
-        return publish_topic(w, out);
-    case 4:
         return packet_id(w, out);
-    case 5:
+    case 4:
         return item_walk_props(w, out, &p->props, false);
-    case 6:
+    case 5:
         if (m->payload.ptr == NULL)
             return WALK_END;
         return item_number(out, FIELD_MQTT_MSG_LEN, 1, m->payload_len, (size_t)(m->payload.ptr - p->octets), 0);
-    case 7:
+    case 6:
         return m->payload.len > 0 ? item_octets(out, FIELD_MQTT_MSG, 1, p, m->payload) : WALK_SKIP;
-    case 8:
+    case 7:
         return text_again(w, out, FIELD_MQTT_MSG_TEXT, m->payload);
-    case 9:
+    case 8:
         if (!item_wanted(w, FIELD_MQTT_MSG_DECODED_AS) || m->payload.len == 0)
             return WALK_SKIP;
         return item_again(out, item_static(out, FIELD_MQTT_MSG_DECODED_AS, 1, payload_form(m->payload)));

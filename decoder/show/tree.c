@@ -160,6 +160,8 @@ static void item(struct tree *t, const struct item *it)
     out_octets(t->o, label.ptr, label.len);
     if (it->type != FIELD_NONE)
         value(t, it);
+    if (it->field == FIELD_MQTT_TOPIC && it->len < it->text.len)
+        out_text(t->o, " (of its Topic Alias)");
     out_char(t->o, '\n');
 }
 
