@@ -20,6 +20,7 @@ struct feed {
     struct mqtt_packet packet;
     struct mqtt_verdict verdicts[4];
     struct row row;
+    uint8_t octets[300]; /* of the row, from publish() */
 };
 
 static struct feed open_stats(const char *spec)
@@ -57,7 +58,7 @@ static void feed(struct feed *f, unsigned sender, const char *client, int64_t se
 static void publish(struct feed *f, unsigned sender, const char *client, int64_t second, unsigned flags,
                     const char *topic, const char *payload)
 {
-    uint8_t octets[300];
+    uint8_t *octets = f->octets;
     size_t n = strlen(topic), at = 4 + n;
     octets[0] = (uint8_t)(0x30 | flags);
     octets[2] = 0;
