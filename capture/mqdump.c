@@ -7,8 +7,10 @@
 #include "capture/options.h"
 #include "capture/pipeline.h"
 #include "capture/sink.h"
+#include "capture/target.h"
 #include "decoder/filter/filter.h"
 #include "decoder/show/eve.h"
+#include "decoder/show/redact.h"
 #include "decoder/show/show.h"
 #include "decoder/stats/stats.h"
 #include "decoder/track/track.h"
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,15 +38,17 @@ struct dump {
     struct eve eve;
     struct stats *stats[OPTIONS_STATISTICS];
     void *stats_memory[OPTIONS_STATISTICS];
-    uint64_t shown;    /* packets */
-    uint64_t found[4]; /* verdicts and findings, by enum mqtt_severity */
+    struct redact redact; /* kinds 0: nothing is masked */
+    int64_t counted_ns;   /* capture time of the last event "stats" */
+    uint64_t shown;       /* packets */
+    uint64_t found[4];    /* verdicts and findings, by enum mqtt_severity */
     bool live, rows, stopped;
 };
 
 /* ---- signals ---- */
 
 static struct pipeline *volatile running;
-static volatile sig_atomic_t ends, counts_wanted;
+static volatile sig_atomic_t ends, counts_wanted, reopen_wanted;
 
 static void on_end(int number)
 {
@@ -57,6 +62,12 @@ static void on_counts(int number)
 {
     (void)number;
     counts_wanted = 1;
+}
+
+static void on_hangup(int number)
+{
+    (void)number;
+    reopen_wanted = 1;
 }
 
 /* No SA_RESTART: a read that waits has to notice. */
@@ -171,6 +182,8 @@ static unsigned on_row(void *ctx, const struct row *row)
         return PIPELINE_GO_ON;
     for (uint32_t i = 0; i < row->n_verdicts; i++)
         d->found[row->verdicts[i].severity & 3]++;
+    if (d->redact.kinds != 0)
+        row = redact_row(&d->redact, row);
     for (uint32_t i = 0; i < d->o.n_statistics; i++)
         stats_row(d->stats[i], row);
     if (d->rows)
@@ -185,7 +198,12 @@ static unsigned on_row(void *ctx, const struct row *row)
 static void on_finding(void *ctx, const struct track_finding *finding)
 {
     struct dump *d = ctx;
+    struct track_finding masked;
     d->found[finding->severity & 3]++;
+    if (d->redact.kinds != 0) {
+        masked = redact_finding(&d->redact, finding);
+        finding = &masked;
+    }
     for (uint32_t i = 0; i < d->o.n_statistics; i++)
         stats_finding(d->stats[i], finding);
     if (d->rows && d->o.format == OPTIONS_EVE)
@@ -202,6 +220,11 @@ static void on_connection(void *ctx, const struct pipeline_connection *c)
 static void on_exchange(void *ctx, const struct track_exchange *exchange)
 {
     struct dump *d = ctx;
+    struct track_exchange masked;
+    if (d->redact.kinds != 0) {
+        masked = redact_exchange(&d->redact, exchange);
+        exchange = &masked;
+    }
     for (uint32_t i = 0; i < d->o.n_statistics; i++)
         stats_exchange(d->stats[i], exchange);
     if (d->rows && d->o.format == OPTIONS_EVE)
@@ -211,6 +234,11 @@ static void on_exchange(void *ctx, const struct track_exchange *exchange)
 static void on_session(void *ctx, const struct track_session_event *change)
 {
     struct dump *d = ctx;
+    struct track_session_event masked;
+    if (d->redact.kinds != 0) {
+        masked = redact_session(&d->redact, change);
+        change = &masked;
+    }
     eve_session(&d->eve, &d->sink.out, change, pipeline_tracker(d->pipeline));
 }
 
@@ -242,6 +270,21 @@ static void eve_counters(struct dump *d)
         { "memory", c.memory },
     };
     eve_stats(&d->eve, &d->sink.out, c.last_ns, list, sizeof list / sizeof list[0]);
+    d->counted_ns = c.last_ns;
+}
+
+/* Every minute of capture time. */
+static void eve_tick(struct dump *d)
+{
+    const int64_t minute = 60ll * 1000000000;
+    struct pipeline_counters c;
+    if (!d->rows || d->o.format != OPTIONS_EVE)
+        return;
+    pipeline_counters(d->pipeline, &c);
+    if (d->counted_ns == 0)
+        d->counted_ns = c.first_ns;
+    if (c.last_ns - d->counted_ns >= minute)
+        eve_counters(d);
 }
 
 /* ---- set up ---- */
@@ -276,6 +319,8 @@ static int open_stats(struct dump *d)
             fprintf(stderr, "mqdump: -z: %s", error);
             return EXIT_USAGE;
         }
+        if (d->redact.kinds != 0)
+            stats_redact(d->stats[i], &d->redact);
     }
     return EXIT_DONE;
 }
@@ -291,10 +336,54 @@ static int prepare_eve(struct dump *d)
 {
     if (d->o.format != OPTIONS_EVE)
         return EXIT_DONE;
-    d->eve = (struct eve){ .payload_limit = EVE_PAYLOAD_LIMIT, .secrets = d->o.style.secrets, .interface_ctx = d };
+    d->eve = (struct eve){
+        .payload_limit = d->o.payload_limit, .sensor = d->o.sensor, .secrets = d->o.style.secrets, .interface_ctx = d
+    };
     d->eve.interface_name = d->live ? interface_name : NULL;
     d->eve.connections = calloc(EVE_CONNECTIONS, sizeof d->eve.connections[0]);
     return d->eve.connections != NULL ? EXIT_DONE : complain(EXIT_INPUT, strerror(ENOMEM));
+}
+
+static int prepare_redact(struct dump *d)
+{
+    if (d->o.redact == 0)
+        return EXIT_DONE;
+    d->redact = (struct redact){ .kinds = d->o.redact, .memory = malloc(REDACT_MEMORY), .size = REDACT_MEMORY };
+    if (d->redact.memory == NULL)
+        return complain(EXIT_INPUT, strerror(ENOMEM));
+    if (getrandom(d->redact.key, sizeof d->redact.key, 0) != (ssize_t)sizeof d->redact.key)
+        return complain(EXIT_INPUT, "no random numbers for --redact");
+    return EXIT_DONE;
+}
+
+/* --output, or standard output. */
+static int open_output(struct dump *d)
+{
+    char error[TARGET_ERROR];
+    if (d->o.output == NULL)
+        return fcntl(STDOUT_FILENO, F_GETFD) < 0 ? complain(EXIT_INPUT, "standard output is closed") : EXIT_DONE;
+    int fd = target_open(d->o.output, error);
+    if (fd < 0)
+        return complain(EXIT_INPUT, error);
+    sink_init(&d->sink, fd);
+    catch_signal(SIGHUP, on_hangup);
+    return EXIT_DONE;
+}
+
+/* After SIGHUP: lines are whole in the sink, so the old output ends with one and the new output begins with one. */
+static void reopen_output(struct dump *d)
+{
+    char error[TARGET_ERROR];
+    reopen_wanted = 0;
+    sink_flush(&d->sink);
+    int fd = target_open(d->o.output, error);
+    if (fd < 0) {
+        complain(0, error);
+        return;
+    }
+    close(d->sink.fd);
+    d->sink.fd = fd;
+    d->sink.error = 0;
 }
 
 static int open_pipeline(struct dump *d)
@@ -327,7 +416,7 @@ static int open_pipeline(struct dump *d)
 static enum pipeline_status run(struct dump *d)
 {
     enum pipeline_status status;
-    bool terminal = isatty(STDOUT_FILENO) == 1;
+    bool terminal = isatty(d->sink.fd) == 1;
     running = d->pipeline;
     catch_signal(SIGINT, on_end);
     catch_signal(SIGTERM, on_end);
@@ -335,6 +424,9 @@ static enum pipeline_status run(struct dump *d)
     do {
         status = pipeline_step(d->pipeline, STEP_FRAMES, STEP_MS);
         say_warnings(d);
+        eve_tick(d);
+        if (reopen_wanted)
+            reopen_output(d);
         if (terminal || status == PIPELINE_IDLE)
             sink_flush(&d->sink);
         if (counts_wanted) {
@@ -370,7 +462,8 @@ static int finish(struct dump *d, enum pipeline_status status)
     if (status == PIPELINE_ERROR)
         result = complain(EXIT_INPUT, pipeline_error(d->pipeline));
     if (d->sink.error != 0 && !sink_reader_gone(&d->sink)) {
-        fprintf(stderr, "mqdump: standard output: %s\n", strerror(d->sink.error));
+        fprintf(stderr, "mqdump: %s: %s\n", d->o.output != NULL ? d->o.output : "standard output",
+                strerror(d->sink.error));
         result = EXIT_INPUT;
     }
     return result;
@@ -383,11 +476,10 @@ static int dump(struct dump *d)
     d->rows = !d->o.quiet && !(d->o.input.record.file != NULL && strcmp(d->o.input.record.file, "-") == 0);
     d->o.style.color = options_use_color(&d->o, stdout);
     d->o.style.utc_offset_s = local_offset_s;
-    if ((status = compile_filter(d)) != EXIT_DONE || (status = open_stats(d)) != EXIT_DONE ||
-        (status = prepare_eve(d)) != EXIT_DONE)
+    if ((status = compile_filter(d)) != EXIT_DONE || (status = prepare_redact(d)) != EXIT_DONE ||
+        (status = open_stats(d)) != EXIT_DONE || (status = prepare_eve(d)) != EXIT_DONE ||
+        (status = open_output(d)) != EXIT_DONE)
         return status;
-    if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
-        return complain(EXIT_INPUT, "standard output is closed");
     if ((status = open_pipeline(d)) != EXIT_DONE)
         return status;
     if (d->rows && d->o.format == OPTIONS_FIELDS && d->o.columns.header)
@@ -456,6 +548,7 @@ int main(int argc, char **argv)
     pipeline_close(d.pipeline);
     free(d.filter_memory);
     free(d.eve.connections);
+    free(d.redact.memory);
     for (uint32_t i = 0; i < OPTIONS_STATISTICS; i++)
         free(d.stats_memory[i]);
     return status;

@@ -3,6 +3,8 @@
  * capture/options.c -- from argv to struct options, by the table. */
 #include "capture/options.h"
 #include "capture/options_parts.h"
+#include "decoder/show/eve.h"
+#include "decoder/show/redact.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -149,6 +151,19 @@ static bool output_option(struct parsing *p, enum option_id option, const char *
         return options_color(p, value);
     case OPTION_FAIL_ON:
         return options_severity(p, value);
+    case OPTION_REDACT:
+        o->redact = redact_kinds(value);
+        return o->redact != 0 ||
+               options_fault(p, "--redact wants passwords, usernames, clientids, topics, payloads or all, not", value);
+    case OPTION_PAYLOAD_LIMIT:
+        return options_number(p, "--payload-limit", value, 0, MQTT_REMAINING_MAX, &p->number) &&
+               (o->payload_limit = (uint32_t)p->number, true);
+    case OPTION_SENSOR:
+        o->sensor = value;
+        return true;
+    case OPTION_OUTPUT:
+        o->output = value;
+        return true;
     case OPTION_TREE:
         o->tree = true;
         return true;
@@ -261,7 +276,7 @@ bool options_parse(struct options *o, unsigned program, int argc, char **argv, c
     struct parsing p = { .o = o, .error = error };
     struct forms forms;
     int code;
-    *o = (struct options){ .columns = show_columns_default() };
+    *o = (struct options){ .columns = show_columns_default(), .payload_limit = EVE_PAYLOAD_LIMIT };
     error[0] = '\0';
     forms_of(&forms, program);
     opterr = 0;

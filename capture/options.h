@@ -59,7 +59,10 @@ struct options {
     struct show_style style; /* time, secrets; color is options_use_color()'s */
     bool tree, hex, quiet, line_buffered;
     enum options_color color;
-    uint8_t fail_on; /* enum mqtt_severity, NONE: never */
+    const char *output, *sensor; /* NULL: standard output; no name */
+    uint32_t payload_limit;      /* of EVE */
+    unsigned redact;             /* bit set of enum redact_kind */
+    uint8_t fail_on;             /* enum mqtt_severity, NONE: never */
 };
 
 /* False: `error` (OPTIONS_ERROR octets) says in one line what is wrong, without the program's name. */

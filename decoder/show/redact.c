@@ -224,6 +224,12 @@ struct track_session_event redact_session(struct redact *r, const struct track_s
     return masked;
 }
 
+struct view redact_client(struct redact *r, struct view client_id)
+{
+    r->texts_used = 0;
+    return text(r, REDACT_CLIENTS, client_id);
+}
+
 /* --- option --- */
 
 unsigned redact_kinds(const char *list)

@@ -44,6 +44,7 @@ const struct row *redact_row(struct redact *r, const struct row *row);
 struct track_exchange redact_exchange(struct redact *r, const struct track_exchange *x);
 struct track_finding redact_finding(struct redact *r, const struct track_finding *f);
 struct track_session_event redact_session(struct redact *r, const struct track_session_event *e);
+struct view redact_client(struct redact *r, struct view client_id);
 
 /* Masks octets in place. A topic by levels, all else as a whole. */
 void redact_octets(const struct redact *r, unsigned kind, uint8_t *octets, size_t len);

@@ -11,7 +11,8 @@ struct stats {
     struct keep keep;
     int64_t start_ns, first_ns, last_ns; /* of the capture; of the first and the last row fed */
     uint64_t rows;
-    void *state; /* of the kind */
+    struct redact *redact; /* NULL: nothing is masked */
+    void *state;           /* of the kind */
 };
 
 struct stats_kind {

@@ -73,6 +73,11 @@ struct stats *stats_open(const char *spec, void *memory, size_t size, char *erro
     return kind->open(s, arguments, error) ? s : NULL;
 }
 
+void stats_redact(struct stats *s, struct redact *r)
+{
+    s->redact = r;
+}
+
 void stats_row(struct stats *s, const struct row *row)
 {
     if (s->rows++ == 0) {

@@ -8,7 +8,7 @@
  * first entries and count the rest. */
 #pragma once
 #include "decoder/base/out.h"
-#include "decoder/show/row.h"
+#include "decoder/show/redact.h"
 #include "decoder/track/track.h"
 
 enum { STATS_MEMORY = 16 << 20, STATS_MEMORY_MIN = 1 << 20, STATS_ERROR_MAX = 1024 };
@@ -19,6 +19,10 @@ struct stats;
  * octets) holds the message, with the lines of filter_error_text() when a filter is at fault, each line ended by a
  * newline. memory is aligned for any type and holds at least STATS_MEMORY_MIN octets. */
 struct stats *stats_open(const char *spec, void *memory, size_t size, char *error);
+
+/* What the tracker itself lends at the end is masked with this one, which lives until then; what is fed comes masked.
+ */
+void stats_redact(struct stats *s, struct redact *r);
 
 /* Feeding. Rows that the display filter keeps back are not fed. */
 void stats_row(struct stats *s, const struct row *row);

@@ -24,6 +24,15 @@ static bool cell(struct table *t, const struct column **c)
     return true;
 }
 
+/* Are the columns behind this one for JSON alone? */
+static bool is_last(const struct table *t)
+{
+    for (unsigned i = t->at; i < t->n; i++)
+        if (t->columns[i].heading != NULL)
+            return false;
+    return true;
+}
+
 /* Text of known width in columns: padded to the column. */
 static void pad(struct table *t, const struct column *c, const char *text, size_t len, size_t columns)
 {
@@ -31,7 +40,7 @@ static void pad(struct table *t, const struct column *c, const char *text, size_
     if (!c->left)
         out_fill(t->o, ' ', fill);
     out_octets(t->o, text, len);
-    if (c->left && t->at < t->n)
+    if (c->left && !is_last(t))
         out_fill(t->o, ' ', fill);
 }
 

@@ -91,15 +91,17 @@ static void print_sessions(struct stats *s, struct out *o, bool json, const stru
     };
     struct track_session session;
     uint32_t pos = 0;
-    (void)s;
     if (track == NULL) {
         no_tracker(o, json);
         return;
     }
     struct table t =
         table_begin(o, json, "sessions", "Sessions (> from the client, < from the server)", columns, COUNT(columns));
-    while (track_session_next(track, &pos, &session))
+    while (track_session_next(track, &pos, &session)) {
+        if (s->redact != NULL)
+            session.client_id = redact_client(s->redact, session.client_id);
         session_cells(&t, &session);
+    }
     struct track_counts counts;
     track_count(track, &counts);
     if (counts.evicted_sessions > 0)
