@@ -401,8 +401,12 @@ static int open_pipeline(struct dump *d)
     d->pipeline = pipeline_open(&d->o.input, &events, d, error, &usage);
     if (d->pipeline == NULL)
         return complain(usage ? EXIT_USAGE : EXIT_INPUT, error);
+    running = d->pipeline;
+    catch_signal(SIGINT, on_end);
+    catch_signal(SIGTERM, on_end);
+    catch_signal(SIGUSR1, on_counts);
     say_warnings(d);
-    if (d->live) {
+    if (d->live) { /* who reads this may send a signal at once */
         fprintf(stderr, "mqdump: listening on ");
         for (uint32_t i = 0; i < d->o.input.n_interfaces; i++)
             fprintf(stderr, "%s%s", i > 0 ? ", " : "", d->o.input.interfaces[i]);
@@ -417,10 +421,6 @@ static enum pipeline_status run(struct dump *d)
 {
     enum pipeline_status status;
     bool terminal = isatty(d->sink.fd) == 1;
-    running = d->pipeline;
-    catch_signal(SIGINT, on_end);
-    catch_signal(SIGTERM, on_end);
-    catch_signal(SIGUSR1, on_counts);
     do {
         status = pipeline_step(d->pipeline, STEP_FRAMES, STEP_MS);
         say_warnings(d);

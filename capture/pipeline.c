@@ -387,6 +387,8 @@ enum pipeline_status pipeline_step(struct pipeline *p, uint32_t frames, int time
 {
     if (p->ended)
         return p->error[0] != '\0' ? PIPELINE_ERROR : PIPELINE_END;
+    if (talks_stopped(p->talks)) /* by a row of the last step: nothing that may still come is wanted */
+        return end(p, PIPELINE_END);
     bool live = source_is_live(p->source);
     timeout_ms = until_deadline(p, timeout_ms);
     if (!source_wait(p->source, timeout_ms)) {
