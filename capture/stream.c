@@ -192,6 +192,7 @@ static void check_end(struct stream *s, struct stream_shared *shared, const stru
     if ((s->flags & (STREAM_FIN | STREAM_ENDED)) != STREAM_FIN || distance(s->next, s->fin) < 0)
         return;
     s->flags |= STREAM_ENDED;
+    hold_free(s, shared); /* behind the FIN: nothing a peer would take */
     shared->events->end(shared->ctx, s, s->at, stamp);
 }
 
@@ -257,8 +258,13 @@ static void give_up(struct stream *s, struct stream_shared *shared, enum stream_
 {
     struct piece *first = s->hold->at[0];
     struct stamp stamp = first->stamp;
-    pass_gap(s, shared, first->seq - s->next, why, &stamp);
-    drain(s, shared);
+    uint32_t hole = first->seq - s->next, to_fin = s->fin - s->next;
+    bool holds_fin = (s->flags & STREAM_FIN) && to_fin < hole;
+    pass_gap(s, shared, holds_fin ? to_fin : hole, why, &stamp);
+    if (holds_fin)
+        check_end(s, shared, &stamp);
+    else
+        drain(s, shared);
 }
 
 static void keep_budgets(struct stream *s, struct stream_shared *shared)

@@ -11,8 +11,8 @@ TARGET       ?= decode
 TIME         ?= 60
 # what runs the targets: an object or option that has main(); build.sh hands in its own
 ENGINE       ?= -fsanitize=fuzzer
-FUZZ_LIBS     = $B/libfuzz.a $(patsubst %,$B/lib%.a,$(if $(wildcard tui/*.c),tui) broker capture decoder)
-FUZZ_SYSTEM   = $(if $(wildcard tui/*.c),-lncursesw -ltinfo) -lpcap -lpcre2-8 -lcrypto -lz -pthread
+FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $B/libcapture.a $(LIB)
+FUZZ_SYSTEM   = -lpcap -lpcre2-8 -lcrypto -lz -pthread
 SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output)
 
 # Replays files without an engine.

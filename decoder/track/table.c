@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/track/table.c -- hash tables: exchanges by identifier, sessions by client, topics and subscriptions by text. */
+ * decoder/track/table.c -- hash tables: exchanges by identifier, sessions by client, topics and subscriptions by text.
+ */
 #include "decoder/track/state.h"
 
 #include <string.h>
@@ -74,26 +75,26 @@ void tables_free(struct track *t)
 }
 
 /* Twice the places when more records than places are held. Without memory the chains get longer. */
-#define GROW(t, table, places, type, used, place_of)                                   \
-    do {                                                                               \
-        if ((used) <= (t)->places)                                                     \
-            break;                                                                     \
-        uint32_t n_ = 2 * (t)->places;                                                 \
-        type **fresh_ = mem_take((t), n_ * sizeof *fresh_);                            \
-        if (fresh_ == NULL)                                                            \
-            break;                                                                     \
-        memset(fresh_, 0, n_ * sizeof *fresh_);                                        \
-        for (uint32_t i_ = 0; i_ < (t)->places; i_++) {                                \
-            for (type *r_ = (t)->table[i_], *next_; r_ != NULL; r_ = next_) {          \
-                next_ = r_->chain;                                                     \
-                uint32_t place_ = (place_of) & (n_ - 1);                               \
-                r_->chain = fresh_[place_];                                            \
-                fresh_[place_] = r_;                                                   \
-            }                                                                          \
-        }                                                                              \
-        mem_give((t), (t)->table, (t)->places * sizeof *fresh_);                       \
-        (t)->table = fresh_;                                                           \
-        (t)->places = n_;                                                              \
+#define GROW(t, table, places, type, used, place_of)                                                                   \
+    do {                                                                                                               \
+        if ((used) <= (t)->places)                                                                                     \
+            break;                                                                                                     \
+        uint32_t n_ = 2 * (t)->places;                                                                                 \
+        type **fresh_ = mem_take((t), n_ * sizeof *fresh_);                                                            \
+        if (fresh_ == NULL)                                                                                            \
+            break;                                                                                                     \
+        memset(fresh_, 0, n_ * sizeof *fresh_);                                                                        \
+        for (uint32_t i_ = 0; i_ < (t)->places; i_++) {                                                                \
+            for (type *r_ = (t)->table[i_], *next_; r_ != NULL; r_ = next_) {                                          \
+                next_ = r_->chain;                                                                                     \
+                uint32_t place_ = (place_of) & (n_ - 1);                                                               \
+                r_->chain = fresh_[place_];                                                                            \
+                fresh_[place_] = r_;                                                                                   \
+            }                                                                                                          \
+        }                                                                                                              \
+        mem_give((t), (t)->table, (t)->places * sizeof *fresh_);                                                       \
+        (t)->table = fresh_;                                                                                           \
+        (t)->places = n_;                                                                                              \
     } while (0)
 
 static uint32_t id_hash(const struct session *s, unsigned slot, uint16_t id)
@@ -253,7 +254,8 @@ struct topic *topic_hold(struct track *t, struct view text)
         return NULL;
     uint32_t hash = print_of(text, 0);
     struct topic *w = t->words[hash & (t->n_words - 1)];
-    while (w != NULL && (w->hash != hash || w->len != text.len || memcmp(w->text, text.ptr, text.len) != 0))
+    while (w != NULL &&
+           (w->hash != hash || w->len != text.len || (text.len > 0 && memcmp(w->text, text.ptr, text.len) != 0)))
         w = w->chain;
     if (w == NULL)
         return topic_new(t, text, hash);

@@ -211,7 +211,7 @@ void broker_input(struct broker_conn *c, struct view octets, uint64_t now_ms)
 
 struct view broker_output(const struct broker_conn *c)
 {
-    return view_of(c->out.at + c->out.start, c->out.len);
+    return c->out.at == NULL ? (struct view){ NULL, 0 } : view_of(c->out.at + c->out.start, c->out.len);
 }
 
 void broker_sent(struct broker_conn *c, size_t len, uint64_t now_ms)
