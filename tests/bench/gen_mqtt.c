@@ -208,6 +208,7 @@ static void connect(struct flow *f)
     send_alone(f, SIDE_SERVER, CONNACK, 0);
 }
 
+/* One to three filters, the last of them on all topics of the device at QoS 2, so that all that follows is granted. */
 static void subscribe(struct flow *f)
 {
     uint32_t filters = 1 + random_below(3), asked[3];
@@ -222,17 +223,18 @@ static void subscribe(struct flow *f)
     for (uint32_t i = 0; i < filters; i++) {
         char topic[80];
         name_topic(f, topic, i);
-        if (i == 2)
+        if (i == filters - 1)
             strcpy(strrchr(topic, '/'), "/#");
+        asked[i] = i == filters - 1 ? 2 : random_below(3);
         add_string(topic);
-        add8(asked[i] = random_below(3));
+        add8(asked[i]);
     }
     send_alone(f, SIDE_CLIENT, SUBSCRIBE, 2);
     add16(f->packet_id[SIDE_CLIENT]);
     if (f->v5)
         add8(0);
     for (uint32_t i = 0; i < filters; i++)
-        add8(random_below(asked[i] + 1));
+        add8(i == filters - 1 ? 2 : random_below(asked[i] + 1));
     send_alone(f, SIDE_SERVER, SUBACK, 0);
 }
 

@@ -81,7 +81,15 @@ MUST_V5 = {
 
 # What real peers did wrong: capture -> rules, each read in the capture and in the standard.
 KNOWN = {
-    "mqtt5_limits_reasons.pcap": {"MQTT-3.3.2-8"},  # Topic Alias 0, sent on purpose
+    "mqtt311_qos2_killed.pcap": {"MQTT-2.3.1-2"},  # case 6: the same id again without DUP
+    "mqtt5_qos2_killed.pcap": {"MQTT-2.2.1-3"},    # likewise
+    "mqtt5_auth_exchange.pcap": {"MQTT-3.2.0-2",   # mosquitto answers a failed re-authentication with a second CONNACK
+                                 "MQTT-4.12.0-7"},  # AUTH of a client that named no method in CONNECT, on purpose
+    # One client for each limit the broker had declared, and what it did against it, on purpose. MQTT-3.3.4-9 is mosquitto's own: it
+    # sends ids 3, 4 and 5 (frames 156 to 160) to a client whose Receive Maximum is 2.
+    "mqtt5_limits_reasons.pcap": {"MQTT-3.3.2-8", "MQTT-3.3.2-9", "S5-3.3.4-c", "MQTT-3.2.2-11", "MQTT-3.2.2-14", "MQTT-3.2.2-15",
+                                  "MQTT-3.3.4-9"},
+    "mqtt_versions_rabbitmq.pcap": {"MQTT-3.3.4-1"},  # RabbitMQ answers QoS 2 with PUBACK
     "suricata-verify__mqtt-events-unassigned-msgtype.pcap": {"S4-2.2.1-a"},      # type 0, put there for Suricata's tests
     "suricata-verify__mqtt5-pub-mosquittoprops.pcap": {"S5-3.3.2.3.2-a", "S5-3.1.3.2.3-b"},  # Payload Format Indicator 88 and 144
 }
