@@ -31,7 +31,7 @@ static void copy_label(struct packet_line *line, unsigned field)
 
 static void add_item(struct build *b, const struct item *it)
 {
-    struct packet_line *line = new_line(b, it->depth, STYLE_NORMAL);
+    struct packet_line *line = new_line(b, it->depth > 0 ? it->depth : 1, STYLE_NORMAL);
     struct show_style style = { .secrets = b->options->secrets };
     struct out o = out_over(line->value, sizeof line->value - 4);
     line->field = it->field;
@@ -243,7 +243,7 @@ static void add_head(struct build *b, enum part part)
     struct packet_line *line = new_line(b, 0, STYLE_HEAD);
     line->field = (uint16_t)(FIELD_COUNT + part);
     if (part == PART_FRAME) {
-        snprintf(line->label, sizeof line->label, "Frame %llu", (unsigned long long)b->e->row.frame);
+        snprintf(line->label, sizeof line->label, "Frame and addresses");
     } else if (part == PART_EXCHANGE) {
         snprintf(line->label, sizeof line->label, "Connection and exchange");
     } else {

@@ -9,11 +9,13 @@ static const char *kind_text(unsigned kind)
     return kind < TRACK_KINDS ? names[kind] : "";
 }
 
-static uint8_t note_of_close(const struct store_row *m, bool brief, char out[160])
+static uint8_t note_of_close(const struct store_entry *e, uint32_t connections, bool brief, char out[160])
 {
+    const struct store_row *m = e->meta;
     char age[TEXT_CAP];
-    if (m->owed_by == MQTT_NOBODY) {
-        out[0] = 0;
+    if (m->owed_by == MQTT_NOBODY) { /* of which connection, when there are several */
+        if (connections > 1 && m->sender != MQTT_NOBODY)
+            snprintf(out, 160, "of port %u", m->sender == MQTT_SERVER ? e->row.dst.port : e->row.src.port);
         return STYLE_DIM;
     }
     int n = snprintf(out, 160, "%s owed by %s", mqtt_type_name(m->owed_type & 15), text_side(m->owed_by));
@@ -102,7 +104,7 @@ uint8_t ladder_note(const struct store_entry *e, bool latest, uint32_t connectio
     char age[TEXT_CAP];
     out[0] = 0;
     if (m->kind == STORE_CLOSE)
-        return note_of_close(m, brief, out);
+        return note_of_close(e, connections, brief, out);
     if (m->kind != STORE_PACKET) {
         if (m->kind == STORE_GAP && e->row.gap_reason != NULL)
             snprintf(out, 160, "%s", e->row.gap_reason);
@@ -142,7 +144,7 @@ static uint8_t sentence_of_verdict(const struct store_entry *e, char out[512])
     return text_severity_style(v->severity);
 }
 
-uint8_t ladder_sentence(const struct store_entry *e, bool latest, int64_t end_ns, char out[512])
+uint8_t ladder_sentence(const struct store_entry *e, const struct store_row *last, int64_t end_ns, char out[512])
 {
     const struct store_row *m = e->meta;
     char age[TEXT_CAP], id[24] = "";
@@ -163,17 +165,19 @@ uint8_t ladder_sentence(const struct store_entry *e, bool latest, int64_t end_ns
     }
     if (m->kind != STORE_PACKET || m->x_kind == TRACK_NONE)
         return STYLE_DIM;
-    int n = snprintf(out, 512, "%s%s, step %u: %s", kind_text(m->x_kind), id, m->x_step, track_outcome_name(m->x_outcome));
-    if (m->x_outcome == TRACK_OPEN && m->owed_by != MQTT_NOBODY)
-        n += snprintf(out + n, 512 - (size_t)n, latest ? ", %s is owed by the %s for %s" : ", next is %s of the %s",
-                      mqtt_type_name(m->owed_type & 15), text_side(m->owed_by), text_duration(age, end_ns - m->time_ns));
-    if (m->x_outcome != TRACK_OPEN && m->latency_ns >= 0)
-        n += snprintf(out + n, 512 - (size_t)n, " in %s", text_duration(age, m->latency_ns));
+    int n = snprintf(out, 512, "%s%s, step %u", kind_text(m->x_kind), id, m->x_step);
+    if (last->x_outcome == TRACK_OPEN && last->owed_by != MQTT_NOBODY)
+        n += snprintf(out + n, 512 - (size_t)n, ", open: %s is owed by the %s for %s", mqtt_type_name(last->owed_type & 15),
+                      text_side(last->owed_by), text_duration(age, end_ns - last->time_ns));
+    else
+        n += snprintf(out + n, 512 - (size_t)n, last->latency_ns >= 0 ? ", %s in %s" : ", %s", track_outcome_name(last->x_outcome),
+                      text_duration(age, last->latency_ns));
+    m = last;
     if (m->resent > 0)
         n += snprintf(out + n, 512 - (size_t)n, ", %u sent again", m->resent);
     if (m->flags & TRACK_RESUMED)
         n += snprintf(out + n, 512 - (size_t)n, ", resumed on a new connection");
     if (m->window > 0)
         snprintf(out + n, 512 - (size_t)n, ", %u of %u in flight", m->inflight, m->window);
-    return latest && m->x_outcome == TRACK_OPEN ? STYLE_OWED : STYLE_DIM;
+    return m->x_outcome == TRACK_OPEN ? STYLE_OWED : STYLE_DIM;
 }

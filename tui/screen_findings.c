@@ -111,7 +111,11 @@ static void draw_line(struct app *a, struct grid *g, int y, int w, const struct 
     grid_put(g, y, 1, (uint8_t)text_severity_sign(f->severity), style);
     app_time(a, text, f->time_ns, before_ns);
     grid_text(g, y, 3, 13, STYLE_NORMAL, text);
-    grid_view(g, y, x, client_w, STYLE_HEAD, view_of(f->client, f->client_len));
+    struct track_session s;
+    char buffer[72];
+    bool known = f->client_len > 0 || a->tracker == NULL || !track_session_find(a->tracker, f->session, &s);
+    grid_view(g, y, x, client_w, known ? STYLE_HEAD : STYLE_DIM,
+              known ? view_of(f->client, f->client_len) : text_client(buffer, s.client_id, &s.client));
     x += client_w + 1;
     grid_text(g, y, x, 18, style, rule_name(f));
     grid_text(g, y, x + 19, 6, STYLE_DIM, f->side == MQTT_NOBODY ? "" : text_side(f->side));
@@ -163,13 +167,14 @@ static void draw(struct app *a, struct grid *g, struct rect body)
     const struct store_totals *t = store_totals(a->store);
     refresh(a);
     list_settle(&s->list, s->n, body.h - 1 - below);
-    grid_text(g, body.y, 3, 13, STYLE_HEAD, "time");
-    grid_text(g, body.y, 17, client_w, STYLE_HEAD, "client");
-    grid_text(g, body.y, 18 + client_w, 18, STYLE_HEAD, "rule");
+    const char *up = s->reverse ? "v" : "^";
+    grid_printf(g, body.y, 1, 15, STYLE_HEAD, "%s%stime%s", s->sort == BY_SEVERITY ? up : " ", " ", s->sort == BY_TIME ? up : "");
+    grid_printf(g, body.y, 17, client_w, STYLE_HEAD, "client%s", s->sort == BY_CLIENT ? up : "");
+    grid_printf(g, body.y, 18 + client_w, 18, STYLE_HEAD, "rule%s", s->sort == BY_RULE ? up : "");
     grid_text(g, body.y, 37 + client_w, 6, STYLE_HEAD, "by");
     char counts[120];
-    snprintf(counts, sizeof counts, "%llu ! %llu w %llu i, by %s", (unsigned long long)t->by_severity[3],
-             (unsigned long long)t->by_severity[2], (unsigned long long)t->by_severity[1], order_names[s->sort]);
+    snprintf(counts, sizeof counts, "%llu ! %llu w %llu i", (unsigned long long)t->by_severity[3],
+             (unsigned long long)t->by_severity[2], (unsigned long long)t->by_severity[1]);
     grid_right(g, body.y, 44 + client_w, body.w - 45 - client_w, STYLE_HEAD, counts);
     if (s->n == 0)
         grid_text(g, body.y + 2, 2, body.w - 4, STYLE_DIM, "nothing found");

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char *const signs[][2] = {
-    { "! w i", "error, warning, note: a rule is broken; d shows where" },
+    { "! w i", "error, warning, note; d shows what is wrong where" },
     { "! close", "the connection ended while somebody owed a packet" },
     { "~", "sent again (retransmission of MQTT, not of TCP)" },
     { "?", "unknown: octets are missing, or the start was not captured" },

@@ -144,11 +144,11 @@ struct layout {
 
 static struct layout layout_of(const struct app *a, int w)
 {
-    struct layout out = { .time_x = 1, .time_w = w >= 72 ? 13 : 0 };
+    int gaps = a->ladder.n_sessions + (a->ladder.subscriber ? 1 : 0);
+    struct layout out = { .time_x = 1, .time_w = w >= (gaps > 1 ? 96 : 72) ? 13 : 0 }; /* a note is worth more */
     out.delta_x = out.time_w > 0 ? 15 : 1;
     out.sign_x = out.delta_x + 10;
     out.bracket_x = out.sign_x + 1;
-    int gaps = a->ladder.n_sessions + (a->ladder.subscriber ? 1 : 0);
     int first = out.bracket_x + 1, room = w - first - gaps - 1;
     out.inner = (room * (gaps == 1 ? 55 : 80) / 100) / gaps;
     if (out.inner > INNER_MOST)
@@ -162,7 +162,7 @@ static struct layout layout_of(const struct app *a, int w)
     for (int i = 0; i <= gaps; i++)
         out.life[i] = first + i * (out.inner + 1) - a->ladder.list.left;
     out.note_x = out.life[gaps] + 2;
-    out.note_w = w - out.note_x;
+    out.note_w = w - out.note_x < 6 ? 0 : w - out.note_x;
     return out;
 }
 
@@ -251,9 +251,8 @@ static void draw_arrow(struct grid *g, int y, int left, int right, bool to_right
 }
 
 /* What is no arrow: a close, an open, a gap. */
-static void draw_event(struct grid *g, int y, const struct store_entry *e, const struct layout *lay, const struct label *label)
+static void draw_event(struct grid *g, int y, const struct store_entry *e, int left, int right, const struct label *label)
 {
-    int left = lay->life[0], right = lay->life[lay->n_life - 1];
     uint8_t style = text_style(e->meta);
     if (e->meta->kind == STORE_GAP)
         grid_fill(g, (struct rect){ y, left + 1, 1, right - left - 1 }, grid_line(g, LINE_DASH), style);
@@ -286,11 +285,13 @@ static void draw_line(struct app *a, struct grid *g, int y, const struct layout 
         grid_put(g, y, lay->life[i], grid_line(g, LINE_V), STYLE_DIM);
     int from, to;
     ends_of(a, &e, lay, &from, &to);
-    if (e.meta->kind != STORE_PACKET)
-        draw_event(g, y, &e, lay, &label);
+    int left = lay->life[from < to ? from : to], right = lay->life[from < to ? to : from];
+    if (e.meta->kind == STORE_GAP)
+        draw_event(g, y, &e, lay->life[0], lay->life[lay->n_life - 1], &label);
+    else if (e.meta->kind != STORE_PACKET)
+        draw_event(g, y, &e, left, right, &label);
     else
-        draw_arrow(g, y, lay->life[from < to ? from : to], lay->life[from < to ? to : from], from < to,
-                   (e.meta->flags & TRACK_RETRANSMITTED) && text_style(&*e.meta) < STYLE_ERROR ? STYLE_DIM : text_style(e.meta), &label);
+        draw_arrow(g, y, left, right, from < to, (e.meta->flags & TRACK_RETRANSMITTED) ? STYLE_DIM : text_style(e.meta), &label);
     struct track_session session = { .connections = 1 };
     if (a->tracker != NULL && e.meta->session != 0)
         track_session_find(a->tracker, e.meta->session, &session);
@@ -347,6 +348,22 @@ static void draw_bracket(struct app *a, struct grid *g, struct rect r, const str
     }
 }
 
+/* The latest packet of the exchange of this line, as far as it is near. */
+static const struct store_row *latest_of(struct app *a, const struct store_row *m)
+{
+    uint64_t first, last, seq;
+    const struct store_row *out = m;
+    if (m->exchange == 0)
+        return m;
+    find_span(a, a->ladder.list.at, m->exchange, &first, &last);
+    for (uint64_t line = a->ladder.list.at; line <= last; line++) {
+        const struct store_row *at = line_meta(a, line, &seq);
+        if (at != NULL && at->exchange == m->exchange && at->kind == STORE_PACKET)
+            out = at;
+    }
+    return out;
+}
+
 static void draw_sentence(struct app *a, struct grid *g, int y, int w)
 {
     struct store_entry e;
@@ -354,7 +371,7 @@ static void draw_sentence(struct app *a, struct grid *g, int y, int w)
     uint64_t seq = rowset_seq(&a->ladder.rows, a->store, a->ladder.list.at);
     if (seq == UINT64_MAX || !store_get(a->store, seq, &e))
         return;
-    uint8_t style = ladder_sentence(&e, is_latest(e.meta, seq), end_ns(a), text);
+    uint8_t style = ladder_sentence(&e, latest_of(a, e.meta), end_ns(a), text);
     int x = 1 + grid_text(g, y, 1, w - 2, style, text);
     if (e.note.topic.len > 0 && e.meta->kind == STORE_PACKET && x + 8 < w && e.row.n_verdicts == 0) {
         x += grid_text(g, y, x, w - x, STYLE_DIM, "  ");

@@ -155,7 +155,7 @@ static void pair(struct page *p, int column, const char *name, const char *value
     int x = 1 + column * ((p->r.w - 2) / 2);
     if (seen(p)) {
         grid_text(p->g, row(p), x, 22, STYLE_NORMAL, name);
-        grid_right(p->g, row(p), x + 20, 14, style, value);
+        grid_right(p->g, row(p), x + 17, 19, style, value);
     }
     p->line += column;
 }

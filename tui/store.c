@@ -423,8 +423,8 @@ static void owed_at_close(struct store_row *m, const struct track *tracker)
     uint32_t pos = 0;
     int64_t since = INT64_MAX;
     while (m->session != 0 && tracker != NULL && track_exchange_of(tracker, m->session, &pos, &x)) {
-        if (x.owed_by == MQTT_NOBODY || x.kind == TRACK_PING)
-            continue;
+        if (x.owed_by == MQTT_NOBODY || x.kind == TRACK_PING || x.stream != m->stream)
+            continue; /* what is under way on a newer connection does not wait for this one */
         if (m->exchange != 0)
             m->owed_more++;
         if (x.owed_since_ns >= since)
