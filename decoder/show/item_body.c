@@ -100,6 +100,12 @@ static enum walked connect_will(struct item_walk *w, struct item *out, const str
     }
 }
 
+/* The form behind a level that no standard knows is unknown: what follows is not read. */
+static bool known_level(unsigned level)
+{
+    return (level & 0x7f) >= MQTT_V31 && (level & 0x7f) <= MQTT_V5; /* 0x80: bridges mark themselves with it */
+}
+
 static enum walked connect(struct item_walk *w, struct item *out)
 {
     const struct mqtt_packet *p = w->row->packet;
@@ -110,7 +116,7 @@ static enum walked connect(struct item_walk *w, struct item *out)
     case 1:
         return number_here(w, out, FIELD_MQTT_VER, 1, c->level, 1);
     case 2:
-        return connect_flags(w, out, c);
+        return known_level(c->level) ? connect_flags(w, out, c) : WALK_END;
     case 3:
         return number_here(w, out, FIELD_MQTT_KALIVE, 1, c->keep_alive_s, 2);
     case 4:
@@ -207,7 +213,7 @@ static enum walked publish(struct item_walk *w, struct item *out)
             return WALK_END;
         return item_number(out, FIELD_MQTT_MSG_LEN, 1, m->payload_len, (size_t)(m->payload.ptr - p->octets), 0);
     case 6:
-        return m->payload.len > 0 ? item_octets(out, FIELD_MQTT_MSG, 1, p, m->payload) : WALK_SKIP;
+        return item_octets(out, FIELD_MQTT_MSG, 1, p, m->payload);
     case 7:
         return text_again(w, out, FIELD_MQTT_MSG_TEXT, m->payload);
     case 8:

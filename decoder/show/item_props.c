@@ -134,24 +134,37 @@ static enum walked pair(struct item_walk *w, struct item *out)
     }
 }
 
-/* The next property; or what the walk could not read; or the end of the block. */
+/* The next property; or, where the walk ends early, the identifier it ended at; or the end of the block. */
 static enum walked fetch(struct item_walk *w, struct item *out, const struct mqtt_props *props)
 {
     const struct mqtt_packet *p = w->row->packet;
     size_t block = (size_t)(props->block.ptr - p->octets);
-    if (w->inner == PROP_FETCH && mqtt_props_next(&w->props, &w->prop)) {
+    if (mqtt_props_next(&w->props, &w->prop)) {
         w->pos = block + w->prop.offset;
         w->list_pos = w->prop.offset + w->prop.len;
         w->inner = PROP_ID;
         return WALK_SKIP;
     }
-    size_t rest = w->list_pos;
-    w->inner = BLOCK_DONE;
-    w->pos = block + props->block.len;
-    w->list_pos = 0;
-    if (rest >= props->block.len)
+    struct view rest = view_of(props->block.ptr + w->list_pos, props->block.len - w->list_pos);
+    uint32_t id;
+    int id_len = mqtt_vbi_read(rest, &id);
+    w->pos = block + w->list_pos;
+    w->inner = BLOCK_REST;
+    if (rest.len == 0 || id_len <= 0)
         return WALK_SKIP;
-    return item_octets(out, FIELD_MQTT_PROP_UNKNOWN, 2, p, view_of(props->block.ptr + rest, props->block.len - rest));
+    w->list_pos += (size_t)id_len;
+    return item_number(out, FIELD_MQTT_PROPERTY_ID, 2, id, w->pos, (size_t)id_len);
+}
+
+/* What of the block could not be read. */
+static enum walked leave(struct item_walk *w, struct item *out, const struct mqtt_props *props)
+{
+    const struct mqtt_packet *p = w->row->packet;
+    struct view rest = view_of(props->block.ptr + w->list_pos, props->block.len - w->list_pos);
+    w->inner = BLOCK_DONE;
+    w->pos = (size_t)(props->block.ptr - p->octets) + props->block.len;
+    w->list_pos = 0;
+    return rest.len > 0 ? item_octets(out, FIELD_MQTT_PROP_UNKNOWN, 2, p, rest) : WALK_SKIP;
 }
 
 static enum walked begin(struct item_walk *w, struct item *out, const struct mqtt_props *props, bool will)
@@ -173,6 +186,8 @@ static enum walked one_step(struct item_walk *w, struct item *out, const struct 
         return begin(w, out, props, will);
     if (w->inner == PROP_FETCH)
         return fetch(w, out, props);
+    if (w->inner == BLOCK_REST)
+        return leave(w, out, props);
     if (w->inner == PROP_ID) {
         w->inner = PROP_LEN;
         return item_number(out, FIELD_MQTT_PROPERTY_ID, 2, w->prop.id, w->pos, mqtt_vbi_size(w->prop.id));

@@ -205,6 +205,15 @@ static struct field_set usual_fields(void)
     return set;
 }
 
+/* A key that is always there. */
+static void null_unless_seen(struct out *o, enum field f, const struct field_set *want, struct items *all)
+{
+    if (!field_set_has(want, f) || field_set_has(&all->seen, f))
+        return;
+    key(o, f, all);
+    out_text(o, "null");
+}
+
 void show_json(struct out *o, const struct row *row, const struct show_style *style, const struct field_set *only)
 {
     struct items all;
@@ -212,10 +221,9 @@ void show_json(struct out *o, const struct row *row, const struct show_style *st
     const struct field_set *want = only != NULL ? only : &usual;
     gather(&all, row, style, want);
     members(o, row, style, want, &all);
-    if (field_set_has(want, FIELD_MQTT_VER) && !field_set_has(&all.seen, FIELD_MQTT_VER)) {
-        key(o, FIELD_MQTT_VER, &all);
-        out_text(o, "null");
-    }
+    null_unless_seen(o, FIELD_MQTT_VER, want, &all);
+    if (row->kind == ROW_PACKET)
+        null_unless_seen(o, FIELD_MQTT_LEN, want, &all); /* a Remaining Length that cannot be */
     escaped_names(o, &all);
     out_text(o, all.begun ? "}\n" : "{}\n");
 }

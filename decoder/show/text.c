@@ -134,6 +134,14 @@ static void secret(struct out *o, const char *before, struct view text, const st
 static void connect(struct out *o, const struct mqtt_packet *p, const struct show_style *style)
 {
     const struct mqtt_connect *c = &p->connect;
+    size_t flags_at = p->header_len + 2 + c->protocol_name.len + 1;
+    unsigned level = c->level & 0x7f; /* without the mark of bridges */
+    if (c->protocol_name.ptr == NULL || p->held < flags_at + 3)
+        return;
+    if (level < MQTT_V31 || level > MQTT_V5) {
+        number(o, " level=", c->level);
+        return;
+    }
     number(o, " clean=", c->clean);
     number(o, " keepalive=", c->keep_alive_s);
     prop_number(o, p, MQTT_PROP_SESSION_EXPIRY_INTERVAL, " expiry=");

@@ -133,7 +133,7 @@ static void codes_and_answers(void **state)
            "mqtt.conack.flags 2+1 0x00\nmqtt.conack.flags.reserved 2+1 0\nmqtt.conack.flags.sp 2+1 0\n"
            "mqtt.connack.reason_code 3+1 0\nmqtt.properties 4+4 1\nmqtt.property_len 4+1 3\n"
            "mqtt.property_id 5+1 0x24\nmqtt.property.maximum_qos 6+1 1\n~mqtt.property.max_qos 6+1 1\n"
-           "mqtt.prop_unknown 7+1 21\n");
+           "mqtt.property_id 7+1 0x21\n");
 }
 
 /* Every item lies inside the octets at hand, on any input: here every packet cut at every length and every octet
