@@ -14,6 +14,8 @@ enum {
     VERDICTS = 8,
     BITS_LENGTH = 6, /* a string's length with a high octet of 0 or 1 that fits into its packet */
     BITS_EXACT = 4,  /* the run ends where the octets end */
+    BITS_LOOSE = 8,  /* against: flags that only 3.1 has, and hardly anyone uses */
+    RIVALS = 12,     /* offsets behind a find that may be the better one: they share the octets that speak for it */
 };
 
 static bool is_version(unsigned versions, unsigned version)
@@ -163,6 +165,12 @@ static uint32_t weigh_body(uint8_t first, struct view body, size_t remaining, un
     }
 }
 
+/* 3.1 has DUP and QoS in SUBSCRIBE, UNSUBSCRIBE and PUBREL. */
+static bool is_loose(uint8_t first)
+{
+    return mqtt_type_flags(first >> 4) == 2 && (first & 15) != 2 && (first & 6) == 2;
+}
+
 /* May this octet open a packet of this sender? */
 static bool is_first_octet(uint8_t first, unsigned versions, enum mqtt_side sender)
 {
@@ -172,9 +180,8 @@ static bool is_first_octet(uint8_t first, unsigned versions, enum mqtt_side send
     enum mqtt_side may = mqtt_type_sender(type, is_version(versions, MQTT_V5) ? MQTT_V5 : MQTT_V311);
     if (sender != MQTT_NOBODY && (may & sender) == 0)
         return false;
-    /* 3.1 has DUP and QoS in SUBSCRIBE, UNSUBSCRIBE and PUBREL */
-    bool loose = is_version(versions, MQTT_V31) && mqtt_type_flags(type) == 2 && (flags & 6) == 2;
-    return type == MQTT_PUBLISH || flags == mqtt_type_flags(type) || loose;
+    return type == MQTT_PUBLISH || flags == mqtt_type_flags(type) ||
+           (is_version(versions, MQTT_V31) && is_loose(first));
 }
 
 /* No version still possible finds an error in it, as far as it is at hand. */
@@ -189,12 +196,21 @@ static bool is_well_formed(struct view packet, unsigned versions, enum mqtt_side
         struct mqtt_packet p;
         mqtt_decode(view_of(packet.ptr, look), (struct mqtt_context){ (uint8_t)version, (uint8_t)sender }, &p, &v);
         bool clean = v.lost == 0;
+        size_t form = p.type == MQTT_PUBLISH && p.publish.payload.ptr != NULL
+                          ? (size_t)(p.publish.payload.ptr - packet.ptr)
+                          : look; /* a payload has no form */
         for (uint32_t i = 0; i < v.n; i++)
-            clean = clean && at[i].severity < MQTT_SEVERITY_ERROR;
+            clean = clean && (at[i].severity < MQTT_SEVERITY_ERROR || at[i].offset >= form);
         if (clean)
             return true;
     }
     return false;
+}
+
+/* Long packets are rare, and a random length is long: that speaks against a packet. */
+static uint32_t weigh_length(uint32_t remaining)
+{
+    return remaining < 1 << 14 ? 0 : remaining < 1 << 16 ? 4 : remaining < 1 << 20 ? 8 : 16;
 }
 
 /* One packet at the front. Returns its weight (0: none) and sets *total, which may lie behind the octets; 0: unknown.
@@ -216,7 +232,10 @@ static uint32_t weigh(struct view octets, unsigned versions, enum mqtt_side send
     size_t have = *total < octets.len ? *total : octets.len;
     size_t look = have - header < LOOK_MAX ? have - header : LOOK_MAX;
     uint32_t bits = weigh_body(first, view_of(octets.ptr + header, look), remaining, versions);
-    return bits > 0 && is_well_formed(view_of(octets.ptr, have), versions, sender) ? bits : 0;
+    if (bits == 0 || !is_well_formed(view_of(octets.ptr, have), versions, sender))
+        return 0;
+    uint32_t rare = weigh_length(remaining) + (is_loose(first) ? BITS_LOOSE : 0);
+    return bits > rare ? bits - rare : 1;
 }
 
 struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_side sender)
@@ -242,13 +261,18 @@ struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_sid
 
 size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, struct mqtt_run *run)
 {
-    for (size_t i = 0; i < octets.len; i++) {
+    size_t found = octets.len, until = octets.len;
+    *run = (struct mqtt_run){ 0 };
+    for (size_t i = 0; i < until; i++) {
         if (!is_first_octet(octets.ptr[i], versions, sender))
             continue;
-        *run = mqtt_run_at(view_of(octets.ptr + i, octets.len - i), versions, sender);
-        if (run->bits >= bits)
-            return i;
+        struct mqtt_run here = mqtt_run_at(view_of(octets.ptr + i, octets.len - i), versions, sender);
+        if (here.bits < bits || here.bits <= run->bits)
+            continue;
+        if (found == octets.len && octets.len - i > RIVALS)
+            until = i + RIVALS;
+        found = i;
+        *run = here;
     }
-    *run = (struct mqtt_run){ 0 };
-    return octets.len;
+    return found;
 }
