@@ -3,9 +3,13 @@
 
 No test sleeps: what it waits for is an event with a deadline, and a missed deadline is a failure that says what was awaited.
 """
+import ctypes
+import fcntl
 import os
 import pathlib
 import select
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -16,6 +20,9 @@ BUILD = pathlib.Path(os.environ.get("B", "build"))
 BUILD = BUILD if BUILD.is_absolute() else ROOT / BUILD
 CAPTURES = ROOT / "tests" / "captures"
 DEADLINE_S = 20.0  # of an event that should come at once: generous, for slow machines and sanitizers
+
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 
@@ -146,3 +153,28 @@ class Stream:
             raise Failure(f"{' '.join(self.argv)}: still running after {deadline_s} s") from None
         fds = list(self.seen)
         return Result(self.child.returncode, self.seen[fds[0]] + out, self.seen[fds[1]] + err)
+
+
+def private_network():
+    """A loopback of this test alone: a capture neither sees nor disturbs anything else."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    uid, gid = os.geteuid(), os.getegid()
+    as_root = uid == 0
+    if libc.unshare(CLONE_NEWNET if as_root else CLONE_NEWUSER | CLONE_NEWNET) != 0:
+        # A root without the right to make namespaces may still capture on the loopback everybody shares.
+        check(as_root, f"no network namespace: {os.strerror(ctypes.get_errno())}; run the tests as root")
+        return
+    if not as_root:
+        for file, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+            with open(f"/proc/self/{file}", "w", encoding="ascii") as out:
+                out.write(text)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -5,46 +5,16 @@
 Runs in a network namespace of its own, so that it neither sees nor disturbs anything else. That takes root or a kernel that lets
 users make namespaces; without either the test fails.
 """
-import ctypes
-import fcntl
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
 import time
 
 import harness
-from harness import Stream, case, check, equal, program
+from harness import Stream, case, check, equal, free_port, private_network, program
 
 LATENCY_S = 0.5
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-
-
-def private_network():
-    libc = ctypes.CDLL(None, use_errno=True)
-    uid, gid = os.geteuid(), os.getegid()
-    as_root = uid == 0
-    if libc.unshare(CLONE_NEWNET if as_root else CLONE_NEWUSER | CLONE_NEWNET) != 0:
-        # A root without the right to make namespaces may still capture on the loopback everybody shares.
-        check(as_root, f"no network namespace: {os.strerror(ctypes.get_errno())}; run the tests as root")
-        return
-    if not as_root:
-        for file, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-            with open(f"/proc/self/{file}", "w", encoding="ascii") as out:
-                out.write(text)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request))[1]
-        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Scene:
