@@ -24,8 +24,9 @@ fail() {
     exit 1
 }
 
-say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
-[ -t 1 ] || say() { printf '\n# %s\n' "$*"; }
+color=never bold='' plain=''
+[ -t 1 ] && [ -z "${NO_COLOR-}" ] && color=always bold=$'\033[1m' plain=$'\033[0m'
+say() { printf '\n%s# %s%s\n' "$bold" "$*" "$plain"; }
 
 # Runs a command in the background; what it writes is read from file descriptor $from.
 start() {
@@ -36,29 +37,33 @@ start() {
     exec {from}<"$fifo"
 }
 
-# Reads lines from a descriptor until one matches the pattern; shows them when asked.
-await() { # await FD PATTERN [show]
-    local line
-    while IFS= read -r -t $deadline_s -u "$1" line; do
-        [ -n "${3-}" ] && printf '%s\n' "$line"
-        last=$line
-        # shellcheck disable=SC2053 # $2 is a pattern
-        [[ $line == $2 ]] && return 0
+# Reads lines from a descriptor until each pattern has matched one, in any order; shows them when asked.
+await() { # await FD show|hide PATTERN...
+    local from=$1 show=$2 line left=() pattern
+    shift 2
+    while [ $# -gt 0 ] && IFS= read -r -t $deadline_s -u "$from" line; do
+        [ "$show" = show ] && printf '%s\n' "$line"
+        last=$line left=()
+        for pattern; do
+            # shellcheck disable=SC2053 # a pattern
+            [[ $line == $pattern ]] || left+=("$pattern")
+        done
+        set -- "${left[@]}"
     done
-    return 1
+    [ $# -eq 0 ]
 }
 
 start_broker() {
     if [ -x "$mqbroker" ]; then
         start "$mqbroker" --bind $host -p 0
-        await "$from" '*listening on*' || fail "mqbroker does not start: ${last-}"
+        await "$from" hide '*listening on*' || fail "mqbroker does not start: ${last-}"
         port=${last##*:}
         return
     fi
     for _ in 1 2 3 4 5; do
         port=$((20000 + RANDOM % 30000))
         start mosquitto -p "$port" -v
-        await "$from" "*running" && return
+        await "$from" hide '*running' && return
     done
     fail "mosquitto does not start: ${last-}"
 }
@@ -66,32 +71,32 @@ start_broker() {
 # One client's life in raw octets: CONNECT, then SUBSCRIBE with the reserved flags 0000 where the standard wants 0010.
 break_a_rule() {
     exec {raw}<>"/dev/tcp/$host/$port" || fail "no connection to the broker"
-    printf '\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05rogue' >&$raw
-    await "$rows" '*CONNACK*' show || fail "the broker does not answer"
-    printf '\x80\x08\x00\x01\x00\x03a/b\x01' >&$raw
-    await "$rows" '*SUBSCRIBE*' show || fail "mqdump does not show the SUBSCRIBE"
+    printf '\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05rogue' >&"$raw"
+    await "$rows" show '*rogue*CONNACK*' || fail "the broker does not answer"
+    printf '\x80\x08\x00\x01\x00\x03a/b\x01' >&"$raw"
+    await "$rows" show '*rogue*SUBSCRIBE*' || fail "mqdump does not show the SUBSCRIBE"
     exec {raw}>&-
 }
 
 converse() { # converse VERSION
     local qos sub
-    mosquitto_sub -h $host -p "$port" -V "$1" -i "reader-$1" -q 2 -t 'plant/+/temperature' -C 3 -W $deadline_s >/dev/null &
+    mosquitto_sub -h $host -p "$port" -V "$1" -i reader -q 2 -t 'plant/+/temperature' -C 3 -W $deadline_s >/dev/null &
     sub=$!
     children+=("$sub")
-    await "$rows" '*SUBACK*' show || fail "no SUBACK"
+    await "$rows" show '*reader*SUBACK*' || fail "no SUBACK"
     for qos in 0 1 2; do
-        mosquitto_pub -h $host -p "$port" -V "$1" -i "sensor-$1-$qos" -q $qos -t "plant/$qos/temperature" -m "2$qos.5 C" ||
+        mosquitto_pub -h $host -p "$port" -V "$1" -i sensor-$qos -q $qos -t "plant/$qos/temperature" -m "2$qos.5 C" ||
             fail "mosquitto_pub failed"
     done
     wait $sub || fail "the subscriber did not get its three messages"
-    await "$rows" "*reader-$1*DISCONNECT*" show || fail "mqdump does not show the subscriber's DISCONNECT"
+    await "$rows" show '*reader*DISCONNECT*' '*sensor-2*DISCONNECT*' || fail "mqdump does not show the end of the conversation"
 }
 
 start_broker
 say "mqdump -i lo -l -f 'tcp port $port'      (a broker listens there; mqdump finds MQTT by itself)"
-start "$mqdump" -i lo -l -f "tcp port $port"
+start "$mqdump" -i lo -l -f "tcp port $port" --color "$color"
 rows=$from watcher=${children[-1]}
-await "$rows" '*listening on*' show || fail "mqdump cannot watch lo: ${last-}"
+await "$rows" show '*listening on*' || fail "mqdump cannot watch lo: ${last-}"
 
 say "MQTT 3.1.1: one subscriber, messages at QoS 0, 1 and 2"
 converse mqttv311
@@ -102,7 +107,7 @@ break_a_rule
 
 say "Ctrl-C"
 kill -INT "$watcher"
-await "$rows" '' show
+await "$rows" show 'nothing more, only its end'
 wait "$watcher"
 status=$?
 [ $status -eq 0 ] || fail "mqdump ended with status $status"
