@@ -74,7 +74,7 @@ static inline bool field_set_has(const struct field_set *s, enum field f)
 
 /* Start with item_walk_of() (or zeroes, row and want); each call gives the next item: the envelope, the packet in wire
  * order (or the gap), the verdicts, then what connection and tracker know. Linear in the packet, no allocation; views
- * of items live as long as the row, communityid as long as the walk and until its next call. The octets of a PUBLISH
+ * of items live as long as the row, that of communityid as long as the walk. The octets of a PUBLISH
  * payload and of a password come as they are: masking is up to the output. communityid (a hash) is yielded only when
  * `want` asks for it. */
 struct item_walk {

@@ -11,6 +11,7 @@
 enum { KEPT_MAX = 160 };
 
 struct items {
+    struct item_walk walk; /* holds the text of a communityid */
     struct item kept[KEPT_MAX];
     uint32_t n;
     bool all; /* kept holds every item */
@@ -52,13 +53,13 @@ static void note(struct items *all, const struct item *it, const struct show_sty
 static void gather(struct items *all, const struct row *row, const struct show_style *style,
                    const struct field_set *want)
 {
-    struct item_walk walk = item_walk_of(row, want);
     struct item it;
+    all->walk = item_walk_of(row, want);
     all->n = 0;
     all->all = true;
     all->begun = false;
     all->seen = all->repeated = all->escaped = all->done = (struct field_set){ { 0 } };
-    while (item_next(&walk, &it)) {
+    while (item_next(&all->walk, &it)) {
         note(all, &it, style);
         if (all->n < KEPT_MAX)
             all->kept[all->n++] = it;

@@ -54,6 +54,42 @@ static void as_tshark(void **state)
     prints(&c, "frame.number;mqtt.topic;mqtt.willtopic;mqtt.hdrflags\n\"7\";\"a|#\";;\"0x82\"\n");
 }
 
+/* More values than are kept: the second way gives what the first gives. */
+static void long_lists(void **state)
+{
+    enum { FILTERS = 100 };
+    uint8_t octets[5 + 5 * FILTERS] = { 0x82 };
+    struct show_columns c = show_columns_default();
+    struct show_style style = { .secrets = false };
+    struct sample s;
+    (void)state;
+    size_t n = 1 + mqtt_vbi_write(2 + 5 * FILTERS, octets + 1);
+    octets[n + 1] = 1;
+    n += 2;
+    for (unsigned i = 0; i < FILTERS; i++, n += 5)
+        memcpy(octets + n, (uint8_t[]){ 0, 2, (uint8_t)('a' + i / 26), (uint8_t)('a' + i % 26), 1 }, 5);
+    sample_of(&s, octets, n, MQTT_V311, MQTT_CLIENT);
+    show_columns_add(&c, FIELD_MQTT_TOPIC);
+    show_columns_add(&c, FIELD_MQTT_MSGID);
+    struct out o = out_over(room, sizeof room - 1);
+    show_columns(&o, &s.row, &style, &c);
+    room[o.len] = '\0';
+    assert_int_equal(o.len, FILTERS * 3 - 1 + 3);
+    assert_memory_equal(room, "aa,ab,", 6);
+    assert_string_equal(room + o.len - 6, ",dv\t1\n");
+    free(s.octets);
+}
+
+static void community(void **state)
+{
+    struct show_columns c = show_columns_default();
+    (void)state;
+    show_columns_add(&c, FIELD_COMMUNITYID);
+    show_columns_add(&c, FIELD_TCP_STREAM);
+    /* python: base64(sha1(0000 0a000002 0a000007 06 00 075b c351)) */
+    prints(&c, "1:HdB3fYJfgV/12rlfiS3cCZfRJiw=\t0\n");
+}
+
 static void bounded(void **state)
 {
     struct show_columns c = show_columns_default();
@@ -65,6 +101,7 @@ static void bounded(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(as_tshark), cmocka_unit_test(bounded) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(as_tshark), cmocka_unit_test(long_lists),
+                                        cmocka_unit_test(community), cmocka_unit_test(bounded) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

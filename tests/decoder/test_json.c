@@ -221,6 +221,9 @@ static void chosen_fields(void **state)
     field_set_add(&only, FIELD_TCP_PORT);
     assert_string_equal(json_of(&s.row, false, &only), "{\"tcp.port\":[50001,1883],\"mqtt.topic\":\"t\"}\n");
     only = (struct field_set){ { 0 } };
+    field_set_add(&only, FIELD_COMMUNITYID);
+    assert_string_equal(json_of(&s.row, false, &only), "{\"communityid\":\"1:HdB3fYJfgV/12rlfiS3cCZfRJiw=\"}\n");
+    only = (struct field_set){ { 0 } };
     field_set_add(&only, FIELD_MQTT_WILLTOPIC);
     assert_string_equal(json_of(&s.row, false, &only), "{}\n");
     free(s.octets);
