@@ -49,6 +49,9 @@ for group; do
         need tshark tshark
         need mosquitto mosquitto
         need mosquitto-clients mosquitto_pub
+        need libmosquitto-dev mosquitto.h
+        need libpaho-mqtt-dev MQTTClient.h
+        need python3-paho-mqtt usr/lib/python3/dist-packages/paho/mqtt
         need python3 python3
         need tmux tmux
         ;;

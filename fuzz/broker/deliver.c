@@ -410,6 +410,10 @@ unsigned deliver_all(struct broker *b, struct publication *pub)
 {
     static const struct match_events events = { on_subscription, on_group };
     struct match m = { .b = b, .pub = pub };
+    if (pub->deadline < b->now_ms && !FAULTY(b, DELIVER_EXPIRED)) {
+        b->stats.expired++; /* it waited for PUBREL or as a will too long */
+        return 0;
+    }
     m.last = &m.first;
     b->match_serial++;
     b->ids_n = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tests/broker/load.c -- load for a broker, and what it costs the broker: processor time per message and resident memory per
- * connection, read from /proc. Works with any broker on this machine; tests/broker/compare.sh puts two side by side.
+ * tests/broker/load.c -- load for a broker, and what it costs the broker: processor time per message and resident
+ * memory per connection, read from /proc. Works with any broker on this machine; tests/broker/compare.sh puts two side
+ * by side.
  *
  *     load PORT PID idle CONNECTIONS
  *     load PORT PID flow QOS PAIRS MESSAGES PAYLOAD WINDOW     each pair: a publisher and a subscriber of its own topic
@@ -158,7 +159,8 @@ static void publish_some(struct peer *p)
 {
     if (qos == 0 && p->publisher)
         p->answered = other(p)->received;
-    while (p->connected && p->publisher && p->published < messages && p->published - p->answered < window && p->waiting < ROOM / 2 - payload)
+    while (p->connected && p->publisher && p->published < messages && p->published - p->answered < window &&
+           p->waiting < ROOM / 2 - payload)
         say_publish(p);
 }
 
@@ -260,7 +262,9 @@ static void turn(void)
 
 static void open_peer(struct peer *p, unsigned number, bool publisher, uint16_t port, bool buffers)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (number / 20000) * 256) };
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons(port),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (number / 20000) * 256) };
     int on = 1;
     *p = (struct peer){ .fd = socket(AF_INET, SOCK_STREAM, 0), .publisher = publisher, .number = number };
     if (p->fd < 0 || connect(p->fd, (struct sockaddr *)&to, sizeof to) != 0)
@@ -289,7 +293,8 @@ static void idle(uint16_t port, int pid, unsigned n)
         if (recv(peers[i].fd, connack, 4, MSG_WAITALL) != 4)
             die("no CONNACK");
     }
-    printf("idle %u: %.0f octets resident per connection, %.1f us processor per connection, %.0f connections/s\n", n, (resident_of(pid) - memory) / n, (cpu_of(pid) - cpu) / n * 1e6, n / (seconds() - start));
+    printf("idle %u: %.0f octets resident per connection, %.1f us processor per connection, %.0f connections/s\n", n,
+           (resident_of(pid) - memory) / n, (cpu_of(pid) - cpu) / n * 1e6, n / (seconds() - start));
 }
 
 static void flow(uint16_t port, int pid, char **argv)
@@ -320,8 +325,10 @@ static void flow(uint16_t port, int pid, char **argv)
     while (got < wanted)
         turn();
     double spent = seconds() - start, used = cpu_of(pid) - cpu;
-    printf("%s qos %u, %u %s, payload %u: %.0f messages/s, broker %.2f us processor per delivery, %.0f deliveries per processor second\n",
-           fan ? "fan" : "flow", qos, pairs, fan ? "subscribers" : "pairs", payload, (double)wanted / spent, used / (double)wanted * 1e6, (double)wanted / used);
+    printf("%s qos %u, %u %s, payload %u: %.0f messages/s, broker %.2f us processor per delivery, %.0f deliveries per "
+           "processor second\n",
+           fan ? "fan" : "flow", qos, pairs, fan ? "subscribers" : "pairs", payload, (double)wanted / spent,
+           used / (double)wanted * 1e6, (double)wanted / used);
 }
 
 int main(int argc, char **argv)
