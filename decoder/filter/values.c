@@ -81,6 +81,8 @@ static bool packet_value(const struct row *r, unsigned field, unsigned step, str
         return p->type == MQTT_PUBLISH && number(out, FIELD_BOOL, p->flags & 1);
     default: /* FIELD_MQTT_TOPIC of a PUBLISH */
         *out = (struct value){ .type = FIELD_STRING, .text = p->publish.topic };
+        if (p->publish.topic.len == 0 && p->publish.topic.ptr != NULL && r->alias_topic.ptr != NULL)
+            out->text = r->alias_topic;
         return p->publish.topic.ptr != NULL;
     }
 }
