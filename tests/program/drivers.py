@@ -78,7 +78,7 @@ def by_mqdump(capture):
 def same(said, seen, cut):
     """cut: the capture lacks the end of frames, so an id may be unknown."""
     same_id = said[1] in (None, seen[1]) or (cut and seen[1] is None)
-    return said[0] == seen[0] and same_id and (said[2] is None or said[2] == seen[2])
+    return said[0] == seen[0] and same_id and (said[2] in (None, [""]) or said[2] == seen[2])  # "": an alias stands for it
 
 
 def in_order(said, seen, cut):

@@ -44,7 +44,7 @@ def by_mqdump(capture, *options):
     packets = []
     for line in result.out.splitlines():
         row = json.loads(line)
-        if "mqtt.len" not in row:  # a gap, or a Remaining Length that cannot be read: no packet to tshark
+        if row.get("mqtt.len") is None:  # a gap, or a Remaining Length that cannot be read: no packet to tshark
             continue
         topics = [topic_octets(t, "mqtt.topic" in listed(row.get("mqtt.invalid_utf8", []))) for t in listed(row.get("mqtt.topic", []))]
         packets.append(Packet(row["frame.number"], row["mqtt.msgtype"], row["mqtt.len"], row.get("mqtt.msgid"),
