@@ -490,8 +490,8 @@ static int dump(struct dump *d)
 static void one_interface(void *ctx, const char *name, const char *description)
 {
     unsigned *n = ctx;
-    printf("%u. %s%s%s%s\n", ++*n, name, description != NULL ? " (" : "", description != NULL ? description : "",
-           description != NULL ? ")" : "");
+    bool described = description != NULL && description[0] != '\0';
+    printf("%u. %s%s%s%s\n", ++*n, name, described ? " (" : "", described ? description : "", described ? ")" : "");
 }
 
 static int list_interfaces(void)

@@ -24,7 +24,7 @@ static void usage(FILE *to, unsigned program)
                 "  mqdump -i lo                           watch the loopback, any port\n"
                 "  mqdump -r capture.pcap -V              every field of every packet\n"
                 "  mqdump -r capture.pcap -T json | jq .  for programs\n"
-                "  mqdump -r capture.pcap --fail-on error && echo clean\n");
+                "  mqdump -q -r capture.pcap --fail-on error && echo clean\n");
 }
 
 /* Text in lines that begin at `column`; the first is already there. */

@@ -7,7 +7,7 @@ two differ on purpose the difference stands here with its reason. Then -T fields
 control packet a frame.
 """
 import json
-import pathlib
+import os
 import subprocess
 import xml.etree.ElementTree as xml
 
@@ -97,7 +97,7 @@ def add(capture):
                 compare(f"{name}, frame {frame}", fields, found.pop(0))
 
 
-COLUMNS = ["frame.number", "frame.time_epoch", "frame.len", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "ip.addr", "tcp.srcport",
+COLUMNS = ["frame.number", "frame.time_epoch", "frame.time", "frame.time_relative", "frame.time_delta", "frame.len", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "ip.addr", "tcp.srcport",
            "tcp.dstport", "tcp.port", "tcp.stream", "mqtt.hdrflags", "mqtt.msgtype", "mqtt.len", "mqtt.msgid", "mqtt.qos", "mqtt.dupflag",
            "mqtt.retain", "mqtt.topic", "mqtt.topic_len", "mqtt.msg", "mqtt.conflags", "mqtt.conflag.cleansess", "mqtt.kalive",
            "mqtt.protoname", "mqtt.username", "mqtt.passwd", "mqtt.willtopic", "mqtt.willmsg", "mqtt.conack.flags", "mqtt.conack.val",
@@ -114,7 +114,8 @@ def add_columns(name, *settings):
     def _():
         options = [word for column in COLUMNS for word in ("-e", column)] + [w for s in settings for w in ("-E", s)]
         command = ["tshark", "-n", "-r", str(harness.CAPTURES / name), "--enable-protocol", "communityid", "-Y", "mqtt", "-T", "fields", *options]
-        theirs = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=60, check=False)
+        theirs = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=60,
+                                check=False, env=dict(os.environ, TZ="UTC"))
         check(theirs.stdout, f"{' '.join(command)}: nothing")
         mine = run("mqdump", "-r", name, "-T", "fields", "--show-secrets", *options)
         equal(mine.out.decode().splitlines(), theirs.stdout.decode().splitlines(), name)
