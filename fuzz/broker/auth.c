@@ -266,7 +266,7 @@ static void answer_again(struct broker_conn *c, const struct mqtt_packet *p)
     }
 }
 
-void on_auth(struct broker_conn *c, const struct mqtt_packet *p)
+void handle_auth(struct broker_conn *c, const struct mqtt_packet *p)
 {
     struct view known = view_of(method_name, sizeof method_name - 1);
     bool connecting = c->state == CONN_AUTH;

@@ -69,7 +69,7 @@ static void end_sessions(struct broker *b)
     for (uint32_t i = 0; i < b->sessions_cap; i++) {
         while (b->sessions[i] != NULL) {
             session_will_cancel(b, b->sessions[i]);
-            session_end(b->sessions[i], b);
+            broker_session_end(b->sessions[i], b);
         }
     }
     mem_free(&b->memory, b->sessions, b->sessions_cap * sizeof(struct session *));

@@ -113,7 +113,7 @@ static bool login(struct broker_conn *c, const struct mqtt_packet *p)
     return false;
 }
 
-void on_connect(struct broker_conn *c, struct mqtt_packet *p, const struct mqtt_verdicts *v)
+void handle_connect(struct broker_conn *c, struct mqtt_packet *p, const struct mqtt_verdicts *v)
 {
     if (!check_version(c, p))
         return;
@@ -171,7 +171,7 @@ static void ignore_takeover(struct broker *b, struct broker_conn *old)
 {
     uint8_t id[ASSIGNED_LEN];
     assign_id(b, id);
-    struct session *s = session_new(b, view_of(id, ASSIGNED_LEN));
+    struct session *s = broker_session_new(b, view_of(id, ASSIGNED_LEN));
     if (s == NULL) {
         conn_close(old, 0x8e, MQTT_RULE_NONE, "session taken over");
         return;
@@ -196,7 +196,7 @@ static struct session *resume(struct broker_conn *c, struct view id, bool clean)
         s = session_find(b, id);
     }
     if (s != NULL && clean) {
-        session_end(s, b);
+        broker_session_end(s, b);
         s = NULL;
     }
     if (s != NULL) {
@@ -306,7 +306,7 @@ void connect_accept(struct broker_conn *c, const struct mqtt_packet *p, struct v
     take_parameters(c, p);
     struct session *s = resume(c, id, p->connect.clean);
     bool present = s != NULL;
-    if (s == NULL && (s = session_new(b, id)) == NULL) {
+    if (s == NULL && (s = broker_session_new(b, id)) == NULL) {
         connect_refuse(c, 0x97, MQTT_RULE_NONE, "too many sessions, or no memory for another");
         return;
     }
@@ -335,7 +335,7 @@ void connect_accept(struct broker_conn *c, const struct mqtt_packet *p, struct v
 
 /* ---- DISCONNECT ---- */
 
-void on_disconnect(struct broker_conn *c, const struct mqtt_packet *p)
+void handle_disconnect(struct broker_conn *c, const struct mqtt_packet *p)
 {
     struct broker *b = c->broker;
     uint32_t expiry_s = mqtt_props_number(&p->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, c->expiry_s);

@@ -40,7 +40,7 @@ void conn_done(struct broker_conn *c, bool keep_will)
     c->session = NULL;
     output_ready(c);
     if (s != NULL && s->conn == c)
-        session_detach(b, s, keep_will);
+        broker_session_detach(b, s, keep_will);
 }
 
 void conn_close(struct broker_conn *c, uint8_t reason, enum mqtt_rule rule, const char *detail)

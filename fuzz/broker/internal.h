@@ -152,11 +152,11 @@ struct session {
 };
 
 struct session *session_find(struct broker *b, struct view client_id);
-struct session *session_new(struct broker *b, struct view client_id); /* NULL: limit or no memory */
+struct session *broker_session_new(struct broker *b, struct view client_id); /* NULL: limit or no memory */
 bool session_set_user(struct broker *b, struct session *s, struct view user);
-void session_end(struct session *s, struct broker *b);                    /* publishes its will, forgets everything */
-void session_detach(struct broker *b, struct session *s, bool keep_will); /* its connection is gone */
-void session_due(struct broker *b, struct session *s);                    /* its timer fired */
+void broker_session_end(struct session *s, struct broker *b); /* publishes its will, forgets everything */
+void broker_session_detach(struct broker *b, struct session *s, bool keep_will); /* its connection is gone */
+void session_due(struct broker *b, struct session *s);                           /* its timer fired */
 void session_will_cancel(struct broker *b, struct session *s);
 void session_will_publish(struct broker *b, struct session *s);
 void session_forget(struct broker *b, struct session *s); /* subscriptions and messages, not the session itself */
@@ -229,15 +229,15 @@ void output_ready(struct broker_conn *c);
 
 /* ---- what packets do (connect.c, publish.c, subscribe.c, deliver.c, auth.c, acl.c) ---- */
 
-void on_connect(struct broker_conn *c, struct mqtt_packet *p, const struct mqtt_verdicts *v);
+void handle_connect(struct broker_conn *c, struct mqtt_packet *p, const struct mqtt_verdicts *v);
 void connect_accept(struct broker_conn *c, const struct mqtt_packet *p, struct view auth_data);
 void connect_refuse(struct broker_conn *c, uint8_t reason, enum mqtt_rule rule, const char *detail);
-void on_publish(struct broker_conn *c, struct mqtt_packet *p);
-void on_ack(struct broker_conn *c, const struct mqtt_packet *p); /* PUBACK, PUBREC, PUBREL, PUBCOMP */
+void handle_publish(struct broker_conn *c, struct mqtt_packet *p);
+void handle_ack(struct broker_conn *c, const struct mqtt_packet *p); /* PUBACK, PUBREC, PUBREL, PUBCOMP */
 void on_subscribe(struct broker_conn *c, const struct mqtt_packet *p);
 void on_unsubscribe(struct broker_conn *c, const struct mqtt_packet *p);
-void on_auth(struct broker_conn *c, const struct mqtt_packet *p);
-void on_disconnect(struct broker_conn *c, const struct mqtt_packet *p);
+void handle_auth(struct broker_conn *c, const struct mqtt_packet *p);
+void handle_disconnect(struct broker_conn *c, const struct mqtt_packet *p);
 
 /* The verdict to act on: rule and 5.0 reason code. MQTT_RULE_NONE: none that closes. */
 enum mqtt_rule reaction(const struct broker *b, const struct mqtt_verdicts *v, uint8_t *reason);

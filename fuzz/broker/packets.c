@@ -79,13 +79,13 @@ static void dispatch(struct broker_conn *c, struct mqtt_packet *p)
 {
     switch (p->type) {
     case MQTT_PUBLISH:
-        on_publish(c, p);
+        handle_publish(c, p);
         break;
     case MQTT_PUBACK:
     case MQTT_PUBREC:
     case MQTT_PUBREL:
     case MQTT_PUBCOMP:
-        on_ack(c, p);
+        handle_ack(c, p);
         break;
     case MQTT_SUBSCRIBE:
         on_subscribe(c, p);
@@ -98,10 +98,10 @@ static void dispatch(struct broker_conn *c, struct mqtt_packet *p)
             send_packet(c, &(struct mqtt_packet){ .type = MQTT_PINGRESP, .version = c->version });
         break;
     case MQTT_DISCONNECT:
-        on_disconnect(c, p);
+        handle_disconnect(c, p);
         break;
     case MQTT_AUTH:
-        on_auth(c, p);
+        handle_auth(c, p);
         break;
     default: /* a packet that only servers send: the decoder has said so */
         conn_violation(c, MQTT_RULE_NONE, 0x82, "a packet that clients do not send");
@@ -141,7 +141,7 @@ void conn_packet(struct broker_conn *c, struct view octets)
     switch (c->state) {
     case CONN_NEW:
         if (p.type == MQTT_CONNECT)
-            on_connect(c, &p, &v);
+            handle_connect(c, &p, &v);
         else
             conn_violation(c, MQTT_R4_3_1_0_1, 0, "the first packet is not a CONNECT");
         break;

@@ -204,7 +204,7 @@ static void take_qos2(struct broker_conn *c, const struct mqtt_packet *p, struct
         acknowledge(c, MQTT_PUBREC, p->id, reason);
 }
 
-void on_publish(struct broker_conn *c, struct mqtt_packet *p)
+void handle_publish(struct broker_conn *c, struct mqtt_packet *p)
 {
     struct broker *b = c->broker;
     struct publication pub = { .payload = p->publish.payload,
@@ -302,7 +302,7 @@ static void on_pubrec(struct broker_conn *c, const struct mqtt_packet *p, struct
         send_ack(c, MQTT_PUBREL, p->id, v5 ? 0x92 : 0);
 }
 
-void on_ack(struct broker_conn *c, const struct mqtt_packet *p)
+void handle_ack(struct broker_conn *c, const struct mqtt_packet *p)
 {
     if (p->type == MQTT_PUBREL) {
         release(c, p);

@@ -52,7 +52,7 @@ bool session_set_user(struct broker *b, struct session *s, struct view user)
     return true;
 }
 
-struct session *session_new(struct broker *b, struct view client_id)
+struct session *broker_session_new(struct broker *b, struct view client_id)
 {
     if (b->stats.sessions >= b->config.max_sessions || (b->stats.sessions >= b->sessions_cap && !grow(b)))
         return NULL;
@@ -77,7 +77,7 @@ static void arm(struct broker *b, struct session *s)
     if (due == UINT64_MAX)
         timers_stop(&b->timers, &s->timer);
     else if (!timers_set(&b->timers, &b->memory, &s->timer, due))
-        session_end(s, b);
+        broker_session_end(s, b);
 }
 
 void session_will_cancel(struct broker *b, struct session *s)
@@ -125,7 +125,7 @@ void session_forget(struct broker *b, struct session *s)
     inbound_forget(b, s);
 }
 
-void session_end(struct session *s, struct broker *b)
+void broker_session_end(struct session *s, struct broker *b)
 {
     timers_stop(&b->timers, &s->timer);
     session_will_publish(b, s);
@@ -140,13 +140,13 @@ void session_end(struct session *s, struct broker *b)
     mem_free(&b->memory, s, sizeof *s + s->id_len);
 }
 
-void session_detach(struct broker *b, struct session *s, bool keep_will)
+void broker_session_detach(struct broker *b, struct session *s, bool keep_will)
 {
     s->conn = NULL;
     if (!keep_will)
         session_will_cancel(b, s);
     if (s->expiry_s == 0 && !FAULTY(b, KEEP_EXPIRED)) { /* [MQTT-3.1.2-6] of 3.1.1, [MQTT-4.1.0-2] of 5.0 */
-        session_end(s, b);
+        broker_session_end(s, b);
         return;
     }
     if (s->expiry_s != UINT32_MAX && !FAULTY(b, KEEP_EXPIRED))
@@ -163,7 +163,7 @@ void session_detach(struct broker *b, struct session *s, bool keep_will)
 void session_due(struct broker *b, struct session *s)
 {
     if (s->expiry_due <= b->now_ms) {
-        session_end(s, b);
+        broker_session_end(s, b);
         return;
     }
     if (s->will_due <= b->now_ms)
