@@ -12,8 +12,8 @@ TIME         ?= 60
 # what runs the targets: an object or option that has main(); build.sh hands in its own
 ENGINE       ?= -fsanitize=fuzzer
 FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $B/libcapture.a $(LIB)
-FUZZ_SYSTEM   = -lpcap -lpcre2-8 -lcrypto -lz -pthread
-SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output)
+FUZZ_SYSTEM   = $(CAPTURE_LIBS)
+SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch)
 
 # Replays files without an engine.
 $B/replay/%: $B/fuzz/target/%.o $B/fuzz/engine/replay.o $(SHELL_OBJECTS) $(FUZZ_LIBS)

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/engine/watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz/engine/output.h"
+#include "fuzz/target/target.h"
+
+enum { VERDICTS = 64 };
+
+static void *resize(void *ctx, void *old, size_t old_size, size_t size)
+{
+    struct watch *w = ctx;
+    HOLDS(w->memory >= old_size);
+    w->memory = w->memory - old_size + size;
+    if (size == 0) {
+        free(old);
+        return NULL;
+    }
+    return realloc(old, size);
+}
+
+static void tell(struct watch *w, unsigned rule, unsigned severity, unsigned side, const char *sentence,
+                 bool of_conduct)
+{
+    struct watch_judgement j = { rule, severity, side, sentence, of_conduct };
+    HOLDS(severity >= MQTT_SEVERITY_NOTE && severity <= MQTT_SEVERITY_ERROR && side <= MQTT_BOTH);
+    if (w->judged != NULL)
+        w->judged(w->ctx, &j);
+}
+
+static void on_finding(void *ctx, const struct track_finding *f)
+{
+    struct watch *w = ctx;
+    HOLDS(memchr(f->sentence, '\0', sizeof f->sentence) != NULL && f->sentence[0] != '\0');
+    HOLDS(output_is_text(view_of(f->sentence, strlen(f->sentence)), ""));
+    HOLDS(f->name != NULL && f->rule < MQTT_RULE_COUNT);
+    for (unsigned i = 0; i < TRACK_EVIDENCE; i++)
+        HOLDS(f->frame[i] <= w->frame);
+    tell(w, f->rule, f->severity, f->side, f->sentence, true);
+}
+
+static void on_exchange(void *ctx, const struct track_exchange *x)
+{
+    struct watch *w = ctx;
+    HOLDS(x->kind > TRACK_NONE && x->kind < TRACK_KINDS && x->outcome < TRACK_OUTCOMES);
+    HOLDS(x->outcome != TRACK_OPEN || w->ending);
+    HOLDS(x->began_ns <= x->last_ns && x->n_steps >= 1 && x->last_frame <= w->frame && x->connections >= 1);
+    HOLDS(x->starter == MQTT_CLIENT || x->starter == MQTT_SERVER);
+    for (unsigned i = 0; i < TRACK_STEPS; i++)
+        HOLDS(x->step[i].type == 0 || (x->step[i].frame >= 1 && x->step[i].frame <= w->frame));
+    w->finished += x->outcome != TRACK_OPEN;
+}
+
+static void on_session(void *ctx, const struct track_session_event *e)
+{
+    struct watch *w = ctx;
+    HOLDS(e->change < TRACK_SESSION_CHANGES && e->session >= 1 && e->frame <= w->frame);
+}
+
+void watch_start(struct watch *w, const struct track_config *config)
+{
+    struct track_memory memory = { resize, w };
+    struct track_events events = { on_finding, on_exchange, on_session, w };
+    w->time_ns = INT64_C(1700000000000000000);
+    w->track = track_new(config, memory, events);
+    HOLDS(w->track != NULL);
+}
+
+void watch_open(struct watch *w, unsigned client, bool from_syn)
+{
+    struct watched *c = &w->conns[client];
+    struct track_opening o = { .stream = (uint32_t)w->frame,
+                               .client_dir = from_syn ? 0 : 2,
+                               .from_syn = from_syn,
+                               .time_ns = w->time_ns,
+                               .frame = ++w->frame };
+    o.side[0] =
+        (struct row_endpoint){ { 4, { 192, 0, 2, (uint8_t)(10 + client) } }, (uint16_t)(40000 + w->frame % 1000) };
+    o.side[1] = (struct row_endpoint){ { 4, { 192, 0, 2, 1 } }, 1883 };
+    if (c->conn != 0)
+        watch_close(w, client, TRACK_CLOSE_END, false);
+    mqtt_conn_init(&c->mqtt);
+    if (from_syn)
+        mqtt_conn_client(&c->mqtt, 0);
+    for (unsigned dir = 0; dir < 2; dir++) {
+        mqtt_framer_init(&c->framer[dir], WATCH_ROOM);
+        mqtt_framer_lend(&c->framer[dir], c->room[dir], WATCH_ROOM);
+    }
+    c->conn = track_open(w->track, &o);
+}
+
+static void check_note(const struct track_note *n, uint64_t frame)
+{
+    HOLDS(n->kind < TRACK_KINDS && n->outcome < TRACK_OUTCOMES && n->step <= TRACK_STEPS);
+    HOLDS((n->exchange == 0) == (n->step == 0) || n->exchange != 0);
+    HOLDS(n->first_frame <= frame && n->answers_frame <= frame && n->latency_ns >= -1 && n->step_ns >= -1);
+    HOLDS(n->owed_by <= MQTT_SERVER && n->owed_type < 16);
+}
+
+static void judge_packet(struct watch *w, struct watched *c, unsigned dir, const struct mqtt_frame *f)
+{
+    struct mqtt_verdict at[VERDICTS];
+    struct mqtt_verdicts v = { at, VERDICTS, 0, 0 };
+    struct mqtt_packet p;
+    struct track_note note;
+    memset(&note, 0xaa, sizeof note);
+    mqtt_conn_packet(&c->mqtt, dir, f->octets, &p, &v);
+    uint32_t own = v.n;
+    struct track_input in = { .packet = &p,
+                              .dir = (uint8_t)dir,
+                              .sender = (uint8_t)mqtt_conn_sender(&c->mqtt, dir),
+                              .version = c->mqtt.version,
+                              .version_source = c->mqtt.source,
+                              .roles_sure = c->mqtt.roles_sure,
+                              .frame = w->frame,
+                              .frame_first = w->frame,
+                              .time_ns = w->time_ns,
+                              .time_first_ns = w->time_ns };
+    track_packet(w->track, c->conn, &in, &v, &note);
+    w->packets++;
+    check_note(&note, w->frame);
+    for (uint32_t i = 0; i < v.n; i++) {
+        HOLDS(at[i].rule > MQTT_RULE_NONE && at[i].rule < MQTT_RULE_COUNT);
+        HOLDS((uint64_t)at[i].offset + at[i].length <= p.held);
+        tell(w, at[i].rule, at[i].severity, at[i].side, NULL, i >= own);
+    }
+}
+
+void watch_octets(struct watch *w, unsigned client, bool by_server, struct view octets)
+{
+    struct watched *c = &w->conns[client];
+    struct cursor in = cur_over(octets.ptr, octets.len);
+    struct mqtt_frame frame;
+    enum mqtt_frame_status status;
+    if (c->conn == 0)
+        watch_open(w, client, true);
+    w->frame++;
+    while ((status = mqtt_framer_next(&c->framer[by_server], &in, &frame)) != MQTT_FRAME_MORE) {
+        HOLDS(status != MQTT_FRAME_MEMORY);
+        if (status == MQTT_FRAME_PACKET)
+            judge_packet(w, c, by_server, &frame);
+        else
+            track_gap(w->track, c->conn, by_server, cur_left(&in) + frame.octets.len, w->time_ns, w->frame);
+    }
+}
+
+void watch_gap(struct watch *w, unsigned client, bool by_server, uint32_t octets)
+{
+    struct watched *c = &w->conns[client];
+    struct mqtt_frame frame;
+    bool complete;
+    if (c->conn == 0 || octets == 0)
+        return;
+    w->frame++;
+    bool bridged = mqtt_framer_hole(&c->framer[by_server], octets, &frame, &complete);
+    if (complete)
+        judge_packet(w, c, by_server, &frame);
+    track_gap(w->track, c->conn, by_server, octets, w->time_ns, w->frame);
+    if (!bridged)
+        mqtt_framer_restart(&c->framer[by_server]);
+}
+
+void watch_close(struct watch *w, unsigned client, enum track_close_how how, bool by_server)
+{
+    struct watched *c = &w->conns[client];
+    if (c->conn == 0)
+        return;
+    track_close(w->track, c->conn, how, by_server, w->time_ns, ++w->frame);
+    track_forget(w->track, c->conn);
+    c->conn = 0;
+}
+
+void watch_wait(struct watch *w, int64_t ns)
+{
+    w->time_ns += ns;
+    track_advance(w->track, w->time_ns);
+}
+
+void watch_end(struct watch *w)
+{
+    struct track_counts counts;
+    uint64_t finished = 0;
+    w->ending = true;
+    track_finish(w->track, w->time_ns);
+    track_count(w->track, &counts);
+    for (unsigned kind = 0; kind < TRACK_KINDS; kind++)
+        for (unsigned outcome = TRACK_OPEN + 1; outcome < TRACK_OUTCOMES; outcome++)
+            finished += counts.exchanges[kind][outcome];
+    HOLDS(finished == w->finished && counts.packets == w->packets);
+    HOLDS(counts.memory == w->memory);
+    track_free(w->track);
+    HOLDS(w->memory == 0);
+}

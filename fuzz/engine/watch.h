@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/engine/watch.h -- the tracker over up to eight connections whose octets come from a target, with every promise
+ * of its header that can be checked from outside. */
+#pragma once
+#include "decoder/mqtt/framer.h"
+#include "decoder/track/track.h"
+
+enum { WATCH_CLIENTS = 8, WATCH_ROOM = 4096 };
+
+/* A verdict of a packet, or a finding (sentence not NULL). */
+struct watch_judgement {
+    unsigned rule, severity, side;
+    const char *sentence;
+    bool of_conduct; /* more than the packet alone told it */
+};
+
+struct watch {
+    struct track *track;
+    struct watched {
+        track_conn conn; /* 0: none */
+        struct mqtt_conn mqtt;
+        struct mqtt_framer framer[2]; /* 0: of the client */
+        uint8_t room[2][WATCH_ROOM];
+    } conns[WATCH_CLIENTS];
+    uint64_t memory, frame, finished, packets;
+    int64_t time_ns;
+    bool ending;
+    void (*judged)(void *ctx, const struct watch_judgement *j); /* may be NULL */
+    void *ctx;
+};
+
+/* Zeroed, with judged and ctx set. */
+void watch_start(struct watch *w, const struct track_config *config);
+void watch_open(struct watch *w, unsigned client, bool from_syn);
+void watch_octets(struct watch *w, unsigned client, bool by_server, struct view octets);
+void watch_gap(struct watch *w, unsigned client, bool by_server, uint32_t octets);
+void watch_close(struct watch *w, unsigned client, enum track_close_how how, bool by_server);
+void watch_wait(struct watch *w, int64_t ns);
+void watch_end(struct watch *w);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/target/track.c -- a conversation of several clients with a server, into the tracker. Claims: what it hands out
+ * is whole and points at frames that were; every exchange that was opened is handed out once; memory is what it says,
+ * within the limits, and comes back; the same conversation gives the same judgement twice. */
+#include "fuzz/target/target.h"
+
+#include <stdlib.h>
+
+#include "fuzz/engine/watch.h"
+#include "fuzz/talk.h"
+
+const struct fuzz_target fuzz_target = { "track", FUZZ_TALK };
+
+enum { RECORDS_MAX = 300 };
+
+struct sum {
+    uint64_t hash, judgements;
+};
+
+static void judged(void *ctx, const struct watch_judgement *j)
+{
+    struct sum *s = ctx;
+    s->judgements++;
+    s->hash = (s->hash ^ (j->rule << 8 | j->severity << 4 | j->side)) * 1099511628211u;
+    for (const char *c = j->sentence; c != NULL && *c != '\0'; c++)
+        s->hash = (s->hash ^ (uint8_t)*c) * 1099511628211u;
+}
+
+static void run_record(struct watch *w, const struct talk_record *r)
+{
+    switch (r->op) {
+    case TALK_OPEN:
+        watch_open(w, r->client, !r->by_server); /* by the server: begun before the capture */
+        break;
+    case TALK_SEND:
+        watch_octets(w, r->client, r->by_server, r->octets);
+        break;
+    case TALK_SPLIT:
+        for (size_t i = 0; i < r->octets.len; i++)
+            watch_octets(w, r->client, r->by_server, view_of(r->octets.ptr + i, 1));
+        break;
+    case TALK_CLOSE:
+        watch_close(w, r->client, TRACK_CLOSE_FIN, r->by_server);
+        break;
+    case TALK_RESET:
+        watch_close(w, r->client, TRACK_CLOSE_RST, r->by_server);
+        break;
+    case TALK_WAIT:
+        watch_wait(w, r->number * INT64_C(10000000));
+        break;
+    case TALK_GAP:
+        watch_gap(w, r->client, r->by_server, r->number);
+        break;
+    case TALK_LONG_WAIT:
+        watch_wait(w, r->number * INT64_C(1000000000));
+        break;
+    }
+}
+
+static void run(struct view talk, unsigned rest, struct sum *sum)
+{
+    struct watch *w = calloc(1, sizeof *w);
+    struct track_config config;
+    struct talk_record record;
+    size_t pos = 0;
+    HOLDS(w != NULL);
+    track_defaults(&config);
+    if (rest & 1) { /* so little that it has to forget */
+        config.max_connections = config.max_sessions = 3;
+        config.max_exchanges = 6;
+        config.max_topics = config.max_subscriptions = 4;
+        config.max_text = 256;
+    }
+    config.judge = rest != 14;
+    w->judged = judged;
+    w->ctx = sum;
+    watch_start(w, &config);
+    for (unsigned n = 0; n < RECORDS_MAX && talk_next(talk, &pos, &record); n++)
+        run_record(w, &record);
+    watch_end(w);
+    free(w);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct sum first = { 0 }, second = { 0 };
+    if (size < 2)
+        return 0;
+    unsigned rest = fuzz_scene(data[0]).rest;
+    run(view_of(data + 1, size - 1), rest, &first);
+    if (size % 8 == 0) {
+        run(view_of(data + 1, size - 1), rest, &second);
+        HOLDS(first.hash == second.hash && first.judgements == second.judgements);
+    }
+    HOLDS(rest != 14 || first.judgements < 10000);
+    return 0;
+}
