@@ -4,7 +4,9 @@
 #include "capture/link.h"
 #include "capture/live.h"
 #include "capture/privilege.h"
+#include "capture/record.h"
 #include "capture/source.h"
+#include "capture/spool.h"
 #include "capture/talk.h"
 #include "capture/tcp.h"
 #include "decoder/track/track.h"
@@ -29,6 +31,7 @@ struct pending {
     struct segment segment;
     struct stamp stamp;
     uint32_t hash;
+    struct frame frame; /* set only for the spool */
 };
 
 struct pipeline {
@@ -40,12 +43,14 @@ struct pipeline {
     struct tcp *tcp;
     struct talks *talks;
     struct track *track;
+    struct recorder *recorder; /* NULL: nothing is recorded */
+    struct spool *spool;       /* NULL: frames are recorded as they come */
     struct pipeline_counters n;
     struct stamp last; /* of the last frame */
     struct pending batch[BATCH];
     uint32_t n_batch;
     atomic_bool stop;
-    bool ended, link_warned;
+    bool ended, link_warned, recording_over;
     int64_t deadline_ns; /* of -a duration, on the monotonic clock; 0: not set yet */
     char error[PIPELINE_ERROR_MAX];
     char warning[WARNINGS][PIPELINE_ERROR_MAX];
@@ -179,12 +184,25 @@ static bool make_parts(struct pipeline *p)
     return p->tcp != NULL && p->fragments != NULL;
 }
 
+static bool open_recording(struct pipeline *p, char *error)
+{
+    const struct pipeline_record *o = &p->options.record;
+    if (o->file == NULL)
+        return true;
+    p->recorder = record_open(o, p->source, error);
+    if (p->recorder == NULL || !o->matching_only)
+        return p->recorder != NULL;
+    p->spool = spool_open(o->file, error);
+    return p->spool != NULL;
+}
+
 /* What has to be opened with privileges is open. */
 static bool go_unprivileged(const struct pipeline *p, char *error)
 {
     if (!source_is_live(p->source) || p->options.keep_privileges)
         return true;
-    return privilege_drop(p->options.user, error, PIPELINE_ERROR_MAX);
+    return privilege_drop(p->options.user, error, PIPELINE_ERROR_MAX) &&
+           (p->recorder == NULL || record_may_go_on(p->recorder, error));
 }
 
 struct pipeline *pipeline_open(const struct pipeline_options *options, const struct pipeline_events *events, void *ctx,
@@ -202,7 +220,8 @@ struct pipeline *pipeline_open(const struct pipeline_options *options, const str
     p->source = source_open(options, error, usage);
     if (p->source != NULL && !make_parts(p))
         snprintf(error, PIPELINE_ERROR_MAX, "no memory");
-    else if (p->source != NULL && go_unprivileged(p, error) && source_start(p->source, error))
+    else if (p->source != NULL && open_recording(p, error) && go_unprivileged(p, error) &&
+             source_start(p->source, error))
         return p;
     pipeline_close(p);
     return NULL;
@@ -212,6 +231,8 @@ void pipeline_close(struct pipeline *p)
 {
     if (p == NULL)
         return;
+    spool_close(p->spool);
+    record_close(p->recorder, NULL);
     tcp_free(p->tcp);
     talks_free(p->talks);
     track_free(p->track);
@@ -250,16 +271,54 @@ static void stamp_frame(struct pipeline *p, const struct frame *f, struct stamp 
     p->n.octets += f->wire_len;
 }
 
+/* Recording cannot go on, or has what -a asked for: the run ends. */
+static void stop_recording(struct pipeline *p, const char *error)
+{
+    if (error[0] != '\0' && p->error[0] == '\0')
+        snprintf(p->error, sizeof p->error, "%s", error);
+    pipeline_stop(p);
+    p->recording_over = true;
+}
+
+/* A frame on its way to the file, or to the spool with what is known of its connection. */
+static void record(struct pipeline *p, const struct frame *f, uint32_t connection)
+{
+    if (p->recorder == NULL || p->recording_over)
+        return;
+    if (p->spool != NULL && !spool_put(p->spool, f, connection))
+        stop_recording(p, spool_error(p->spool));
+    else if (p->spool == NULL && !record_frame(p->recorder, f))
+        stop_recording(p, record_error(p->recorder));
+}
+
+static bool is_kept(const void *talks, uint32_t connection)
+{
+    return talks_keeps(talks, connection);
+}
+
+static void end_recording(struct pipeline *p)
+{
+    char error[RECORD_ERROR_MAX] = "";
+    if (p->spool != NULL && !spool_record(p->spool, p->recorder, is_kept, p->talks) && p->error[0] == '\0')
+        snprintf(p->error, sizeof p->error, "%s", spool_error(p->spool));
+    if (!record_close(p->recorder, error) && p->error[0] == '\0')
+        snprintf(p->error, sizeof p->error, "%s", error);
+    p->recorder = NULL;
+}
+
 /* Takes the headers off. True: the frame's segment is last in the batch, and its memory may not wait for more frames.
  */
 static bool take_apart(struct pipeline *p, const struct frame *f)
 {
     struct pending *b = &p->batch[p->n_batch];
     stamp_frame(p, f, &b->stamp);
+    if (p->spool == NULL)
+        record(p, f, 0);
     enum ip_result r = ip_segment(f->link_type, f->octets, f->wire_len, f->time_ns, p->fragments, &b->segment);
     switch (r) {
     case IP_TCP:
     case IP_TCP_WHOLE:
+        b->frame = *f;
         b->hash = tcp_hash(p->tcp, &b->segment);
         tcp_prefetch_slot(p->tcp, b->hash);
         p->n.segments++;
@@ -275,6 +334,8 @@ static bool take_apart(struct pipeline *p, const struct frame *f)
         break;
     case IP_FRAGMENT:
         p->n.fragments++;
+        if (p->spool != NULL)
+            record(p, f, SPOOL_ALWAYS);
         break;
     case IP_MALFORMED:
         p->n.malformed_frames++;
@@ -298,7 +359,9 @@ static void process_batch(struct pipeline *p)
         const struct pending *b = &p->batch[i];
         talks_current_frame(p->talks, b->stamp.frame);
         tcp_time(p->tcp, &b->stamp);
-        tcp_segment(p->tcp, &b->segment, b->hash, &b->stamp);
+        uint32_t connection = tcp_segment(p->tcp, &b->segment, b->hash, &b->stamp);
+        if (p->spool != NULL)
+            record(p, &b->frame, connection);
     }
     p->n_batch = 0;
 }
@@ -314,7 +377,8 @@ static enum pipeline_status end(struct pipeline *p, enum pipeline_status status)
         if (p->track != NULL)
             track_finish(p->track, p->last.time_ns);
     }
-    return status;
+    end_recording(p);
+    return p->error[0] != '\0' ? PIPELINE_ERROR : status;
 }
 
 /* A batch: as many frames as are there, or as their memory allows. */
@@ -393,6 +457,8 @@ enum pipeline_status pipeline_step(struct pipeline *p, uint32_t frames, int time
     timeout_ms = until_deadline(p, timeout_ms);
     if (!source_wait(p->source, timeout_ms)) {
         pass_time(p);
+        if (p->recorder != NULL && p->spool == NULL && !record_flush(p->recorder))
+            stop_recording(p, record_error(p->recorder));
         collect_warnings(p);
         return !live && is_stopped(p) ? end(p, PIPELINE_END) : PIPELINE_IDLE;
     }

@@ -9,15 +9,14 @@
 
 enum {
     VERDICTS = 64,
-    FLOW_KEEP = TCP_FLOW_UPPER, /* a row was answered with PIPELINE_KEEP */
-    SCAN_ALWAYS = 8192,         /* octets up to which every segment starts a search through all of them */
-    SCAN_STEP = 1024,           /* beyond: so many new ones */
-    RECENT_PIECES = 16,         /* starts of segments that are looked at first */
-    BITS_FIRST = 15,            /* evidence asked for: of the first segment after the hole, if it ends with a packet */
-    BITS_EXACT = 20,            /* of a later one, likewise */
-    BITS_OPEN = 26,             /* of any segment */
-    BITS_ANYWHERE = 34,         /* of an offset inside a segment */
-    BITS_LINKED = 14,           /* of one from which the packets lead up to a border that is found already */
+    SCAN_ALWAYS = 8192, /* octets up to which every segment starts a search through all of them */
+    SCAN_STEP = 1024,   /* beyond: so many new ones */
+    RECENT_PIECES = 16, /* starts of segments that are looked at first */
+    BITS_FIRST = 15,    /* evidence asked for: of the first segment after the hole, if it ends with a packet */
+    BITS_EXACT = 20,    /* of a later one, likewise */
+    BITS_OPEN = 26,     /* of any segment */
+    BITS_ANYWHERE = 34, /* of an offset inside a segment */
+    BITS_LINKED = 14,   /* of one from which the packets lead up to a border that is found already */
 };
 
 enum direction_state {
@@ -57,6 +56,8 @@ struct talks {
     struct track_note note;
     struct mqtt_verdict verdicts[VERDICTS];
     struct talk *spare; /* one, so that short connections need no allocation */
+    uint8_t *kept;      /* bit set of the connections with a row that was answered with PIPELINE_KEEP */
+    uint32_t kept_len;  /* octets */
 };
 
 /* What one packet comes with. */
@@ -82,6 +83,7 @@ void talks_free(struct talks *t)
     if (t == NULL)
         return;
     free(t->spare);
+    free(t->kept);
     free(t);
 }
 
@@ -100,9 +102,23 @@ void talks_current_frame(struct talks *t, uint64_t frame)
     t->current_frame = frame;
 }
 
-bool talks_keeps(const struct flow *f)
+bool talks_keeps(const struct talks *t, uint32_t connection)
 {
-    return f->flags & FLOW_KEEP;
+    return connection / 8 < t->kept_len && t->kept[connection / 8] >> connection % 8 & 1;
+}
+
+static void keep(struct talks *t, uint32_t connection)
+{
+    if (connection / 8 >= t->kept_len) {
+        uint32_t len = (connection / 8 + 1) * 2;
+        uint8_t *grown = realloc(t->kept, len);
+        if (grown == NULL)
+            return;
+        memset(grown + t->kept_len, 0, len - t->kept_len);
+        t->kept = grown;
+        t->kept_len = len;
+    }
+    t->kept[connection / 8] |= (uint8_t)(1u << connection % 8);
 }
 
 void talks_count(const struct talks *t, struct talks_counters *out)
@@ -155,7 +171,7 @@ static void give_row(const struct arrival *a)
     if (answer & PIPELINE_STOP)
         t->stopped = true;
     if (answer & PIPELINE_KEEP)
-        a->f->flags |= FLOW_KEEP;
+        keep(t, a->f->number);
 }
 
 static void give_link(const struct arrival *a, enum pipeline_link what, unsigned dir)

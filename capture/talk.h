@@ -31,7 +31,7 @@ void talks_free(struct talks *t);                             /* NULL is fine */
 bool talks_stopped(const struct talks *t);                    /* a row was answered with PIPELINE_STOP */
 void talks_first_time(struct talks *t, int64_t time_ns);      /* of the first frame */
 void talks_current_frame(struct talks *t, uint64_t frame);    /* of the segment that is taken apart now */
-bool talks_keeps(const struct flow *f);                       /* a row was answered with PIPELINE_KEEP */
+bool talks_keeps(const struct talks *t, uint32_t connection); /* one of its rows was answered with PIPELINE_KEEP */
 void talks_count(const struct talks *t, struct talks_counters *out);
 
 extern const struct tcp_events talks_tcp_events; /* ctx: struct talks */

@@ -234,18 +234,17 @@ static void take_octets(struct tcp *t, struct flow *f, unsigned dir, const struc
     stream_segment(&f->dir[dir], &t->shared, g, stamp);
 }
 
-void tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, const struct stamp *stamp)
+uint32_t tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, const struct stamp *stamp)
 {
     unsigned dir;
     t->stamp = stamp;
     struct flow *f = flow_find_hashed(t->flows, g, hash, stamp->time_ns, &dir);
     if (f == NULL)
-        return;
+        return UINT32_MAX;
     if (f->number == UINT32_MAX)
         begin(t, f, stamp);
-    else if (begins_another(f, dir, g)) {
+    else if (begins_another(f, dir, g))
         begin_again(t, f, stamp);
-    }
     if (!(f->flags & TCP_FLOW_SEEN << dir)) {
         f->flags |= (uint8_t)(TCP_FLOW_SEEN << dir);
         f->first_seq[dir] = g->flags & TCP_SYN ? g->seq : g->seq - 1;
@@ -264,6 +263,7 @@ void tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, const st
     }
     if (f->closed >= CLOSED_BOTH)
         linger(t, f, stamp->time_ns);
+    return f->number;
 }
 
 uint32_t tcp_hash(const struct tcp *t, const struct segment *g)

@@ -51,7 +51,8 @@ struct tcp_counters {
 struct tcp *tcp_new(const struct tcp_limits *limits, uint64_t secret, const struct tcp_events *events, void *ctx);
 void tcp_free(struct tcp *t); /* without events; NULL is fine */
 
-void tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, const struct stamp *stamp);
+/* Returns the number of its connection; UINT32_MAX: no memory for one. */
+uint32_t tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, const struct stamp *stamp);
 uint32_t tcp_hash(const struct tcp *t, const struct segment *g); /* for tcp_segment() and the prefetches */
 void tcp_prefetch_slot(const struct tcp *t, uint32_t hash);
 void tcp_prefetch_flow(const struct tcp *t, uint32_t hash);
