@@ -23,6 +23,8 @@ static void tell_refusal(struct track *t, struct conn *c, struct exch *x, const 
 {
     const struct mqtt_packet *p = in->packet;
     struct session *s = c->session;
+    if (x->slot == 0 && s->own_id == x->id)
+        s->own_frame = 0;
     s->refused_msg[x->slot] = (struct refusal){ .time_ns = in->time_ns, .print = x->print, .id = x->id };
     const char *name = mqtt_reason_name(p->type, p->reason);
     found(t, &(struct found){ .diag = TRACK_DIAG_PUBLISH_REFUSED, .side = slot_side(c, slot), .conn = c, .exch = x, .time_ns = in->time_ns,
@@ -91,7 +93,7 @@ static void judge_pubrel(struct track *t, struct conn *c, const struct exch *x, 
 {
     unsigned side = slot_side(c, x->slot);
     if (x->stage == 1) {
-        bool sure = resumed ? session_sure(c) : conn_sure(c);
+        bool sure = (resumed ? session_sure(c) : conn_sure(c)) && is_sane(c, x->slot, x->id);
         if (sure && !exch_tainted(x))
             judge(t, c, by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_4), (x->marks & X_WRONG) != 0 ? MQTT_SEVERITY_NOTE : MQTT_SEVERITY_NONE,
                   side);
@@ -105,6 +107,8 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
 {
     bool resumed = x->conn == NULL, again = x->step[2].type != 0;
     judge_pubrel(t, c, x, resumed);
+    if (x->stage == 1)
+        misuse(c, slot, x->id);
     if (slot == 0 && !resumed && !again)
         judge_order(t, c, x, 2);
     x->marks |= resumed ? X_RESUMED_REL : 0;
@@ -114,21 +118,33 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
     exch_owes(t, x, 1 - slot, MQTT_PUBCOMP);
     if (in->packet->reason != 0)
         tell_code(t, c, x, in, slot);
+    if (x->step[3].type == 0) {
+        exch_note(t, x);
+        return;
+    }
+    quota_give(c, x); /* its PUBCOMP was captured before it */
+    exch_owes(t, x, 0, 0);
     exch_note(t, x);
+    exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
 }
 
 static void on_pubcomp(struct track *t, struct conn *c, struct exch *x, unsigned slot, const struct track_input *in)
 {
     bool early = x->stage < 3;
-    if (early && !exch_tainted(x) && (x->conn == NULL ? session_sure(c) : conn_sure(c)))
+    if (early && !exch_tainted(x) && is_sane(c, x->slot, x->id) && (x->conn == NULL ? session_sure(c) : conn_sure(c)))
         judge(t, c, by_version(c, MQTT_R4_4_3_3_2, MQTT_R5_4_3_3_11), MQTT_SEVERITY_NONE, slot_side(c, slot));
+    if (early)
+        misuse(c, x->slot, x->id);
     exch_step(t, x, c, 3, early ? TRACK_OUT_OF_PLACE : 0, in);
     x->reason = in->packet->reason;
     if (x->reason != 0)
         tell_code(t, c, x, in, slot);
+    if (early) { /* PUBREL may still come: the capture is out of order, or the receiver is */
+        exch_note(t, x);
+        return;
+    }
     quota_give(c, x);
-    if (!early)
-        exch_owes(t, x, 0, 0);
+    exch_owes(t, x, 0, 0);
     exch_note(t, x);
     exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
 }
@@ -141,7 +157,9 @@ static void wrong_answer(struct track *t, struct conn *c, struct exch *x, unsign
     x->marks |= X_WRONG;
     x->flags |= TRACK_OUT_OF_PLACE;
     exch_note(t, x);
-    if (!conn_sure(c) || exch_tainted(x))
+    bool sure = conn_sure(c) && !exch_tainted(x) && is_sane(c, x->slot, x->id);
+    misuse(c, x->slot, x->id);
+    if (!sure)
         return;
     if (c->version != MQTT_V31) {
         judge(t, c, by_version(c, MQTT_R4_3_3_4_1, MQTT_R5_3_3_4_1), MQTT_SEVERITY_NONE, side);
@@ -157,11 +175,13 @@ static bool unknown_is_wrong(const struct conn *c, const struct mqtt_packet *p)
 {
     if (!session_sure(c) || (c->flags & (C_RESENT | C_CONNECT)) != C_CONNECT || (c->session->flags & S_CLIENT_OLD) != 0)
         return false;
+    if ((c->flags & C_RESUMED) != 0 && c->session->taken_over > 0)
+        return false;
     bool recovery = p->type == MQTT_PUBREL || p->type == MQTT_PUBCOMP;
     return !recovery || ((c->flags & C_RESUMED) == 0 && p->reason != NOT_FOUND);
 }
 
-static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned starter, const struct track_input *in)
+static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned starter, bool taken, const struct track_input *in)
 {
     const struct mqtt_packet *p = in->packet;
     const struct refusal *r = &c->session->refused_msg[starter];
@@ -169,18 +189,21 @@ static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned
         found(t, &(struct found){ .diag = TRACK_DIAG_PUBREL_AFTER_REFUSAL, .side = slot_side(c, slot), .conn = c, .time_ns = in->time_ns,
                                   .frame = { in->frame } },
               "PUBREL for identifier %u, whose PUBLISH PUBREC had refused", p->id);
-    } else if (unknown_is_wrong(c, p)) {
+    } else if (unknown_is_wrong(c, p) && is_sane(c, starter, p->id)) {
         enum mqtt_rule v311 = p->type == MQTT_PUBCOMP ? MQTT_S4_2_3_1_B : MQTT_R4_2_3_1_6;
         judge(t, c, by_version(c, v311, MQTT_R5_2_2_1_5), MQTT_SEVERITY_NONE, slot_side(c, slot));
     }
+    misuse(c, starter, p->id);
     t->note->flags |= TRACK_NO_START | TRACK_OUT_OF_PLACE;
-    if (p->type == MQTT_PUBACK || p->type == MQTT_PUBCOMP)
+    if (taken || p->type == MQTT_PUBCOMP || (p->type == MQTT_PUBACK && !c->ahead))
         return;
-    struct exch *x = exch_open(t, c, TRACK_QOS2, starter, p->id, in); /* what follows can be joined to it */
+    unsigned kind = p->type == MQTT_PUBACK ? TRACK_QOS1 : TRACK_QOS2;
+    struct exch *x = exch_open(t, c, kind, starter, p->id, in); /* what follows can be joined to it */
     if (x == NULL)
         return;
-    x->qos = 2;
-    unsigned place = p->type == MQTT_PUBREC ? 1 : 2;
+    x->qos = kind == TRACK_QOS2 ? 2 : 1;
+    x->marks |= c->ahead && p->type != MQTT_PUBREL ? X_EARLY : 0;
+    unsigned place = p->type == MQTT_PUBREL ? 2 : 1;
     x->stage = (uint8_t)(place + 1);
     exch_step(t, x, c, place, TRACK_NO_START | ((c->flags & C_RESUMED) != 0 ? TRACK_RESUMED : 0), in);
     if (place == 1 && p->reason >= FAILURE && c->version == MQTT_V5) {
@@ -188,7 +211,10 @@ static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned
         exch_finish(t, x, TRACK_UNKNOWN, in->time_ns);
         return;
     }
-    exch_owes(t, x, place == 1 ? starter : 1 - starter, place == 1 ? MQTT_PUBREL : MQTT_PUBCOMP);
+    if (kind == TRACK_QOS1)
+        exch_owes(t, x, starter, MQTT_PUBLISH);
+    else
+        exch_owes(t, x, place == 1 ? starter : 1 - starter, place == 1 ? MQTT_PUBREL : MQTT_PUBCOMP);
     exch_note(t, x);
 }
 
@@ -201,8 +227,8 @@ void on_ack(struct track *t, struct conn *c, unsigned slot, const struct track_i
     struct exch *x = id_find(t, c->session, starter, p->id);
     if (slot == 0 && starter == 1 && x != NULL && x->conn == c && (c->flags & C_CONNACK) != 0)
         c->flags |= C_REACHED; /* it answers what the server sent after CONNACK */
-    if (x == NULL || (x->kind != TRACK_QOS1 && x->kind != TRACK_QOS2))
-        unknown_ack(t, c, slot, starter, in);
+    if (x == NULL || (x->kind != TRACK_QOS1 && x->kind != TRACK_QOS2) || (type == MQTT_PUBREL && x->kind == TRACK_QOS1))
+        unknown_ack(t, c, slot, starter, x != NULL, in);
     else if ((type == MQTT_PUBACK) != (x->kind == TRACK_QOS1))
         wrong_answer(t, c, x, slot, in);
     else if (type == MQTT_PUBACK)

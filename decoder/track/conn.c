@@ -252,6 +252,9 @@ static void tell_close(struct track *t, struct conn *c, enum track_close_how how
     if (closer == MQTT_SERVER && c->taker != NULL && (c->flags & C_TAKEN) == 0)
         takeover_confirm(t, c->taker, t->now, frame);
     tell_bad(t, c, closer, frame);
+    if (c->session->own_frame != 0 && c->session->conn == c && t->now - c->session->own_ns > DELIVERY_MS * 1000000ll)
+        tell_own(t, c, t->now - c->session->own_ns, frame);
+    c->session->own_frame = 0;
     if ((c->flags & C_TAKEN) != 0) {
         if (closer == MQTT_SERVER && c->version == MQTT_V5 && c->bye_frame[1] == 0)
             found(t, &(struct found){ .diag = TRACK_DIAG_TAKEOVER_SILENT, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,

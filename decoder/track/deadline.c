@@ -59,12 +59,24 @@ static int64_t check_answers(struct track *t, struct conn *c, int64_t now)
         if (due > now)
             return due;
         bool say = conn_sure(c) && !exch_tainted(x) && (x->marks & X_REPORTED) == 0 && x->owed_type != 0 && c->said_late < LATE_SAID &&
-                   c->bad_frame == 0 && c->bye_frame[0] == 0 && c->bye_frame[1] == 0;
+                   (x->id == 0 || is_sane(c, x->slot, x->id)) && c->bad_frame == 0 && c->bye_frame[0] == 0 && c->bye_frame[1] == 0;
         x->marks |= X_REPORTED;
         exch_park(x);
         if (say)
             tell_late(t, c, x, due);
     }
+    return INT64_MAX;
+}
+
+/* A PUBLISH that should have come back to its sender. */
+static int64_t check_own(struct track *t, struct conn *c, int64_t now)
+{
+    const struct session *s = c->session;
+    if (s->own_frame == 0 || s->conn != c)
+        return INT64_MAX;
+    if (s->own_ns + t->cfg.answer_ns > now)
+        return s->own_ns + t->cfg.answer_ns;
+    tell_own(t, c, t->cfg.answer_ns, 0);
     return INT64_MAX;
 }
 
@@ -126,6 +138,9 @@ int64_t conn_check(struct track *t, struct conn *c, int64_t now)
     c->ahead = false;
     int64_t next = check_answers(t, c, now);
     int64_t other = check_keep_alive(t, c, now);
+    if (other < next)
+        next = other;
+    other = check_own(t, c, now);
     if (other < next)
         next = other;
     other = check_close(t, c, now);

@@ -362,6 +362,8 @@ void on_ping(struct track *t, struct conn *c, unsigned slot, const struct track_
         return;
     if (x == NULL) {
         t->note->flags |= TRACK_NO_START;
+        if (c->ahead)
+            conn_hole(t, c);
         if (conn_sure(c))
             found(t, &(struct found){ .diag = TRACK_DIAG_PINGRESP_UNASKED, .side = MQTT_SERVER, .conn = c, .time_ns = in->time_ns,
                                       .frame = { in->frame } },

@@ -209,7 +209,9 @@ static void on_repeat(struct track *t, struct conn *c, struct exch *x, const str
     unsigned side = slot_side(c, m->slot), severity = MQTT_SEVERITY_NONE;
     bool sure = conn_sure(c) && !exch_tainted(x);
     bool request = x->kind == TRACK_SUBSCRIBE || x->kind == TRACK_UNSUBSCRIBE;
+    sure = sure && is_sane(c, m->slot, x->id);
     c->flags |= C_RESENT;
+    misuse(c, m->slot, x->id);
     if (request || differs(x, m)) {
         if (sure)
             judge(t, c, reuse_rule(c, m->slot), MQTT_SEVERITY_NONE, side);
@@ -243,6 +245,8 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
         s->print = m->print;
         return;
     }
+    if (s->own_print == m->print)
+        s->own_frame = 0;
     if (s->print != m->print || s->print == 0)
         return;
     t->note->flags |= TRACK_LOOPED;
@@ -265,11 +269,27 @@ static void watch(struct track *t, struct conn *c, const struct message *m)
         watch_loop(t, c, m);
 }
 
+/* Its acknowledgement was captured before it. */
+static void on_early(struct track *t, struct conn *c, struct exch *x, const struct message *m)
+{
+    x->marks &= (uint8_t)~X_EARLY;
+    x->qos = m->p->qos;
+    x->topic = topic_share(m->topic);
+    x->payload_len = m->p->payload_len;
+    exch_step(t, x, c, 0, 0, m->in);
+    exch_owes(t, x, m->slot, x->kind == TRACK_QOS2 ? MQTT_PUBREL : 0);
+    exch_note(t, x);
+    if (x->kind == TRACK_QOS1)
+        exch_finish(t, x, TRACK_COMPLETE, m->in->time_ns);
+}
+
 static void on_qos(struct track *t, struct conn *c, const struct message *m)
 {
     struct exch *x = id_find(t, c->session, m->slot, m->in->packet->id);
     if (x == NULL)
         new_message(t, c, m, m->p->dup ? judge_dup(t, c, m) : 0);
+    else if ((x->marks & X_EARLY) != 0 && x->conn == c)
+        on_early(t, c, x, m);
     else if (x->conn == NULL)
         on_resumed(t, c, x, m);
     else
@@ -302,7 +322,10 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
         watch(t, c, &m);
     if (slot == 1 && s->subs != NULL && m.topic != NULL)
         judge_delivery(t, c, in, topic_view(m.topic));
-    if (p->qos > 0 && in->packet->has_id && in->packet->id != 0)
+    if (p->qos > 0 && in->packet->has_id && in->packet->id != 0) {
+        if (slot == 0 && s->subs != NULL && m.printed && !p->dup && s->own_frame == 0)
+            expect_own(t, c, in, topic_view(m.topic), m.print);
         on_qos(t, c, &m);
+    }
     topic_drop(t, m.topic);
 }

@@ -276,7 +276,6 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     s->version = c->version;
     s->connections++;
     s->connected_ns = t->now;
-    s->closed_ns = INT64_MIN;
     s->keep_alive_s = c->keep_alive_s;
     session_event(t, s, present ? TRACK_SESSION_RESUMED : had ? TRACK_SESSION_RESTARTED : TRACK_SESSION_STARTED, frame);
     if ((c->flags & C_WILL) != 0) {
@@ -412,6 +411,11 @@ void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t fram
         return;
     s->conn = NULL;
     s->closed_ns = t->now;
+    for (unsigned slot = 0; slot < 2; slot++) {
+        s->prev_aliases[slot] = 0;
+        for (uint32_t i = 1; i <= PREV_ALIASES && i < c->alias_cap[slot]; i++)
+            s->prev_aliases[slot] |= c->alias[slot][i] != NULL ? 1ull << (i - 1) : 0;
+    }
     if ((s->flags & S_LIVE) == 0)
         return;
     if (orderly && s->will == TRACK_WILL_ARMED) {

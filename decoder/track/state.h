@@ -9,7 +9,7 @@
 #pragma once
 #include "decoder/track/track.h"
 
-enum { LINGER_MS = 1000, /* how long answers may cross a FIN */ LATE_SAID = 8, /* findings of unanswered packets a connection */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
+enum { DELIVERY_MS = 100, /* a delivery that takes longer is missed at the end of the connection */ LINGER_MS = 1000, /* how long answers may cross a FIN */ LATE_SAID = 8, /* findings of unanswered packets a connection */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
 
 struct slabs { /* records of one size with addresses that stay */
     void **slab;
@@ -58,7 +58,7 @@ enum exch_mark {
     X_WRONG = 4,     /* was answered with a packet of another QoS */
     X_PARKED = 8,    /* waits in the session's list */
     X_BAD = 16,      /* one of its packets breaks a rule of form */
-    X_REFUSED = 32,  /* PUBREC of 0x80 or above; kept for nothing but its end */
+    X_EARLY = 32,    /* the answer was captured before what it answers */
     X_PRINTED = 64,  /* print is known */
     X_RESUMED_REL = 128, /* resumed at PUBREL: cost no quota here */
 };
@@ -118,7 +118,10 @@ struct session {
     uint32_t will_topic, will_payload; /* prints */
     uint32_t packets[2], published[2][3], inflight[2], inflight_max[2], n_subs, open;
     uint32_t connections, resumed, restarted, taken_over, refused, abnormal_ends, violations[4], finished[TRACK_OUTCOMES];
-    int64_t echo_ns;
+    int64_t echo_ns, own_ns;
+    uint64_t own_frame; /* a PUBLISH of the client that its own subscription matches, not yet delivered; 0: none */
+    uint32_t own_print;
+    uint16_t own_id;
     uint8_t version, will, return_code, link, low_grant;
 };
 
@@ -175,6 +178,7 @@ struct conn {
     uint64_t seen_end[2];             /* octets of that side that have come as packets */
     uint64_t close_frame;
     int64_t closed_ns;
+    uint64_t odd[2];                  /* identifiers, modulo 64, that were misused here: what belongs to what is open */
     uint64_t resent_number[2];        /* exchange of the latest PUBLISH re-sent here */
     uint32_t packet_max[2];           /* bounds that side; 0: none */
     uint32_t method;                  /* print of the Authentication Method */
@@ -305,6 +309,8 @@ void on_ack(struct track *t, struct conn *c, unsigned slot, const struct track_i
 /* subscribe.c */
 void on_request(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
 void on_granted(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
+void expect_own(struct track *t, struct conn *c, const struct track_input *in, struct view topic, uint32_t print);
+void tell_own(struct track *t, struct conn *c, int64_t waited_ns, uint64_t frame); /* it has not come */
 void judge_delivery(struct track *t, struct conn *c, const struct track_input *in, struct view topic);
 /* limits.c */
 void judge_size(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
@@ -354,7 +360,19 @@ static inline enum mqtt_rule by_version(const struct conn *c, enum mqtt_rule v31
 /* Was every packet of this connection seen, so that the absence of one proves something? */
 static inline bool conn_sure(const struct conn *c)
 {
-    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead;
+    bool contested = c->taker != NULL || (c->taking != NULL && (c->flags & C_UP) == 0); /* two connections, one session */
+    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead && !contested;
+}
+
+/* An identifier of that side was used against the rules: nothing is held against anyone for it any more here. */
+static inline void misuse(struct conn *c, unsigned slot, uint16_t id)
+{
+    c->odd[slot] |= 1ull << (id & 63);
+}
+
+static inline bool is_sane(const struct conn *c, unsigned slot, uint16_t id)
+{
+    return (c->odd[slot] >> (id & 63) & 1) == 0;
 }
 
 static inline bool session_sure(const struct conn *c)

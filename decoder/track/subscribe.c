@@ -101,9 +101,10 @@ static bool taken_id(struct track *t, struct conn *c, struct exch *old, const st
         exch_note(t, old);
         return true;
     }
-    bool sure = !exch_tainted(old) && (old->conn == NULL ? session_sure(c) : conn_sure(c));
+    bool sure = !exch_tainted(old) && is_sane(c, 0, old->id) && (old->conn == NULL ? session_sure(c) : conn_sure(c));
     if (sure)
         judge(t, c, by_version(c, MQTT_R4_2_3_1_2, MQTT_R5_2_2_1_3), MQTT_SEVERITY_NONE, MQTT_CLIENT);
+    misuse(c, 0, old->id);
     exch_finish(t, old, exch_tainted(old) ? TRACK_UNKNOWN : TRACK_REPLACED, in->time_ns);
     return false;
 }
@@ -165,7 +166,9 @@ static void unasked(struct track *t, struct conn *c, const struct track_input *i
     bool sub = in->packet->type == MQTT_SUBACK;
     enum mqtt_rule rule;
     t->note->flags |= TRACK_NO_START | TRACK_OUT_OF_PLACE;
-    if (!conn_sure(c) || (c->flags & (C_CONNECT | C_RESENT)) != C_CONNECT)
+    if (c->ahead)
+        conn_hole(t, c); /* the capture is out of order; the request will come and seem to wait */
+    if (!conn_sure(c) || (c->flags & C_CONNECT) == 0 || !is_sane(c, 0, in->packet->id))
         return;
     if (in->packet->id == (sub ? c->sub_done : c->unsub_done))
         rule = sub ? by_version(c, MQTT_R4_3_8_4_4, MQTT_R5_3_8_4_5) : by_version(c, MQTT_R4_3_10_4_6, MQTT_R5_3_10_4_6);
@@ -178,7 +181,8 @@ static void unasked(struct track *t, struct conn *c, const struct track_input *i
 
 static void judge_count(struct track *t, struct conn *c, const struct exch *x, const struct mqtt_packet *p)
 {
-    if (p->cut || (x->flags & TRACK_GAPPED) != 0 || p->list.count == x->filters || !conn_sure(c))
+    if (p->cut || (x->flags & TRACK_GAPPED) != 0 || p->list.count == x->filters || !conn_sure(c) ||
+        !is_sane(c, 0, x->id))
         return;
     if (p->type == MQTT_UNSUBACK) {
         if (c->version == MQTT_V5)
@@ -293,6 +297,41 @@ void on_granted(struct track *t, struct conn *c, unsigned slot, const struct tra
         c->unsub_done = p->id;
         unsubscribed(t, c, x, in);
     }
+}
+
+/* The client publishes what it has subscribed to: it should get that back. */
+void expect_own(struct track *t, struct conn *c, const struct track_input *in, struct view topic, uint32_t print)
+{
+    struct session *s = c->session;
+    unsigned n = 0;
+    if (!session_sure(c) || (c->flags & C_UP) == 0)
+        return;
+    for (const struct sub *b = s->subs; b != NULL && n < SUBS_WALKED; b = b->next, n++) {
+        struct view filter = topic_view(b->filter);
+        if (b->gone || b->granted >= FAILURE || (b->options & NO_LOCAL) != 0 || topic_is_shared(filter) || !topic_matches(filter, topic))
+            continue;
+        s->own_frame = in->frame;
+        s->own_ns = in->time_ns;
+        s->own_print = print;
+        s->own_id = in->packet->id;
+        timer_set(t, &c->timer, s->own_ns + t->cfg.answer_ns);
+        return;
+    }
+}
+
+void tell_own(struct track *t, struct conn *c, int64_t waited_ns, uint64_t frame)
+{
+    struct session *s = c->session;
+    const struct exch *x = id_find(t, s, 0, s->own_id);
+    bool taken = x == NULL || x->stage > 1; /* the server has acknowledged it */
+    uint64_t own = s->own_frame;
+    s->own_frame = 0;
+    if (!taken || !session_sure(c))
+        return;
+    found(t, &(struct found){ .diag = TRACK_DIAG_NOT_DELIVERED, .side = MQTT_SERVER, .conn = c, .time_ns = s->own_ns + waited_ns,
+                              .frame = { own, frame } },
+          "The PUBLISH id %u in frame %llu was acknowledged but not delivered to the client's own matching subscription within %lld ms",
+          s->own_id, (unsigned long long)own, (long long)(waited_ns / 1000000));
 }
 
 static bool caused_by(const struct session *s, struct view topic, uint32_t identifier)

@@ -214,6 +214,12 @@ static void remember_bad(struct track *t, struct conn *c, const struct track_inp
     c->bad_exchange = t->note->exchange;
 }
 
+static bool is_flags_rule(unsigned rule)
+{
+    return rule == MQTT_R4_2_2_2_1 || rule == MQTT_R4_3_6_1_1 || rule == MQTT_R4_3_8_1_1 || rule == MQTT_R4_3_10_1_1 ||
+           rule == MQTT_R4_3_14_1_1;
+}
+
 /* The server answers the illegal packet, or one that came after it. */
 static void tell_tolerated(struct track *t, struct conn *c, const struct track_input *in)
 {
@@ -222,7 +228,7 @@ static void tell_tolerated(struct track *t, struct conn *c, const struct track_i
         return;
     if (n->exchange != c->bad_exchange && (n->starter != MQTT_CLIENT || n->answers_frame <= c->bad_frame))
         return;
-    enum mqtt_rule rule = c->bad_rule == MQTT_R4_2_2_2_1 ? MQTT_R4_2_2_2_2 : by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1);
+    enum mqtt_rule rule = is_flags_rule(c->bad_rule) ? MQTT_R4_2_2_2_2 : by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1);
     found(t, &(struct found){ .diag = TRACK_DIAG_TOLERATED, .rule = rule, .severity = MQTT_SEVERITY_NOTE, .side = MQTT_SERVER, .conn = c,
                               .time_ns = in->time_ns, .frame = { c->bad_frame, in->frame } },
           "The server goes on after the illegal packet in frame %llu: it answers with %s", (unsigned long long)c->bad_frame,
