@@ -46,7 +46,7 @@ $B/libbroker.a: $(call parts,fuzz/broker)
 $B/libtui.a: $(call parts,tui)
 	@$(say) AR $@; rm -f $@
 	$Q$(AR) rcs $@ $^
-$B/libfuzz.a: $(call parts,fuzz)
+$B/libfuzz.a: $(call parts,fuzz fuzz/campaign)
 	@$(say) AR $@; rm -f $@
 	$Q$(AR) rcs $@ $^
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/campaign/command.h -- what mqfuzz does, once its options are read. */
+#pragma once
+#include <signal.h>
+
+#include "fuzz/campaign/process.h"
+#include "fuzz/campaign/report.h"
+
+enum { EXIT_CLEAN = 0, EXIT_USAGE = 1, EXIT_TROUBLE = 2, EXIT_FINDINGS = 3 };
+
+struct command {
+    const char *target, *spawn, *rule, *out, *junit, *sarif, *baseline, *replay, *minimize;
+    bool allow_remote, list, verbose, has_seed;
+    unsigned versions; /* bit set of 1 << version */
+    uint32_t deadline_ms, jobs;
+    uint64_t seed, runs, time_s;
+};
+
+extern volatile sig_atomic_t mqfuzz_stop; /* SIGINT or SIGTERM came */
+
+/* The broker under test, started when it has to be. */
+struct bench {
+    const struct command *command;
+    struct process process; /* pid 0 with --target */
+    struct runner_target target;
+};
+
+bool bench_open(struct bench *b, const struct command *c); /* false: said on stderr */
+bool bench_restart(struct bench *b);                       /* after it ended; false: said on stderr */
+void bench_close(struct bench *b);
+
+/* Findings named in the file of --baseline do not count. False: it cannot be read (said on stderr). */
+struct baseline {
+    char **line;
+    uint32_t n;
+};
+bool baseline_read(struct baseline *b, const char *path); /* path NULL: empty */
+bool baseline_has(const struct baseline *b, const struct report_entry *e);
+void baseline_free(struct baseline *b);
+
+/* Writes --junit and --sarif; the exit status: TROUBLE when that fails, else FINDINGS or CLEAN. */
+int command_reports(const struct command *c, const struct report *r);
+
+int command_list(const struct command *c);
+int command_conform(const struct command *c);
+int command_run(const struct command *c);
+int command_replay(const struct command *c);
+int command_minimize(const struct command *c);

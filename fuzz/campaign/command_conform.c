@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz/campaign/command.h"
+
+struct conform {
+    const struct command *command;
+    struct bench bench;
+    struct baseline baseline;
+    struct report report;
+    uint32_t ended[RUN_NO_BROKER + 1], hints;
+    bool trouble, broker_ended;
+};
+
+int command_list(const struct command *c)
+{
+    struct probe_list list;
+    if (!probes_make(&list, c->versions))
+        return EXIT_TROUBLE;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < list.n; i++) {
+        const struct probe *p = &list.at[i];
+        if (c->rule != NULL && strcmp(c->rule, p->rule) != 0 && strstr(p->title, c->rule) == NULL)
+            continue;
+        printf("%-6s %-20s %s\n", mqtt_version_name(p->version), p->rule, p->title);
+        n++;
+    }
+    fprintf(stderr, "%u probes\n", n);
+    probes_free(&list);
+    return fflush(stdout) == 0 ? EXIT_CLEAN : EXIT_TROUBLE;
+}
+
+/* One statement a line reads better than semicolons. */
+static char *pretty(const char *script)
+{
+    char *text = strdup(script);
+    for (char *c = text; c != NULL && *c != '\0'; c++)
+        if (*c == ';')
+            *c = '\n';
+    return text;
+}
+
+static void print(const struct report_entry *e)
+{
+    const char *word = e->end == RUN_FAILED ? (e->hint ? "hint" : "FAIL") : run_end_name(e->end);
+    printf("%-8s %-6s %-20s %s\n", word, e->version, e->rule, e->title);
+    if (e->why[0] != '\0')
+        printf("         %s\n", e->why);
+}
+
+static bool each(void *ctx, const struct probe_result *result, const struct run *run)
+{
+    struct conform *c = ctx;
+    struct report_entry *e = report_add(&c->report);
+    if (e == NULL)
+        return false;
+    e->end = result->end;
+    e->hint = result->probe->hint;
+    e->took_ms = result->took_ms;
+    snprintf(e->rule, sizeof e->rule, "%s", result->probe->rule);
+    snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(result->probe->version));
+    snprintf(e->title, sizeof e->title, "%s", result->probe->title);
+    snprintf(e->why, sizeof e->why, "%s", result->why);
+    snprintf(e->oracle, sizeof e->oracle, "conformance");
+    e->severity = e->end == RUN_FAILED ? MQTT_SEVERITY_ERROR : MQTT_SEVERITY_NONE;
+    e->plan = pretty(result->probe->script);
+    if (result->trace != NULL)
+        e->trace = strdup(result->trace);
+    e->hint = e->hint || (e->end == RUN_FAILED && baseline_has(&c->baseline, e));
+    c->ended[e->end]++;
+    c->hints += e->end == RUN_FAILED && e->hint;
+    if (e->end != RUN_PASSED || c->command->verbose)
+        print(e);
+    if (report_is_finding(e) && c->command->out != NULL && !report_files(e, c->command->out, run)) {
+        fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
+        c->trouble = true;
+    }
+    if (c->bench.process.pid > 0 && !process_watch(&c->bench.process)) {
+        char end[96];
+        process_end_text(&c->bench.process, end, sizeof end);
+        printf("FAIL            broker               the broker %s during '%s' (or a probe beside it)\n", end,
+               e->title);
+        struct report_entry *crash = report_add(&c->report);
+        if (crash != NULL) {
+            *crash = (struct report_entry){
+                .end = RUN_FAILED, .severity = MQTT_SEVERITY_ERROR, .rule = "crash", .oracle = "crash"
+            };
+            snprintf(crash->title, sizeof crash->title, "the broker %s", end);
+            snprintf(crash->why, sizeof crash->why, "while '%.200s' was under way", result->probe->title);
+            crash->trace = strdup(c->bench.process.tail);
+        }
+        c->broker_ended = true;
+        return false;
+    }
+    fflush(stdout);
+    return !mqfuzz_stop;
+}
+
+int command_conform(const struct command *command)
+{
+    struct conform c = { .command = command };
+    struct probe_list list;
+    if (!baseline_read(&c.baseline, command->baseline) || !bench_open(&c.bench, command))
+        return EXIT_TROUBLE;
+    c.report.seed = command->seed;
+    snprintf(c.report.target, sizeof c.report.target, "%s", command->spawn != NULL ? command->spawn : command->target);
+    struct conform_options o = { .rule = command->rule,
+                                 .parallel = command->jobs,
+                                 .deadline_ms = command->deadline_ms,
+                                 .seed = command->seed,
+                                 .each = each,
+                                 .ctx = &c };
+    int64_t began = runner_now_ns();
+    if (!probes_make(&list, command->versions)) {
+        fprintf(stderr, "mqfuzz: no memory\n");
+        return EXIT_TROUBLE;
+    }
+    conform_run(&list, &c.bench.target, &o);
+    bench_close(&c.bench);
+    printf("%u probes: %u pass, %u fail, %u hints, %u unknown, %u not applicable (%.1f s)\n", c.report.n,
+           c.ended[RUN_PASSED], c.ended[RUN_FAILED] - c.hints, c.hints, c.ended[RUN_UNKNOWN],
+           c.ended[RUN_NOT_APPLICABLE], (double)(runner_now_ns() - began) / 1e9);
+    int status = command_reports(command, &c.report);
+    if (c.ended[RUN_NO_BROKER] > 0 && !c.broker_ended) {
+        fprintf(stderr, "mqfuzz: the broker does not accept connections at %s\n", c.report.target);
+        status = EXIT_TROUBLE;
+    }
+    if (mqfuzz_stop)
+        fprintf(stderr, "mqfuzz: stopped by a signal; what was found until then is reported\n");
+    probes_free(&list);
+    report_free(&c.report);
+    baseline_free(&c.baseline);
+    return c.trouble || fflush(stdout) != 0 ? EXIT_TROUBLE : status;
+}

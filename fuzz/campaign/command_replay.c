@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mqfuzz --replay and --minimize: one plan, read from its file. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz/campaign/campaign.h"
+#include "fuzz/talk.h"
+
+static char *read_file(const char *path, size_t *len)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    size_t cap = 1 << 16, n = 0;
+    char *text = malloc(cap);
+    if (f == NULL || text == NULL) {
+        fprintf(stderr, "mqfuzz: %s: %s\n", path, strerror(errno));
+        free(text);
+        return NULL;
+    }
+    for (size_t got; (got = fread(text + n, 1, cap - n - 1, f)) > 0;) {
+        n += got;
+        if (n + 1 == cap) {
+            char *more = cap < (64u << 20) ? realloc(text, cap * 2) : NULL;
+            if (more == NULL)
+                break;
+            text = more;
+            cap *= 2;
+        }
+    }
+    if (f != stdin)
+        fclose(f);
+    text[n] = '\0';
+    *len = n;
+    return text;
+}
+
+static bool load(const char *path, struct plan *plan, const struct command *c)
+{
+    size_t n;
+    char prefix[24], *text = read_file(path, &n);
+    unsigned version = c->versions == 1u << MQTT_V5 ? MQTT_V5 : c->versions == 1u << MQTT_V31 ? MQTT_V31 : MQTT_V311;
+    if (text == NULL)
+        return false;
+    snprintf(prefix, sizeof prefix, "m%xr", (unsigned)(c->seed & 0xffff));
+    bool ok = plan_parse(plan, view_of(text, n), prefix, version);
+    if (!ok)
+        fprintf(stderr, "mqfuzz: %s: %s\n", path, plan->error);
+    free(text);
+    return ok;
+}
+
+int command_replay(const struct command *c)
+{
+    struct bench bench = { .command = c };
+    struct stage stage = { .canary = -1 };
+    struct plan plan = { 0 };
+    struct outcome o = { 0 };
+    struct run *run = NULL;
+    int status = EXIT_TROUBLE;
+    if (!load(c->replay, &plan, c)) {
+        plan_free(&plan);
+        return EXIT_TROUBLE;
+    }
+    bool news;
+    if (stage_open(&stage, &bench, c->deadline_ms) && stage_perform(&stage, &plan, true, &o, &news, &run)) {
+        status = o.found ? EXIT_FINDINGS : EXIT_CLEAN;
+        char *trace = run != NULL ? run_trace(run) : NULL;
+        if (trace != NULL)
+            fputs(trace, stdout);
+        free(trace);
+        if (o.found)
+            printf("FINDING  %s %s%s%s: %s\n", o.oracle, o.version, o.version[0] != '\0' ? " " : "", o.title, o.why);
+        else
+            printf("nothing wrong\n");
+        if (bench.process.pid > 0 && (o.found && strcmp(o.oracle, "crash") == 0) && bench.process.n_tail > 0)
+            printf("the broker's last words:\n%s\n", bench.process.tail);
+    }
+    run_free(run);
+    stage_close(&stage);
+    plan_free(&plan);
+    return fflush(stdout) == 0 ? status : EXIT_TROUBLE;
+}
+
+/* The steps of a plan as records; expectations and conditions have none. */
+static bool talk_of_plan(const struct plan *plan, struct talk *out)
+{
+    size_t cap = 1 << 20;
+    *out = (struct talk){ .octets = malloc(cap), .version = MQTT_V311 };
+    for (uint32_t i = 0; out->octets != NULL && i < plan->n; i++) {
+        const struct plan_step *s = &plan->step[i];
+        struct talk_record record = { .client = s->client, .octets = s->octets, .number = s->ms / 10 };
+        switch ((enum plan_op)s->op) {
+        case PLAN_OPEN:
+            record.op = TALK_OPEN;
+            break;
+        case PLAN_SEND:
+            record.op = s->octetwise ? TALK_SPLIT : TALK_SEND;
+            break;
+        case PLAN_WAIT:
+            record.op = TALK_WAIT;
+            break;
+        case PLAN_CLOSE:
+            record.op = TALK_CLOSE;
+            break;
+        case PLAN_RESET:
+            record.op = TALK_RESET;
+            break;
+        default:
+            continue;
+        }
+        out->version = s->version;
+        size_t len = s->client < TALK_CLIENTS ? talk_write(out->octets, out->len, cap, &record) : 0;
+        if (len == 0) {
+            fprintf(stderr, "mqfuzz: line %u does not fit a conversation that can be made smaller\n", s->line);
+            return false;
+        }
+        out->len = (uint32_t)len;
+    }
+    return out->octets != NULL && out->len > 0;
+}
+
+int command_minimize(const struct command *c)
+{
+    struct bench bench = { .command = c };
+    struct stage stage = { .canary = -1 };
+    struct plan plan = { 0 }, whole = { 0 };
+    struct talk talk = { 0 };
+    struct outcome o = { 0 };
+    struct run *run = NULL;
+    int status = EXIT_TROUBLE;
+    bool news;
+    if (load(c->minimize, &plan, c) && talk_of_plan(&plan, &talk) && stage_open(&stage, &bench, c->deadline_ms) &&
+        talk_plan(&talk, &whole) && stage_perform(&stage, &whole, true, &o, &news, &run)) {
+        bool ended = strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0;
+        if (!o.found) {
+            fprintf(stderr, "mqfuzz: %s: the plan shows nothing wrong\n", c->minimize);
+            status = EXIT_CLEAN;
+        } else if (!ended || stage_restart(&stage)) {
+            unsigned shown = talk_minimise(&stage, &talk, &o, 55, 5);
+            char *text = talk_text(&talk);
+            printf("# %s: %s\n# replays %u of 5\n%s", o.title, o.why, shown, text != NULL ? text : "");
+            free(text);
+            status = EXIT_FINDINGS;
+        }
+    }
+    run_free(run);
+    stage_close(&stage);
+    plan_free(&plan);
+    plan_free(&whole);
+    free(talk.octets);
+    return fflush(stdout) == 0 ? status : EXIT_TROUBLE;
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mqfuzz run: makes conversations, carries them out, keeps those that show something new, and reports what is wrong. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fuzz/campaign/campaign.h"
+#include "fuzz/talk.h"
+
+enum { KEPT_MAX = 1024, HISTORY_MAX = 256, MINIMISE_S = 20, REPLAYS = 5 };
+
+struct campaign {
+    const struct command *command;
+    struct bench bench;
+    struct stage stage;
+    struct mutator mutator;
+    struct baseline baseline;
+    struct report report;
+    struct talk kept[KEPT_MAX];
+    uint32_t n_kept;
+    struct talk
+        history[HISTORY_MAX]; /* since the broker was started, the latest last; for what one plan alone does not show */
+    uint32_t n_history;
+    int64_t began_ns, said_ns;
+    bool trouble;
+};
+
+static bool talk_copy(struct talk *to, const struct talk *from)
+{
+    *to = (struct talk){ .octets = malloc(from->len > 0 ? from->len : 1), .len = from->len, .version = from->version };
+    if (to->octets != NULL && from->len > 0)
+        memcpy(to->octets, from->octets, from->len);
+    return to->octets != NULL;
+}
+
+static void forget_history(struct campaign *c)
+{
+    for (uint32_t i = 0; i < c->n_history; i++)
+        free(c->history[i].octets);
+    c->n_history = 0;
+}
+
+static void remember(struct campaign *c, const struct talk *talk)
+{
+    if (c->n_history == HISTORY_MAX) {
+        free(c->history[0].octets);
+        memmove(c->history, c->history + 1, (HISTORY_MAX - 1) * sizeof *c->history);
+        c->n_history--;
+    }
+    c->n_history += talk_copy(&c->history[c->n_history], talk);
+}
+
+static void keep(struct campaign *c, const struct talk *talk)
+{
+    uint32_t at = c->n_kept < KEPT_MAX ? c->n_kept++ : mutator_below(&c->mutator, KEPT_MAX);
+    free(c->kept[at].octets);
+    if (!talk_copy(&c->kept[at], talk) && at + 1 == c->n_kept)
+        c->n_kept--;
+}
+
+static uint8_t random_version(struct campaign *c)
+{
+    for (;;) {
+        unsigned version = MQTT_V31 + mutator_below(&c->mutator, 3);
+        if ((c->command->versions & 1u << version) != 0)
+            return (uint8_t)version;
+    }
+}
+
+/* The next conversation: a fresh one, or a kept one changed. */
+static void make(struct campaign *c, struct talk *talk)
+{
+    struct mutator *m = &c->mutator;
+    if (c->n_kept == 0 || mutator_below(m, 4) == 0) {
+        talk->version = random_version(c);
+        talk->len = (uint32_t)talk_fresh(m, talk->version, talk->octets, TALK_MAX);
+    } else {
+        const struct talk *from = &c->kept[mutator_below(m, c->n_kept)];
+        memcpy(talk->octets, from->octets, from->len);
+        talk->len = from->len;
+        talk->version = from->version;
+    }
+    for (unsigned n = mutator_below(m, 6); n > 0; n--)
+        talk->len = (uint32_t)talk_mutate(m, talk->version, talk->octets, talk->len, TALK_MAX);
+}
+
+static struct report_entry *known(struct campaign *c, const struct outcome *o)
+{
+    for (uint32_t i = 0; i < c->report.n; i++) {
+        struct report_entry *e = &c->report.at[i];
+        bool same_place = strcmp(o->oracle, "crash") != 0 || strcmp(e->title, o->title) == 0;
+        if (strcmp(e->oracle, o->oracle) == 0 && strcmp(e->rule, o->rule) == 0 && strcmp(e->version, o->version) == 0 &&
+            same_place)
+            return e;
+    }
+    return NULL;
+}
+
+static struct report_entry *add_entry(struct campaign *c, const struct outcome *o)
+{
+    struct report_entry *e = report_add(&c->report);
+    if (e == NULL)
+        return NULL;
+    e->end = RUN_FAILED;
+    e->severity = o->severity;
+    snprintf(e->rule, sizeof e->rule, "%s", o->rule);
+    snprintf(e->version, sizeof e->version, "%s", o->version);
+    snprintf(e->title, sizeof e->title, "%s", o->title);
+    snprintf(e->why, sizeof e->why, "%s", o->why);
+    snprintf(e->oracle, sizeof e->oracle, "%s", o->oracle);
+    e->hint = baseline_has(&c->baseline, e);
+    return e;
+}
+
+static void save(struct campaign *c, struct report_entry *e, const struct run *run)
+{
+    if (c->command->out != NULL && !report_files(e, c->command->out, run)) {
+        fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
+        c->trouble = true;
+    }
+}
+
+/* All of the history since the start, then halves of it: what a single plan does not show may need its forerunners. */
+static bool with_history(struct campaign *c, struct talk *talk, const struct outcome *wanted)
+{
+    struct talk whole = { .octets = malloc((size_t)TALK_MAX * (HISTORY_MAX + 1)), .version = talk->version };
+    if (whole.octets == NULL)
+        return false;
+    for (uint32_t i = 0; i < c->n_history; i++) {
+        if (c->history[i].version != talk->version)
+            continue;
+        memcpy(whole.octets + whole.len, c->history[i].octets, c->history[i].len);
+        whole.len += c->history[i].len;
+        for (unsigned client = 0; client < TALK_CLIENTS; client++) {
+            struct talk_record end = { .op = TALK_CLOSE, .client = client };
+            whole.len = (uint32_t)talk_write(whole.octets, whole.len, (size_t)TALK_MAX * (HISTORY_MAX + 1), &end);
+        }
+    }
+    unsigned shown = talk_minimise(&c->stage, &whole, wanted, MINIMISE_S, 2);
+    if (shown > 0) {
+        free(talk->octets);
+        *talk = whole;
+    } else {
+        free(whole.octets);
+    }
+    return shown > 0;
+}
+
+/* Announced and saved at once, then made small and saved again: nothing announced is lost. */
+static void found(struct campaign *c, const struct talk *talk, const struct outcome *o, struct run *run)
+{
+    struct report_entry *e = add_entry(c, o);
+    if (e == NULL)
+        return;
+    e->plan = talk_text(talk);
+    e->trace = run_trace(run);
+    save(c, e, run);
+    printf("%s  %-10s %s%s%s: %s\n", e->hint ? "known  " : "FINDING", e->oracle, e->version,
+           e->version[0] != '\0' ? " " : "", e->title, e->why);
+    fflush(stdout);
+    bool ended = strcmp(o->oracle, "crash") == 0 || strcmp(o->oracle, "hang") == 0;
+    if (ended && !stage_restart(&c->stage)) {
+        c->trouble = true;
+        return;
+    }
+    if (e->hint || strcmp(o->oracle, "resources") == 0 || mqfuzz_stop)
+        return;
+    struct talk small;
+    if (!talk_copy(&small, talk))
+        return;
+    unsigned shown = talk_minimise(&c->stage, &small, o, MINIMISE_S, REPLAYS);
+    if (shown == 0 && ended && with_history(c, &small, o))
+        shown = 1;
+    if (shown > 0) {
+        free(e->plan);
+        e->plan = talk_text(&small);
+        size_t n = strlen(e->why);
+        snprintf(e->why + n, sizeof e->why - n, " (replays %u of %d)", shown, REPLAYS);
+        save(c, e, NULL);
+    }
+    free(small.octets);
+    forget_history(c);
+}
+
+static void say_progress(struct campaign *c, bool last)
+{
+    int64_t now = runner_now_ns();
+    if (!last && (now - c->said_ns < (isatty(2) ? 1000000000 : 30000000000)))
+        return;
+    double seconds = (double)(now - c->began_ns) / 1e9;
+    fprintf(stderr,
+            "%smqfuzz: %.0f s, %llu plans, %.0f packets/s, %.0f connections/s, %u states, %u edges, %u findings%s",
+            isatty(2) ? "\r\033[K" : "", seconds, (unsigned long long)c->stage.plans,
+            (double)c->stage.packets / seconds, (double)c->stage.connections / seconds, c->stage.n_states,
+            c->stage.n_edges, c->report.n, isatty(2) && !last ? "" : "\n");
+    c->said_ns = now;
+}
+
+static bool over(const struct campaign *c)
+{
+    const struct command *command = c->command;
+    uint64_t seconds = command->time_s != 0 ? command->time_s : command->runs != 0 ? UINT64_MAX / 2000000000 : 60;
+    return mqfuzz_stop || c->trouble || (command->runs != 0 && c->stage.plans >= command->runs) ||
+           runner_now_ns() - c->began_ns >= (int64_t)seconds * 1000000000;
+}
+
+static void campaign_loop(struct campaign *c)
+{
+    uint8_t *room = malloc(TALK_MAX);
+    while (room != NULL && !over(c)) {
+        struct talk talk = { .octets = room };
+        struct plan plan;
+        struct outcome o;
+        struct run *run = NULL;
+        bool news = false;
+        make(c, &talk);
+        if (!talk_plan(&talk, &plan) || !stage_perform(&c->stage, &plan, true, &o, &news, &run)) {
+            plan_free(&plan);
+            break;
+        }
+        remember(c, &talk);
+        if (news)
+            keep(c, &talk);
+        if (o.found && known(c, &o) == NULL)
+            found(c, &talk, &o, run);
+        else if (o.found && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0))
+            c->trouble = !stage_restart(&c->stage);
+        run_free(run);
+        plan_free(&plan);
+        say_progress(c, false);
+    }
+    free(room);
+}
+
+static void farewell(struct campaign *c)
+{
+    struct outcome o;
+    stage_farewell(&c->stage, &o);
+    if (!o.found)
+        return;
+    struct report_entry *e = add_entry(c, &o);
+    if (e == NULL)
+        return;
+    e->trace = strdup(c->bench.process.tail);
+    printf("FINDING  %-10s %s\n", e->oracle, e->title);
+    save(c, e, NULL);
+}
+
+int command_run(const struct command *command)
+{
+    struct campaign *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return EXIT_TROUBLE;
+    c->command = c->bench.command = command;
+    c->mutator = mutator_seeded(command->seed);
+    c->report.seed = command->seed;
+    snprintf(c->report.target, sizeof c->report.target, "%s",
+             command->spawn != NULL ? command->spawn : command->target);
+    fprintf(stderr, "mqfuzz: seed %llu\n", (unsigned long long)command->seed);
+    int status = EXIT_TROUBLE;
+    if (baseline_read(&c->baseline, command->baseline) && stage_open(&c->stage, &c->bench, 1000)) {
+        c->began_ns = c->said_ns = runner_now_ns();
+        campaign_loop(c);
+        say_progress(c, true);
+        farewell(c);
+        status = command_reports(command, &c->report);
+        printf("%llu plans, %llu packets, %u findings (seed %llu)\n", (unsigned long long)c->stage.plans,
+               (unsigned long long)c->stage.packets, c->report.n, (unsigned long long)command->seed);
+        if (c->trouble)
+            status = EXIT_TROUBLE;
+    }
+    if (fflush(stdout) != 0)
+        status = EXIT_TROUBLE;
+    stage_close(&c->stage);
+    for (uint32_t i = 0; i < c->n_kept; i++)
+        free(c->kept[i].octets);
+    forget_history(c);
+    report_free(&c->report);
+    baseline_free(&c->baseline);
+    free(c);
+    return status;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/campaign/conform.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz/mutator.h"
+
+static const struct {
+    const char *rule311, *rule5, *title, *script;
+    bool in31;
+} written[] = {
+#define PROBE(rule311, rule5, in31, title, script) { rule311, rule5, title, script, in31 },
+#include "fuzz/campaign/probes.def"
+};
+
+static bool add(struct probe_list *list, const char *rule, unsigned version, bool hint, const char *title,
+                const char *script)
+{
+    if (list->n == list->cap) {
+        uint32_t cap = list->cap == 0 ? 256 : list->cap * 2;
+        struct probe *more = realloc(list->at, cap * sizeof *more);
+        if (more == NULL)
+            return false;
+        list->at = more;
+        list->cap = cap;
+    }
+    struct probe *p = &list->at[list->n];
+    *p = (struct probe){ .rule = rule, .version = (uint8_t)version, .hint = hint, .script = strdup(script) };
+    snprintf(p->title, sizeof p->title, "%s", title);
+    list->n += p->script != NULL;
+    return p->script != NULL;
+}
+
+static bool add_written(struct probe_list *list, unsigned versions)
+{
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        bool has311 = written[i].rule311[0] != '-', has5 = written[i].rule5[0] != '-';
+        if ((versions & 1u << MQTT_V31) != 0 && written[i].in31 && has311 &&
+            !add(list, written[i].rule311, MQTT_V31, true, written[i].title, written[i].script))
+            return false;
+        if ((versions & 1u << MQTT_V311) != 0 && has311 &&
+            !add(list, written[i].rule311, MQTT_V311, false, written[i].title, written[i].script))
+            return false;
+        if ((versions & 1u << MQTT_V5) != 0 && has5 &&
+            !add(list, written[i].rule5, MQTT_V5, false, written[i].title, written[i].script))
+            return false;
+    }
+    return true;
+}
+
+/* Rules that a receiver need not check, or that only recommend: what the broker does about them is noted, not judged.
+ */
+static bool left_to_the_broker(const struct mqtt_rule_info *info)
+{
+    static const char *const free_choice[] = { "S5-3.3.2.3.2-c", "S5-3.1.3.2.3-c", "MQTT-3.1.2-1", "S5-3.15.2.2.2-a" };
+    for (size_t i = 0; i < sizeof free_choice / sizeof *free_choice; i++)
+        if (strcmp(info->id, free_choice[i]) == 0)
+            return true;
+    return info->version == MQTT_V31 || info->severity < MQTT_SEVERITY_ERROR;
+}
+
+/* One packet of a client that breaks a rule: the broker has to refuse it. */
+static bool add_broken_packet(struct probe_list *list, enum mqtt_rule rule)
+{
+    const struct mqtt_rule_info *info = mqtt_rule_info(rule);
+    uint8_t packet[40000], sender = 0;
+    struct mutator m = mutator_seeded(rule);
+    size_t n = mutator_break(&m, rule, packet, 0, sizeof packet, &sender);
+    if (n == 0 || sender != MQTT_CLIENT || n > 2048)
+        return true;
+    bool is_connect = packet[0] >> 4 == MQTT_CONNECT;
+    char *script = malloc(n * 3 + 256), title[160];
+    if (script == NULL)
+        return false;
+    int at = sprintf(script, "%sa raw", is_connect ? "a open; " : "a > connect; a < connack reason=0; ");
+    for (size_t i = 0; i < n; i++)
+        at += sprintf(script + at, i % 16 == 0 ? " %02x" : "%02x", packet[i]);
+    sprintf(script + at, "; a <! refused");
+    snprintf(title, sizeof title, "refuses a packet where %s", info->fault);
+    bool ok = add(list, info->id, info->version, left_to_the_broker(info), title, script);
+    free(script);
+    return ok;
+}
+
+bool probes_make(struct probe_list *list, unsigned versions)
+{
+    *list = (struct probe_list){ 0 };
+    if (!add_written(list, versions))
+        return false;
+    for (unsigned rule = 1; rule < MQTT_RULE_COUNT; rule++) {
+        const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)rule);
+        if (info->where == MQTT_WHERE_PACKET && (versions & 1u << info->version) != 0 &&
+            !add_broken_packet(list, (enum mqtt_rule)rule))
+            return false;
+    }
+    return true;
+}
+
+void probes_free(struct probe_list *list)
+{
+    for (uint32_t i = 0; i < list->n; i++)
+        free(list->at[i].script);
+    free(list->at);
+    *list = (struct probe_list){ 0 };
+}
+
+/* ---- running them ---- */
+
+struct under_way {
+    const struct probe *probe;
+    struct plan plan;
+};
+
+static bool wanted(const struct probe *p, const char *rule)
+{
+    return rule == NULL || strcmp(p->rule, rule) == 0 || strstr(p->title, rule) != NULL;
+}
+
+static bool start(struct runner *r, const struct probe *p, const struct conform_options *o, uint32_t number,
+                  bool *memory)
+{
+    char prefix[24];
+    struct under_way *u = calloc(1, sizeof *u);
+    *memory = u != NULL;
+    if (u == NULL)
+        return false;
+    snprintf(prefix, sizeof prefix, "m%xp%u", (unsigned)(o->seed & 0xffff), number);
+    u->probe = p;
+    if (!plan_parse(&u->plan, view_of(p->script, strlen(p->script)), prefix, p->version)) {
+        fprintf(stderr, "mqfuzz: probe '%s': %s\n", p->title, u->plan.error); /* a fault of ours: a test looks for it */
+        plan_free(&u->plan);
+        free(u);
+        return false;
+    }
+    *memory = runner_start(r, &u->plan, u, false) != NULL;
+    return *memory;
+}
+
+/* What the broker itself broke on the way counts, under the rule that it broke. */
+static void weigh(struct probe_result *result, const struct run *run)
+{
+    judge_run(run, MQTT_SEVERITY_ERROR, &result->judged);
+    if (result->judged.n == 0 || result->end == RUN_FAILED || result->end == RUN_NO_BROKER)
+        return;
+    result->end = RUN_FAILED;
+    snprintf(result->why, sizeof result->why, "the broker breaks %s: %.180s", result->judged.fault[0].name,
+             result->judged.fault[0].sentence);
+}
+
+static bool finish(struct run *run, const struct conform_options *o)
+{
+    struct under_way *u = run->tag;
+    struct probe_result result = { .probe = u->probe, .end = run->end };
+    result.took_ms = (uint32_t)((runner_now_ns() - run->began_ns) / 1000000);
+    snprintf(result.why, sizeof result.why, "%s", run->why);
+    weigh(&result, run);
+    if (o->keep_traces || result.end == RUN_FAILED)
+        result.trace = run_trace(run);
+    bool go_on = o->each(o->ctx, &result, run);
+    free(result.trace);
+    run_free(run);
+    plan_free(&u->plan);
+    free(u);
+    return go_on;
+}
+
+bool conform_run(const struct probe_list *list, const struct runner_target *target, const struct conform_options *o)
+{
+    struct runner r;
+    uint32_t next = 0;
+    bool ok = true, memory = true;
+    runner_init(&r, target, o->deadline_ms);
+    while (ok && memory && (next < list->n || r.n > 0)) {
+        while (memory && next < list->n && r.n < o->parallel) {
+            const struct probe *p = &list->at[next++];
+            if (wanted(p, o->rule))
+                start(&r, p, o, next, &memory);
+        }
+        struct run *ended = runner_step(&r, -1);
+        if (ended != NULL)
+            ok = finish(ended, o);
+    }
+    if (!ok)
+        runner_abort(&r, "stopped");
+    for (struct run *left; r.n > 0 && (left = runner_step(&r, 0)) != NULL;) {
+        struct under_way *u = left->tag;
+        plan_free(&u->plan);
+        free(u);
+        run_free(left);
+    }
+    runner_done(&r);
+    return ok && memory;
+}
+
+char *run_trace(const struct run *run)
+{
+    static const char *const words[] = {
+        "connected", ">", "<", "closes", "resets", "closed by the broker", "reset by the broker", "not accepted"
+    };
+    size_t cap = 65536, n = 0;
+    char *text = malloc(cap);
+    for (uint32_t i = 0; text != NULL && i < run->n_log && n + 600 < cap; i++) {
+        const struct log_entry *e = &run->log[i];
+        bool octets = e->what == LOG_SENT || e->what == LOG_RECEIVED;
+        n += (size_t)snprintf(text + n, cap - n, "%8.3f ms  %c %s", (double)(e->time_ns - run->log[0].time_ns) / 1e6,
+                              (char)('a' + e->client), words[e->what]);
+        for (uint32_t k = 0; octets && k < e->len && k < 128; k++)
+            n += (size_t)snprintf(text + n, cap - n, k == 0 ? " %02x" : "%02x", run->octets[e->at + k]);
+        if (octets && e->len > 128)
+            n += (size_t)snprintf(text + n, cap - n, "... (%u octets)", e->len);
+        n += (size_t)snprintf(text + n, cap - n, "\n");
+    }
+    if (text != NULL)
+        text[n] = '\0';
+    return text;
+}

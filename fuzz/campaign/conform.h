@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/campaign/conform.h -- a deterministic probe for every rule a broker can be held to from outside. */
+#pragma once
+#include "fuzz/campaign/judge.h"
+
+struct probe {
+    const char *rule; /* statement it asks about, of this version (3.1: of 3.1.1, as a hint) */
+    uint8_t version;  /* enum mqtt_version */
+    bool hint;        /* 3.1 has no numbered statements, or the answer is left to the broker: no failure */
+    char title[160];
+    char *script; /* plan text */
+};
+
+struct probe_list {
+    struct probe *at;
+    uint32_t n, cap;
+};
+
+/* All probes of these versions (bit set of 1 << version), in a fixed order. False: no memory. */
+bool probes_make(struct probe_list *list, unsigned versions);
+void probes_free(struct probe_list *list);
+
+struct probe_result {
+    const struct probe *probe;
+    enum run_end end; /* RUN_FAILED also when the broker broke a rule on the way */
+    char why[RUN_WHY + 64];
+    struct judge_result judged;
+    char *trace; /* what was sent and received, a line each; NULL unless failed or asked for */
+    uint32_t took_ms;
+};
+
+struct conform_options {
+    const char *rule;  /* only probes of this rule, or whose title holds this; NULL: all */
+    uint32_t parallel; /* probes under way at once */
+    uint32_t deadline_ms;
+    uint64_t seed; /* makes prefixes of topics and client identifiers */
+    bool keep_traces;
+    /* Called for each result, in the order in which they end; the result is borrowed for the call. False: stop. */
+    bool (*each)(void *ctx, const struct probe_result *result, const struct run *run);
+    void *ctx;
+};
+
+/* False: stopped, or out of memory. */
+bool conform_run(const struct probe_list *list, const struct runner_target *target,
+                 const struct conform_options *options);
+
+/* The log of a run as text: time, client, direction, packet; free() it. */
+char *run_trace(const struct run *run);

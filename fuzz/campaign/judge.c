@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/campaign/judge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decoder/mqtt/framer.h"
+#include "decoder/track/track.h"
+
+enum { CONNECTIONS_MAX = 64, KEEP = 1 << 20, VERDICTS = 16 };
+
+/* One TCP connection of the log. Direction 0 is the client's. */
+struct connection {
+    uint8_t client;
+    uint16_t number;
+    struct mqtt_conn conn;
+    struct mqtt_framer framer[2];
+    track_conn track;
+    bool closed;
+};
+
+struct judge {
+    const struct run *run;
+    enum mqtt_severity least;
+    struct judge_result *out;
+    struct track *track;
+    struct connection connection[CONNECTIONS_MAX];
+    unsigned n;
+};
+
+static void *resize(void *ctx, void *old, size_t old_size, size_t size)
+{
+    (void)ctx;
+    (void)old_size;
+    if (size == 0) {
+        free(old);
+        return NULL;
+    }
+    return realloc(old, size);
+}
+
+static void add_fault(struct judge *j, const struct judge_fault *fault)
+{
+    for (uint32_t i = 0; i < j->out->n; i++)
+        if (strcmp(j->out->fault[i].name, fault->name) == 0)
+            return;
+    if (j->out->n < JUDGE_FAULTS)
+        j->out->fault[j->out->n++] = *fault;
+    else
+        j->out->lost++;
+}
+
+static void on_finding(void *ctx, const struct track_finding *f)
+{
+    struct judge *j = ctx;
+    if (f->side != MQTT_SERVER || f->severity < j->least)
+        return;
+    struct judge_fault fault = { .rule = f->rule, .severity = f->severity, .version = f->version };
+    snprintf(fault.name, sizeof fault.name, "%s", f->name);
+    snprintf(fault.sentence, sizeof fault.sentence, "%s", f->sentence);
+    add_fault(j, &fault);
+}
+
+static void on_verdict(struct judge *j, const struct mqtt_verdict *v, const struct mqtt_packet *p, struct view octets)
+{
+    if (v->side != MQTT_SERVER || v->severity < j->least)
+        return;
+    const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)v->rule);
+    size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
+                    ? octets.len
+                    : 0;
+    struct judge_fault fault = { .rule = v->rule, .severity = v->severity, .version = info->version };
+    fault.octets = view_of(octets.ptr, at);
+    snprintf(fault.name, sizeof fault.name, "%s", info->id);
+    snprintf(fault.sentence, sizeof fault.sentence, "%s: %s", mqtt_type_name(p->type),
+             info->fault[0] != '\0' ? info->fault : info->statement);
+    add_fault(j, &fault);
+}
+
+/* What kind of answer came: two runs with the same sequence of these showed the same behaviour. */
+static void note_state(struct judge *j, const struct mqtt_packet *p, const struct track_note *note)
+{
+    uint64_t shape = (uint64_t)p->type << 56 | (uint64_t)p->reason << 48 | (uint64_t)(p->flags & 0x0f) << 44 |
+                     (uint64_t)note->kind << 36 | (uint64_t)note->outcome << 28 | (uint64_t)note->step << 20 |
+                     (p->props.seen & 0xfffff);
+    j->out->states = (j->out->states ^ shape) * 0x9e3779b97f4a7c15u;
+    j->out->states ^= j->out->states >> 29;
+}
+
+static void on_packet(struct judge *j, struct connection *c, unsigned dir, struct view octets,
+                      const struct log_entry *entry)
+{
+    struct mqtt_packet p;
+    struct mqtt_verdict at[VERDICTS];
+    struct mqtt_verdicts v = { at, VERDICTS, 0, 0 };
+    struct track_note note = { 0 };
+    mqtt_conn_packet(&c->conn, dir, octets, &p, &v);
+    uint64_t frame = (uint64_t)(entry - j->run->log) + 1;
+    struct track_input in = { .packet = &p,
+                              .dir = (uint8_t)dir,
+                              .sender = (uint8_t)mqtt_conn_sender(&c->conn, dir),
+                              .version = c->conn.version,
+                              .version_source = c->conn.source,
+                              .roles_sure = true,
+                              .frame = frame,
+                              .frame_first = frame,
+                              .time_ns = entry->time_ns,
+                              .time_first_ns = entry->time_ns };
+    if (j->track != NULL)
+        track_packet(j->track, c->track, &in, &v, &note);
+    for (uint32_t i = 0; i < v.n; i++)
+        on_verdict(j, &at[i], &p, octets);
+    if (dir == 1)
+        note_state(j, &p, &note);
+}
+
+static void on_octets(struct judge *j, struct connection *c, unsigned dir, const struct log_entry *entry)
+{
+    struct mqtt_framer *f = &c->framer[dir];
+    struct cursor in = cur_over(j->run->octets + entry->at, entry->len);
+    for (;;) {
+        struct mqtt_frame frame;
+        enum mqtt_frame_status status = mqtt_framer_next(f, &in, &frame);
+        if (status == MQTT_FRAME_MORE)
+            return;
+        if (status == MQTT_FRAME_MEMORY) {
+            uint8_t *more = realloc(f->lent, f->want);
+            if (more == NULL)
+                return;
+            mqtt_framer_lend(f, more, f->want);
+        } else {
+            on_packet(j, c, dir, frame.octets, entry);
+        }
+    }
+}
+
+static struct connection *connection_of(struct judge *j, const struct log_entry *entry)
+{
+    for (unsigned i = j->n; i-- > 0;)
+        if (j->connection[i].client == entry->client && j->connection[i].number == entry->connection)
+            return &j->connection[i];
+    if (j->n == CONNECTIONS_MAX)
+        return NULL;
+    struct connection *c = &j->connection[j->n];
+    *c = (struct connection){ .client = entry->client, .number = entry->connection };
+    mqtt_conn_init(&c->conn);
+    mqtt_conn_client(&c->conn, 0);
+    mqtt_framer_init(&c->framer[0], KEEP);
+    mqtt_framer_init(&c->framer[1], KEEP);
+    struct track_opening opening = { .stream = j->n, .client_dir = 0, .from_syn = true, .time_ns = entry->time_ns };
+    opening.side[0] = (struct row_endpoint){ { 4, { 127, 0, 0, 1 } }, entry->port };
+    opening.side[1] = (struct row_endpoint){ { 4, { 127, 0, 0, 1 } }, 1883 };
+    opening.frame = (uint64_t)(entry - j->run->log) + 1;
+    if (j->track != NULL)
+        c->track = track_open(j->track, &opening);
+    j->n++;
+    return c;
+}
+
+static void on_close(struct judge *j, struct connection *c, const struct log_entry *entry)
+{
+    bool by_broker = entry->what == LOG_CLOSED_BY_BROKER || entry->what == LOG_RESET_BY_BROKER;
+    bool reset = entry->what == LOG_RESET_BY_US || entry->what == LOG_RESET_BY_BROKER;
+    if (j->track != NULL && !c->closed)
+        track_close(j->track, c->track, reset ? TRACK_CLOSE_RST : TRACK_CLOSE_FIN, by_broker, entry->time_ns,
+                    (uint64_t)(entry - j->run->log) + 1);
+    c->closed = true;
+}
+
+void judge_run(const struct run *run, enum mqtt_severity least, struct judge_result *out)
+{
+    struct judge *j = calloc(1, sizeof *j);
+    *out = (struct judge_result){ .states = 1 };
+    if (j == NULL)
+        return;
+    struct track_config config;
+    track_defaults(&config);
+    config.max_connections = CONNECTIONS_MAX;
+    config.max_sessions = CONNECTIONS_MAX;
+    j->run = run;
+    j->least = least;
+    j->out = out;
+    j->track = track_new(&config, (struct track_memory){ resize, NULL },
+                         (struct track_events){ .finding = on_finding, .ctx = j });
+    for (uint32_t i = 0; i < run->n_log; i++) {
+        const struct log_entry *entry = &run->log[i];
+        struct connection *c = entry->what == LOG_REFUSED ? NULL : connection_of(j, entry);
+        if (c == NULL)
+            continue;
+        if (entry->what == LOG_SENT || entry->what == LOG_RECEIVED)
+            on_octets(j, c, entry->what == LOG_RECEIVED, entry);
+        else if (entry->what != LOG_OPENED)
+            on_close(j, c, entry);
+    }
+    track_free(j->track);
+    for (unsigned i = 0; i < j->n; i++)
+        for (unsigned dir = 0; dir < 2; dir++)
+            free(j->connection[i].framer[dir].lent);
+    free(j);
+}

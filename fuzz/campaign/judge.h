@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/campaign/judge.h -- what the broker said, held against the standards: decoder and tracker over the log of a run.
+ */
+#pragma once
+#include "fuzz/campaign/runner.h"
+
+enum { JUDGE_FAULTS = 16, JUDGE_SENTENCE = 224 };
+
+struct judge_fault {
+    uint16_t rule;    /* enum mqtt_rule, MQTT_RULE_NONE for a diagnosis */
+    uint8_t severity; /* enum mqtt_severity */
+    uint8_t version;
+    char name[32]; /* id of the rule, or name of the diagnosis */
+    char sentence[JUDGE_SENTENCE];
+    struct view octets; /* the packet at fault, in the run's log; ptr NULL: none */
+};
+
+struct judge_result {
+    struct judge_fault fault[JUDGE_FAULTS];
+    uint32_t n, lost;
+    uint64_t states; /* a hash of the shapes of what came back, in order: new ones mean new behaviour */
+};
+
+/* Faults of the broker only, of at least this severity, each rule once. */
+void judge_run(const struct run *run, enum mqtt_severity least, struct judge_result *out);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/campaign/plan.h -- a plan: what several clients do to a broker and what must come back, as short readable text.
+ *
+ * One statement a line (or between semicolons), # starts a comment:
+ *     version 5                          3.1, 3.1.1 or 5; for the packets that follow
+ *     need shared                        retain, wildcard, shared, identifier, qos1, qos2, alias: else not applicable
+ *     a > connect clean=1 session_expiry_interval=60
+ *     a > publish topic=~/t qos=1 id=7 payload="hi" user_property=k:v
+ *     a >> publish topic=t               the same, octet by octet
+ *     a raw 30 05 00 01 74 68 69         octets as they are
+ *     a < puback id=7 reason=0           wait for this packet; others are passed over
+ *     a <! publish topic=~/t payload=hi  the same, and the plan is judged by it
+ *     a <! closed                        the broker closes (5.0: DISCONNECT or a refusing CONNACK may come first)
+ *     a <! refused                       closed, or an acknowledgement that says failure
+ *     a < alive                          a PINGREQ is answered
+ *     a <! no publish topic=~/t 200ms    nothing like it within that time
+ *     a open | a close | a reset         TCP; "a > connect" opens by itself when needed
+ *     a manual | a auto                  auto: acknowledgements are sent by themselves (the default)
+ *     wait 100ms
+ * Clients are single letters. ~ in a value stands for a prefix of this run, so that runs do not meet; "\~" is a tilde,
+ * \xNN an octet. id=$1 in an expectation takes the Packet Identifier of the broker, in a packet to send it puts it in.
+ */
+#pragma once
+#include "decoder/mqtt/packet.h"
+
+enum { PLAN_CLIENTS = 26, PLAN_VARS = 8, PLAN_MATCHES = 12, PLAN_ERROR = 160 };
+
+enum plan_op {
+    PLAN_OPEN,
+    PLAN_SEND,
+    PLAN_EXPECT,
+    PLAN_WAIT,
+    PLAN_CLOSE,
+    PLAN_RESET,
+    PLAN_MANUAL,
+    PLAN_AUTO,
+    PLAN_NEED
+};
+enum plan_want { PLAN_PACKET, PLAN_NO_PACKET, PLAN_CLOSED, PLAN_REFUSED, PLAN_ALIVE };
+enum plan_need {
+    PLAN_RETAIN,
+    PLAN_WILDCARD,
+    PLAN_SHARED,
+    PLAN_IDENTIFIER,
+    PLAN_QOS1,
+    PLAN_QOS2,
+    PLAN_ALIAS,
+    PLAN_NEEDS
+};
+
+enum plan_field {
+    PLAN_F_REASON,
+    PLAN_F_ID,
+    PLAN_F_QOS,
+    PLAN_F_DUP,
+    PLAN_F_RETAIN,
+    PLAN_F_TOPIC,
+    PLAN_F_PAYLOAD,
+    PLAN_F_SP,
+    PLAN_F_CODES,
+    PLAN_F_PROP
+};
+
+struct plan_match {
+    uint8_t field; /* enum plan_field */
+    uint8_t prop;  /* of PLAN_F_PROP */
+    bool absent;   /* the property must not be there (value "none"); with `present`, any value will do */
+    bool present;  /* value "*" */
+    bool least;    /* "NAME>=N": at least; reason>=0x80 */
+    uint32_t number;
+    struct view text, value;
+};
+
+struct plan_step {
+    uint8_t op;      /* enum plan_op */
+    uint8_t client;  /* 0: a */
+    uint8_t version; /* of the packets of this step */
+    uint8_t want;    /* EXPECT: enum plan_want; NEED: enum plan_need */
+    uint8_t type;    /* EXPECT: enum mqtt_type */
+    bool judged;
+    bool octetwise;
+    uint8_t var;        /* 1..7: Packet Identifier variable, 0: none */
+    uint16_t id_at;     /* SEND with a variable: where in the octets it goes */
+    uint32_t ms;        /* WAIT; the time of NO_PACKET; the deadline of others, 0: the default */
+    struct view octets; /* SEND */
+    struct plan_match match[PLAN_MATCHES];
+    uint8_t n_match;
+    uint32_t line;
+};
+
+struct plan {
+    struct plan_step *step;
+    uint32_t n, cap;
+    char *memory; /* behind the views */
+    size_t used, memory_cap;
+    char error[PLAN_ERROR];
+};
+
+/* Parses text. prefix replaces ~ in values; version is that of the packets until a "version" says otherwise. False:
+ * plan->error says line and reason. Free it in either case. */
+bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigned version);
+void plan_free(struct plan *plan);
+
+/* One packet as a statement without client ("publish topic=a qos=1 ..."), or "raw 30 .." when fields cannot say it all.
+ * Returns the length, cut at cap. */
+size_t plan_print_packet(struct view octets, unsigned version, char *out, size_t cap);
+
+/* Does this packet answer the expectation? candidate: it is of the kind waited for (type, and topic or identifier), so
+ * that a mismatch in the rest is a wrong answer and no other packet. *why names the first field that differs. */
+bool plan_matches(const struct plan_step *step, const struct mqtt_packet *p, const uint16_t *vars, bool *candidate,
+                  const char **why);

@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/campaign/runner.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { READ_CHUNK = 65536, OCTETS_MAX = 4 << 20 };
+
+/* One packet that came and that no expectation has taken yet. */
+struct arrival {
+    uint32_t at, len; /* in link.in */
+    bool taken;
+};
+
+struct link {
+    int fd;                                   /* -1: none */
+    bool connecting, closed_by_broker, ended; /* ended: opened once and closed since, by whomever */
+    bool manual;
+    uint8_t version;
+    uint16_t opened, port;
+    uint8_t *in; /* all octets received on this connection */
+    uint32_t n_in, in_cap, parsed;
+    struct arrival *arrival;
+    uint32_t n_arrival, arrival_cap;
+    uint8_t out[64]; /* automatic answers that the socket did not take at once */
+    uint32_t n_out;
+};
+
+int64_t runner_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t wall_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+const char *run_end_name(enum run_end end)
+{
+    static const char *const names[] = { "going", "pass", "fail", "unknown", "n/a", "no broker" };
+    return names[end];
+}
+
+void runner_init(struct runner *e, const struct runner_target *target, uint32_t deadline_ms)
+{
+    *e = (struct runner){ .target = *target, .deadline_ms = deadline_ms, .octets_max = OCTETS_MAX };
+}
+
+void runner_done(struct runner *e)
+{
+    for (uint32_t i = 0; i < e->n; i++)
+        run_free(e->runs[i]);
+    free(e->runs);
+    e->runs = NULL;
+    e->n = e->cap = 0;
+}
+
+/* Grows an array to hold `need` elements. */
+static bool reserve(void *array, uint32_t *cap, uint32_t need, size_t element)
+{
+    void **at = array;
+    if (need <= *cap)
+        return true;
+    uint32_t more = *cap < 16 ? 16 : *cap * 2;
+    more = more < need ? need : more;
+    void *p = realloc(*at, more * element);
+    if (p == NULL)
+        return false;
+    *at = p;
+    *cap = more;
+    return true;
+}
+
+static void finish(struct run *r, enum run_end end, const char *why, ...) __attribute__((format(printf, 3, 4)));
+static void finish(struct run *r, enum run_end end, const char *why, ...)
+{
+    if (r->end != RUN_GOING)
+        return;
+    va_list args;
+    va_start(args, why);
+    vsnprintf(r->why, sizeof r->why, why, args);
+    va_end(args);
+    r->end = end;
+}
+
+static void log_event(struct run *r, struct link *l, enum log_what what, const uint8_t *octets, uint32_t n)
+{
+    if (!reserve(&r->log, &r->log_cap, r->n_log + 1, sizeof *r->log) ||
+        !reserve(&r->octets, &r->octets_cap, r->n_octets + n, 1)) {
+        finish(r, RUN_UNKNOWN, "no memory for the log");
+        return;
+    }
+    r->log[r->n_log++] = (struct log_entry){ .what = (uint8_t)what,
+                                             .client = (uint8_t)(l - r->link),
+                                             .connection = (uint16_t)(l->opened - 1),
+                                             .port = l->port,
+                                             .step = r->step,
+                                             .time_ns = wall_ns(),
+                                             .at = r->n_octets,
+                                             .len = n };
+    if (n > 0)
+        memcpy(r->octets + r->n_octets, octets, n);
+    r->n_octets += n;
+}
+
+struct run *runner_start(struct runner *e, const struct plan *plan, void *tag, bool lenient)
+{
+    struct run *r = calloc(1, sizeof *r);
+    if (r == NULL || !reserve(&e->runs, &e->cap, e->n + 1, sizeof *e->runs) ||
+        (r->link = calloc(PLAN_CLIENTS, sizeof *r->link)) == NULL) {
+        free(r);
+        return NULL;
+    }
+    for (unsigned i = 0; i < PLAN_CLIENTS; i++)
+        r->link[i].fd = -1;
+    r->plan = plan;
+    r->tag = tag;
+    r->lenient = lenient;
+    r->began_ns = runner_now_ns();
+    e->runs[e->n++] = r;
+    return r;
+}
+
+static void drop_link(struct link *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    l->fd = -1;
+    l->connecting = false;
+    l->ended = true;
+}
+
+void run_free(struct run *r)
+{
+    if (r == NULL)
+        return;
+    for (unsigned i = 0; i < PLAN_CLIENTS; i++) {
+        drop_link(&r->link[i]);
+        free(r->link[i].in);
+        free(r->link[i].arrival);
+    }
+    free(r->link);
+    free(r->log);
+    free(r->octets);
+    free(r);
+}
+
+/* ---- connections ---- */
+
+static bool open_link(struct runner *e, struct run *r, struct link *l)
+{
+    drop_link(l);
+    l->n_in = l->parsed = l->n_arrival = l->n_out = 0;
+    l->closed_by_broker = l->ended = false;
+    l->fd = socket(e->target.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1;
+    if (l->fd < 0 || setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) {
+        finish(r, RUN_UNKNOWN, "socket: %s", strerror(errno));
+        return false;
+    }
+    l->opened++;
+    r->connections++;
+    if (connect(l->fd, (struct sockaddr *)&e->target.addr, e->target.addr_len) == 0 || errno == EINPROGRESS) {
+        struct sockaddr_storage own;
+        socklen_t len = sizeof own;
+        if (getsockname(l->fd, (struct sockaddr *)&own, &len) == 0)
+            l->port = ntohs(own.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&own)->sin6_port
+                                                      : ((struct sockaddr_in *)&own)->sin_port);
+        l->connecting = true;
+        return true;
+    }
+    log_event(r, l, LOG_REFUSED, NULL, 0);
+    drop_link(l);
+    finish(r, RUN_NO_BROKER, "connect: %s", strerror(errno));
+    return false;
+}
+
+/* Writes what the socket takes. Returns the octets taken. */
+static uint32_t send_some(struct run *r, struct link *l, const uint8_t *octets, uint32_t n)
+{
+    ssize_t taken = send(l->fd, octets, n, MSG_NOSIGNAL);
+    if (taken > 0) {
+        log_event(r, l, LOG_SENT, octets, (uint32_t)taken);
+        return (uint32_t)taken;
+    }
+    return 0; /* a broken connection shows when it is read */
+}
+
+static void answer(struct run *r, struct link *l, unsigned type, unsigned id)
+{
+    uint8_t packet[4] = { (uint8_t)(type << 4 | mqtt_type_flags(type)), 2, (uint8_t)(id >> 8), (uint8_t)id };
+    r->sent_packets++;
+    if (l->n_out == 0 && send_some(r, l, packet, sizeof packet) == sizeof packet)
+        return;
+    if (l->n_out + sizeof packet <= sizeof l->out) {
+        memcpy(l->out + l->n_out, packet, sizeof packet);
+        l->n_out += (uint32_t)sizeof packet;
+    }
+}
+
+static void learn_limits(struct run *r, const struct mqtt_packet *p)
+{
+    if (p->version != MQTT_V5)
+        return;
+    r->lacks[PLAN_RETAIN] = mqtt_props_number(&p->props, MQTT_PROP_RETAIN_AVAILABLE, 1) == 0;
+    r->lacks[PLAN_WILDCARD] = mqtt_props_number(&p->props, MQTT_PROP_WILDCARD_SUBSCRIPTION_AVAILABLE, 1) == 0;
+    r->lacks[PLAN_SHARED] = mqtt_props_number(&p->props, MQTT_PROP_SHARED_SUBSCRIPTION_AVAILABLE, 1) == 0;
+    r->lacks[PLAN_IDENTIFIER] = mqtt_props_number(&p->props, MQTT_PROP_SUBSCRIPTION_IDENTIFIER_AVAILABLE, 1) == 0;
+    r->lacks[PLAN_QOS1] = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_QOS, 2) < 1;
+    r->lacks[PLAN_QOS2] = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_QOS, 2) < 2;
+    r->lacks[PLAN_ALIAS] = mqtt_props_number(&p->props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0) == 0;
+}
+
+static void decode_arrival(const struct link *l, const struct arrival *a, struct mqtt_packet *p)
+{
+    mqtt_decode(view_of(l->in + a->at, a->len), (struct mqtt_context){ l->version, MQTT_SERVER }, p, NULL);
+}
+
+/* A whole packet came: answer it like a client that does its duty, unless the plan does so itself. */
+static void arrived(struct run *r, struct link *l, const struct arrival *a)
+{
+    struct mqtt_packet p;
+    decode_arrival(l, a, &p);
+    r->received_packets++;
+    if (p.type == MQTT_CONNACK)
+        learn_limits(r, &p);
+    if (l->manual || !p.has_id)
+        return;
+    if (p.type == MQTT_PUBLISH)
+        answer(r, l, p.publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, p.id);
+    else if (p.type == MQTT_PUBREL)
+        answer(r, l, MQTT_PUBCOMP, p.id);
+    else if (p.type == MQTT_PUBREC && p.reason < 0x80)
+        answer(r, l, MQTT_PUBREL, p.id);
+}
+
+static void parse_arrivals(struct run *r, struct link *l)
+{
+    for (;;) {
+        uint32_t left = l->n_in - l->parsed, remaining = 0;
+        if (left < 2)
+            return;
+        int used = mqtt_vbi_read(view_of(l->in + l->parsed + 1, left - 1), &remaining);
+        if (used < 0) {
+            finish(r, RUN_FAILED, "the broker sent a Remaining Length of five octets");
+            return;
+        }
+        if (used == 0 || left < 1 + (uint32_t)used + remaining)
+            return;
+        if (!reserve(&l->arrival, &l->arrival_cap, l->n_arrival + 1, sizeof *l->arrival)) {
+            finish(r, RUN_UNKNOWN, "no memory");
+            return;
+        }
+        struct arrival *a = &l->arrival[l->n_arrival++];
+        *a = (struct arrival){ l->parsed, 1 + (uint32_t)used + remaining, false };
+        l->parsed += a->len;
+        arrived(r, l, a);
+    }
+}
+
+static void broker_closed(struct run *r, struct link *l, bool reset)
+{
+    log_event(r, l, reset ? LOG_RESET_BY_BROKER : LOG_CLOSED_BY_BROKER, NULL, 0);
+    l->closed_by_broker = true;
+    for (uint32_t i = l->n_arrival; i-- > 0;) {
+        struct mqtt_packet p;
+        decode_arrival(l, &l->arrival[i], &p);
+        if (p.type == MQTT_DISCONNECT || p.type == MQTT_CONNACK) {
+            r->code = p.reason;
+            break;
+        }
+    }
+    drop_link(l);
+}
+
+static void read_link(struct runner *e, struct run *r, struct link *l)
+{
+    if (!reserve(&l->in, &l->in_cap, l->n_in + READ_CHUNK, 1)) {
+        finish(r, RUN_UNKNOWN, "no memory");
+        return;
+    }
+    ssize_t n = recv(l->fd, l->in + l->n_in, READ_CHUNK, 0);
+    if (n > 0) {
+        log_event(r, l, LOG_RECEIVED, l->in + l->n_in, (uint32_t)n);
+        l->n_in += (uint32_t)n;
+        parse_arrivals(r, l);
+        if (r->n_octets > e->octets_max)
+            finish(r, RUN_FAILED, "the broker sent more than %u octets", e->octets_max);
+    } else if (n == 0) {
+        broker_closed(r, l, false);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        broker_closed(r, l, true);
+    }
+}
+
+static void service_link(struct runner *e, struct run *r, struct link *l, short events)
+{
+    if (l->connecting && (events & (POLLOUT | POLLERR | POLLHUP)) != 0) {
+        int error = 0;
+        socklen_t len = sizeof error;
+        getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+        l->connecting = false;
+        log_event(r, l, error == 0 ? LOG_OPENED : LOG_REFUSED, NULL, 0);
+        if (error != 0) {
+            drop_link(l);
+            finish(r, RUN_NO_BROKER, "connect: %s", strerror(error));
+        }
+        return;
+    }
+    if (l->n_out > 0 && (events & POLLOUT) != 0) {
+        uint32_t n = send_some(r, l, l->out, l->n_out);
+        memmove(l->out, l->out + n, l->n_out - n);
+        l->n_out -= n;
+    }
+    if (!l->connecting && (events & (POLLIN | POLLERR | POLLHUP)) != 0)
+        read_link(e, r, l);
+}
+
+/* ---- steps ---- */
+
+static char letter(const struct plan_step *s)
+{
+    return (char)('a' + s->client);
+}
+
+static void next_step(struct run *r)
+{
+    r->step++;
+    r->deadline_ns = 0;
+    r->sent_part = 0;
+    r->alive_sent = false;
+}
+
+static bool is_connect(const struct plan_step *s)
+{
+    return s->octets.len > 0 && s->octets.ptr[0] >> 4 == MQTT_CONNECT;
+}
+
+/* Makes sure of a connection before something is sent. False: not yet, or the run is over, or the step was left out. */
+static bool connected(struct runner *e, struct run *r, struct link *l, const struct plan_step *s)
+{
+    if (l->fd < 0 && (!l->ended || (is_connect(s) && r->sent_part == 0)))
+        return open_link(e, r, l) && false;
+    if (l->fd >= 0)
+        return !l->connecting;
+    if (r->lenient)
+        next_step(r);
+    else
+        finish(r, RUN_UNKNOWN, "line %u: the connection of %c is closed before something is sent", s->line, letter(s));
+    return false;
+}
+
+/* True when something was done, so that the next step may be tried at once. */
+static bool do_send(struct runner *e, struct run *r, struct link *l, const struct plan_step *s)
+{
+    uint32_t before = r->step;
+    if (!connected(e, r, l, s))
+        return r->step != before;
+    uint8_t patched[2] = { (uint8_t)(r->vars[s->var] >> 8), (uint8_t)r->vars[s->var] };
+    uint32_t total = (uint32_t)s->octets.len;
+    if (r->sent_part == 0 && is_connect(s))
+        l->version = s->version;
+    while (r->sent_part < total) {
+        uint32_t n = s->octetwise ? 1 : total - r->sent_part;
+        const uint8_t *from = s->octets.ptr + r->sent_part;
+        if (s->var != 0) { /* the identifier octets come from the variable */
+            uint32_t behind = r->sent_part >= s->id_at ? r->sent_part - s->id_at : 2;
+            from = behind < 2 ? patched + behind : from;
+            uint32_t border = r->sent_part < s->id_at ? s->id_at - r->sent_part : behind < 2 ? 2 - behind : n;
+            n = n < border ? n : border;
+        }
+        uint32_t taken = send_some(r, l, from, n);
+        r->sent_part += taken;
+        if (taken < n)
+            return false;
+    }
+    r->sent_packets++;
+    next_step(r);
+    return true;
+}
+
+static void expectation_missed(struct run *r, const struct plan_step *s, const char *what)
+{
+    finish(r, s->judged ? RUN_FAILED : RUN_UNKNOWN, "line %u: %s", s->line, what);
+}
+
+/* The first arrival not taken that matches; *wrong: a candidate came that differs in *why. */
+static struct arrival *find_arrival(struct run *r, struct link *l, const struct plan_step *s, bool *wrong,
+                                    const char **why)
+{
+    for (uint32_t i = 0; i < l->n_arrival; i++) {
+        struct mqtt_packet p;
+        bool candidate;
+        const char *field;
+        if (l->arrival[i].taken)
+            continue;
+        decode_arrival(l, &l->arrival[i], &p);
+        if (plan_matches(s, &p, r->vars, &candidate, &field)) {
+            if (s->var != 0)
+                r->vars[s->var] = p.id;
+            return &l->arrival[i];
+        }
+        if (candidate && !*wrong) {
+            *wrong = true;
+            *why = field;
+        }
+    }
+    return NULL;
+}
+
+static bool do_expect_packet(struct run *r, struct link *l, const struct plan_step *s, bool late)
+{
+    bool wrong = false;
+    const char *why = NULL;
+    char text[120];
+    struct arrival *a = find_arrival(r, l, s, &wrong, &why);
+    if (s->want == PLAN_NO_PACKET) {
+        if (a != NULL) {
+            snprintf(text, sizeof text, "a %s came that must not", mqtt_type_name(s->type));
+            expectation_missed(r, s, text);
+        } else if (late) {
+            next_step(r);
+            return true;
+        }
+        return false;
+    }
+    if (a != NULL) {
+        a->taken = true;
+        next_step(r);
+        return true;
+    }
+    if (wrong)
+        snprintf(text, sizeof text, "the %s is wrong in '%s'", mqtt_type_name(s->type), why);
+    else if (l->fd < 0)
+        snprintf(text, sizeof text, "the connection was closed (code 0x%02x) instead of a %s", r->code,
+                 mqtt_type_name(s->type));
+    else
+        snprintf(text, sizeof text, "no %s came in time", mqtt_type_name(s->type));
+    if (wrong || late || l->fd < 0)
+        expectation_missed(r, s, text);
+    return false;
+}
+
+/* A SUBACK, UNSUBACK, PUBACK or PUBREC that says failure throughout. */
+static bool refuses(const struct link *l, const struct arrival *a)
+{
+    struct mqtt_packet p;
+    decode_arrival(l, a, &p);
+    if (p.type == MQTT_PUBACK || p.type == MQTT_PUBREC)
+        return p.reason >= 0x80;
+    bool all = (p.type == MQTT_SUBACK || p.type == MQTT_UNSUBACK) && p.list.payload.len > 0;
+    for (size_t i = 0; all && i < p.list.payload.len; i++)
+        all = p.list.payload.ptr[i] >= 0x80;
+    return all;
+}
+
+static bool do_expect_closed(struct run *r, struct link *l, const struct plan_step *s, bool late)
+{
+    for (uint32_t i = 0; s->want == PLAN_REFUSED && i < l->n_arrival; i++)
+        if (!l->arrival[i].taken && refuses(l, &l->arrival[i])) {
+            l->arrival[i].taken = true;
+            next_step(r);
+            return true;
+        }
+    if (l->fd < 0) {
+        for (unsigned i = 0; i < s->n_match; i++)
+            if (s->match[i].field == PLAN_F_REASON && r->code != 0 && r->code != s->match[i].number) {
+                char text[96];
+                snprintf(text, sizeof text, "closed with reason 0x%02x instead of 0x%02x", r->code, s->match[i].number);
+                expectation_missed(r, s, text);
+                return false;
+            }
+        next_step(r);
+        return true;
+    }
+    if (late)
+        expectation_missed(r, s, "the broker keeps the connection open");
+    return false;
+}
+
+static bool do_expect_alive(struct run *r, struct link *l, const struct plan_step *s, bool late)
+{
+    static const uint8_t ping[] = { MQTT_PINGREQ << 4, 0 };
+    if (!r->alive_sent && l->fd >= 0 && !l->connecting)
+        r->alive_sent = send_some(r, l, ping, sizeof ping) == sizeof ping;
+    for (uint32_t i = 0; i < l->n_arrival; i++)
+        if (!l->arrival[i].taken && l->in[l->arrival[i].at] >> 4 == MQTT_PINGRESP) {
+            l->arrival[i].taken = true;
+            next_step(r);
+            return true;
+        }
+    if (l->fd < 0 && r->lenient) {
+        next_step(r);
+        return true;
+    }
+    if (l->fd < 0)
+        expectation_missed(r, s, "the connection was closed instead of going on");
+    else if (late)
+        expectation_missed(r, s, "a PINGREQ is not answered");
+    return false;
+}
+
+static bool deadline_passed(struct runner *e, struct run *r, const struct plan_step *s, int64_t now)
+{
+    uint32_t ms = s->ms != 0 ? s->ms : s->op == PLAN_EXPECT && s->want == PLAN_NO_PACKET ? 200 : e->deadline_ms;
+    if (r->deadline_ns == 0)
+        r->deadline_ns = now + (int64_t)ms * 1000000;
+    return now >= r->deadline_ns;
+}
+
+static void close_by_plan(struct run *r, struct link *l, bool reset)
+{
+    if (l->fd < 0)
+        return;
+    struct linger hard = { 1, 0 };
+    if (reset)
+        setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    log_event(r, l, reset ? LOG_RESET_BY_US : LOG_CLOSED_BY_US, NULL, 0);
+    drop_link(l);
+}
+
+/* One step as far as it goes now. True: go on with the next. */
+static bool do_step(struct runner *e, struct run *r, int64_t now)
+{
+    const struct plan_step *s = &r->plan->step[r->step];
+    struct link *l = &r->link[s->client];
+    bool late = s->op != PLAN_OPEN && deadline_passed(e, r, s, now);
+    switch ((enum plan_op)s->op) {
+    case PLAN_OPEN:
+        if (l->fd < 0 || (!l->connecting && r->sent_part == 0)) {
+            r->sent_part = 1; /* this opening */
+            return open_link(e, r, l) && false;
+        }
+        if (!l->connecting)
+            next_step(r);
+        return !l->connecting;
+    case PLAN_SEND:
+        if (late)
+            finish(r, RUN_UNKNOWN, "line %u: the broker takes no more octets from %c", s->line, letter(s));
+        return do_send(e, r, l, s);
+    case PLAN_EXPECT:
+        if (s->want == PLAN_CLOSED || s->want == PLAN_REFUSED)
+            return do_expect_closed(r, l, s, late);
+        return s->want == PLAN_ALIVE ? do_expect_alive(r, l, s, late) : do_expect_packet(r, l, s, late);
+    case PLAN_WAIT:
+        if (late)
+            next_step(r);
+        return late;
+    case PLAN_CLOSE:
+    case PLAN_RESET:
+        close_by_plan(r, l, s->op == PLAN_RESET);
+        break;
+    case PLAN_MANUAL:
+    case PLAN_AUTO:
+        l->manual = s->op == PLAN_MANUAL;
+        break;
+    case PLAN_NEED:
+        if (r->lacks[s->want])
+            finish(r, RUN_NOT_APPLICABLE, "the broker's CONNACK says it is not available");
+        break;
+    }
+    next_step(r);
+    return true;
+}
+
+static void advance(struct runner *e, struct run *r, int64_t now)
+{
+    while (r->end == RUN_GOING && r->step < r->plan->n && do_step(e, r, now))
+        ;
+    if (r->end == RUN_GOING && r->step >= r->plan->n)
+        finish(r, RUN_PASSED, "%s", "");
+}
+
+static int wait_ms(const struct runner *e, int timeout_ms, int64_t now)
+{
+    int64_t wait = timeout_ms < 0 ? INT64_MAX : (int64_t)timeout_ms * 1000000;
+    for (uint32_t i = 0; i < e->n; i++)
+        if (e->runs[i]->deadline_ns != 0 && e->runs[i]->deadline_ns - now < wait)
+            wait = e->runs[i]->deadline_ns - now;
+    return wait == INT64_MAX ? 1000 : wait <= 0 ? 0 : (int)((wait + 999999) / 1000000);
+}
+
+struct polled {
+    struct run *run;
+    struct link *link;
+};
+
+/* Waits for sockets and serves them. */
+static void serve(struct runner *e, int wait)
+{
+    enum { POLL_MAX = 4096 };
+    static struct pollfd fds[POLL_MAX];
+    static struct polled whose[POLL_MAX];
+    nfds_t n = 0;
+    for (uint32_t i = 0; i < e->n; i++) {
+        struct run *r = e->runs[i];
+        const struct plan_step *s = r->step < r->plan->n ? &r->plan->step[r->step] : NULL;
+        for (unsigned c = 0; c < PLAN_CLIENTS && n < POLL_MAX; c++) {
+            struct link *l = &r->link[c];
+            if (l->fd < 0)
+                continue;
+            bool sending = s != NULL && s->op == PLAN_SEND && s->client == c && r->sent_part > 0;
+            short events = (short)(POLLIN | (l->connecting || l->n_out > 0 || sending ? POLLOUT : 0));
+            fds[n] = (struct pollfd){ .fd = l->fd, .events = l->connecting ? POLLOUT : events };
+            whose[n++] = (struct polled){ r, l };
+        }
+    }
+    if (poll(fds, n, wait) <= 0)
+        return;
+    for (nfds_t i = 0; i < n; i++)
+        if (fds[i].revents != 0 && whose[i].link->fd == fds[i].fd && whose[i].run->end == RUN_GOING)
+            service_link(e, whose[i].run, whose[i].link, fds[i].revents);
+}
+
+static struct run *take_ended(struct runner *e)
+{
+    for (uint32_t i = 0; i < e->n; i++) {
+        struct run *r = e->runs[i];
+        if (r->end == RUN_GOING)
+            continue;
+        e->runs[i] = e->runs[--e->n];
+        for (unsigned c = 0; c < PLAN_CLIENTS; c++)
+            close_by_plan(r, &r->link[c], false);
+        return r;
+    }
+    return NULL;
+}
+
+struct run *runner_step(struct runner *e, int timeout_ms)
+{
+    int64_t until = runner_now_ns() + (int64_t)(timeout_ms < 0 ? 0 : timeout_ms) * 1000000;
+    for (;;) {
+        int64_t now = runner_now_ns();
+        for (uint32_t i = 0; i < e->n; i++)
+            advance(e, e->runs[i], now);
+        struct run *ended = take_ended(e);
+        if (ended != NULL || (timeout_ms >= 0 && now >= until) || e->n == 0)
+            return ended;
+        int left = timeout_ms < 0 ? -1 : (int)((until - now + 999999) / 1000000);
+        serve(e, wait_ms(e, left, now));
+    }
+}
+
+void runner_abort(struct runner *e, const char *why)
+{
+    for (uint32_t i = 0; i < e->n; i++)
+        finish(e->runs[i], RUN_UNKNOWN, "%s", why);
+}
+
+static bool is_loopback(const struct sockaddr *a)
+{
+    if (a->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
+    return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
+}
+
+bool runner_resolve(const char *text, bool allow_remote, struct runner_target *out, char *error, size_t cap)
+{
+    char host[256];
+    const char *colon = strrchr(text, ':');
+    const char *port = colon != NULL ? colon + 1 : text;
+    size_t n = colon != NULL ? (size_t)(colon - text) : 0;
+    if (n >= sizeof host || *port == '\0') {
+        snprintf(error, cap, "'%s' is not HOST:PORT", text);
+        return false;
+    }
+    bool bracketed = n >= 2 && text[0] == '[' && text[n - 1] == ']';
+    memcpy(host, text + bracketed, n - 2 * bracketed);
+    host[n - 2 * bracketed] = '\0';
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV }, *list = NULL;
+    int code = getaddrinfo(n > 0 ? host : "127.0.0.1", port, &hints, &list);
+    if (code != 0) {
+        snprintf(error, cap, "%s: %s", text, gai_strerror(code));
+        return false;
+    }
+    bool ok = allow_remote || is_loopback(list->ai_addr);
+    if (ok) {
+        memcpy(&out->addr, list->ai_addr, list->ai_addrlen);
+        out->addr_len = list->ai_addrlen;
+    } else {
+        snprintf(error, cap, "%s is not on this machine; --allow-remote permits it", text);
+    }
+    freeaddrinfo(list);
+    return ok;
+}

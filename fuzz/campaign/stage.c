@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fuzz/campaign/campaign.h"
+
+enum {
+    STATES_CAP = 1 << 16,
+    CANARY_MS = 3000,
+    USAGE_EVERY = 256,
+    FD_SLACK = 64,
+    THREAD_SLACK = 64,
+    RSS_SLACK_KIB = 65536
+};
+
+/* ---- the canary: does the broker still serve somebody who does nothing wrong? ---- */
+
+static bool exchange(int fd, const uint8_t *out, size_t n, uint8_t expected)
+{
+    uint8_t in[64];
+    if (send(fd, out, n, MSG_NOSIGNAL) != (ssize_t)n)
+        return false;
+    int64_t until = runner_now_ns() + (int64_t)CANARY_MS * 1000000;
+    while (runner_now_ns() < until) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        if (poll(&p, 1, 100) <= 0)
+            continue;
+        ssize_t got = recv(fd, in, sizeof in, 0);
+        if (got <= 0)
+            return false;
+        if (in[0] >> 4 == expected)
+            return true;
+    }
+    return false;
+}
+
+static bool canary_connect(struct stage *s)
+{
+    static const uint8_t connect311[] = { 0x10, 18, 0, 4, 'M', 'Q', 'T', 'T', 4,   2,
+                                          0,    0,  0, 6, 'c', 'a', 'n', 'a', 'r', 'y' };
+    if (s->canary >= 0)
+        close(s->canary);
+    s->canary = socket(s->bench->target.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return s->canary >= 0 &&
+           connect(s->canary, (struct sockaddr *)&s->bench->target.addr, s->bench->target.addr_len) == 0 &&
+           exchange(s->canary, connect311, sizeof connect311, MQTT_CONNACK);
+}
+
+static bool canary_lives(struct stage *s)
+{
+    static const uint8_t ping[] = { 0xc0, 0 };
+    if (s->canary >= 0 && exchange(s->canary, ping, sizeof ping, MQTT_PINGRESP))
+        return true;
+    return canary_connect(s); /* its connection may have been taken over by a client identifier of the same name */
+}
+
+/* ---- feedback ---- */
+
+/* A broker built by afl-clang-fast counts its edges into shared memory named by this variable, if it is set. */
+static void share_edges(struct stage *s)
+{
+    int id = shmget(IPC_PRIVATE, COVERAGE_SIZE, IPC_CREAT | 0600);
+    void *at = id >= 0 ? shmat(id, NULL, 0) : (void *)-1;
+    if (at == (void *)-1)
+        return;
+    char text[32];
+    snprintf(text, sizeof text, "%d", id);
+    setenv("__AFL_SHM_ID", text, 1);
+    snprintf(text, sizeof text, "%d", (int)COVERAGE_SIZE);
+    setenv("AFL_MAP_SIZE", text, 1);
+    s->edges = at;
+}
+
+static bool new_edges(struct stage *s)
+{
+    bool found = false;
+    for (uint32_t i = 0; s->edges != NULL && i < COVERAGE_SIZE; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, s->edges + i, sizeof eight);
+        if (eight == 0)
+            continue;
+        for (uint32_t k = i; k < i + 8; k++) {
+            if (s->edges[k] != 0 && s->edges_seen[k] == 0) {
+                s->edges_seen[k] = 1;
+                s->n_edges++;
+                found = true;
+            }
+        }
+    }
+    if (s->edges != NULL)
+        memset(s->edges, 0, COVERAGE_SIZE);
+    return found;
+}
+
+static bool new_shape(struct stage *s, uint64_t shape)
+{
+    uint32_t at = (uint32_t)(shape ^ shape >> 32) % STATES_CAP;
+    if (s->n_states > STATES_CAP / 2)
+        return false;
+    while (s->states[at] != 0 && s->states[at] != shape)
+        at = (at + 1) % STATES_CAP;
+    if (s->states[at] == shape)
+        return false;
+    s->states[at] = shape;
+    s->n_states++;
+    return true;
+}
+
+/* ---- the stage ---- */
+
+bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
+{
+    *s = (struct stage){ .bench = b, .canary = -1 };
+    s->states = calloc(STATES_CAP, sizeof *s->states);
+    s->edges_seen = calloc(1, COVERAGE_SIZE);
+    if (s->states == NULL || s->edges_seen == NULL) {
+        fprintf(stderr, "mqfuzz: no memory\n");
+        return false;
+    }
+    if (b->command->spawn != NULL)
+        share_edges(s);
+    if (!bench_open(b, b->command))
+        return false;
+    runner_init(&s->runner, &b->target, deadline_ms);
+    if (!canary_connect(s)) {
+        fprintf(stderr, "mqfuzz: the broker does not accept a plain MQTT 3.1.1 client\n");
+        return false;
+    }
+    process_usage(&b->process, &s->first);
+    return true;
+}
+
+void stage_close(struct stage *s)
+{
+    if (s->canary >= 0)
+        close(s->canary);
+    runner_done(&s->runner);
+    free(s->states);
+    free(s->edges_seen);
+    if (s->edges != NULL) {
+        const char *id = getenv("__AFL_SHM_ID");
+        shmdt(s->edges);
+        if (id != NULL)
+            shmctl(atoi(id), IPC_RMID, NULL);
+    }
+    bench_close(s->bench);
+}
+
+bool stage_restart(struct stage *s)
+{
+    if (s->bench->command->spawn == NULL) {
+        fprintf(stderr, "mqfuzz: the broker is gone, and it is not ours to start again\n");
+        return false;
+    }
+    if (!bench_restart(s->bench))
+        return false;
+    s->runner.target = s->bench->target;
+    s->sent_at_first = s->octets_sent;
+    bool ok = canary_connect(s);
+    process_usage(&s->bench->process, &s->first);
+    return ok;
+}
+
+static void set(struct outcome *o, const char *oracle, const char *rule, unsigned severity)
+{
+    *o = (struct outcome){ .found = true, .severity = (uint8_t)severity };
+    snprintf(o->oracle, sizeof o->oracle, "%s", oracle);
+    snprintf(o->rule, sizeof o->rule, "%s", rule);
+}
+
+/* The one line of a sanitizer's report that names fault and place. */
+static bool summary(const struct process *p, char *out, size_t cap)
+{
+    const char *at = strstr(p->tail, "SUMMARY: ");
+    if (at == NULL)
+        at = strstr(p->tail, "runtime error: ");
+    if (at == NULL)
+        return false;
+    snprintf(out, cap, "%.*s", (int)strcspn(at, "\n"), at);
+    return true;
+}
+
+static bool broker_ended(struct stage *s, struct outcome *o)
+{
+    struct process *p = &s->bench->process;
+    char end[96];
+    if (p->pid <= 0)
+        return false;
+    /* A dying process closes its sockets before it can be waited for. */
+    for (unsigned i = 0; i < 20 && process_watch(p) && p->sanitizer; i++)
+        poll(NULL, 0, 10);
+    if (process_watch(p) && !p->sanitizer)
+        return false;
+    process_end_text(p, end, sizeof end);
+    set(o, "crash", "crash", MQTT_SEVERITY_ERROR);
+    if (!summary(p, o->title, sizeof o->title))
+        snprintf(o->title, sizeof o->title, "the broker %s", end);
+    snprintf(o->why, sizeof o->why, "the broker %s", end);
+    return true;
+}
+
+static bool grows(struct stage *s, struct outcome *o)
+{
+    const struct process *p = &s->bench->process;
+    if (p->pid <= 0 || s->plans % USAGE_EVERY != 0 || !process_usage(p, &s->latest))
+        return false;
+    uint64_t sent_kib = (s->octets_sent - s->sent_at_first) / 1024;
+    if (s->latest.fds > s->first.fds + FD_SLACK) {
+        set(o, "resources", "descriptors", MQTT_SEVERITY_ERROR);
+        snprintf(o->title, sizeof o->title, "file descriptors are not given back");
+        snprintf(o->why, sizeof o->why, "%u open descriptors, %u at the start, though all clients are gone",
+                 s->latest.fds, s->first.fds);
+    } else if (s->latest.threads > s->first.threads + THREAD_SLACK) {
+        set(o, "resources", "threads", MQTT_SEVERITY_ERROR);
+        snprintf(o->title, sizeof o->title, "threads are not given back");
+        snprintf(o->why, sizeof o->why, "%u threads, %u at the start", s->latest.threads, s->first.threads);
+    } else if (s->latest.rss_kib > s->first.rss_kib + RSS_SLACK_KIB + 20 * sent_kib) {
+        set(o, "resources", "memory", MQTT_SEVERITY_ERROR);
+        snprintf(o->title, sizeof o->title, "memory grows out of proportion");
+        snprintf(o->why, sizeof o->why, "%llu KiB resident, %llu at the start, after %llu KiB were sent",
+                 (unsigned long long)s->latest.rss_kib, (unsigned long long)s->first.rss_kib,
+                 (unsigned long long)sent_kib);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void count(struct stage *s, const struct run *run)
+{
+    s->packets += run->sent_packets;
+    s->connections += run->connections;
+    s->plans++;
+    for (uint32_t i = 0; i < run->n_log; i++)
+        s->octets_sent += run->log[i].what == LOG_SENT ? run->log[i].len : 0;
+}
+
+static void weigh(struct stage *s, const struct run *run, struct outcome *o, bool *new_state)
+{
+    struct judge_result judged;
+    judge_run(run, MQTT_SEVERITY_ERROR, &judged);
+    *new_state = new_shape(s, judged.states);
+    *new_state = new_edges(s) || *new_state;
+    if (broker_ended(s, o))
+        return;
+    if (!canary_lives(s) && !broker_ended(s, o)) {
+        set(o, "hang", "canary", MQTT_SEVERITY_ERROR);
+        snprintf(o->title, sizeof o->title, "a well-behaved client is not served");
+        snprintf(o->why, sizeof o->why, "no answer to CONNECT or PINGREQ within %d ms", CANARY_MS);
+    } else if (!o->found && judged.n > 0) {
+        const struct judge_fault *f = &judged.fault[0];
+        set(o, "violation", f->name, f->severity);
+        snprintf(o->version, sizeof o->version, "%s", f->version != 0 ? mqtt_version_name(f->version) : "");
+        snprintf(o->title, sizeof o->title, "the broker breaks %s", f->name);
+        snprintf(o->why, sizeof o->why, "%s", f->sentence);
+    } else if (!o->found && run->end == RUN_FAILED) {
+        set(o, "expectation", "plan", MQTT_SEVERITY_ERROR);
+        snprintf(o->title, sizeof o->title, "an expectation of the plan is not met");
+        snprintf(o->why, sizeof o->why, "%s", run->why);
+    } else if (!o->found) {
+        grows(s, o);
+    }
+}
+
+bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struct outcome *o, bool *new_state,
+                   struct run **kept)
+{
+    *o = (struct outcome){ 0 };
+    *kept = NULL;
+    struct run *run = runner_start(&s->runner, plan, NULL, lenient);
+    if (run == NULL)
+        return false;
+    while ((run = runner_step(&s->runner, 1000)) == NULL)
+        ;
+    count(s, run);
+    weigh(s, run, o, new_state);
+    if (o->found)
+        *kept = run;
+    else
+        run_free(run);
+    return true;
+}
+
+void stage_farewell(struct stage *s, struct outcome *o)
+{
+    struct process *p = &s->bench->process;
+    char end[96];
+    *o = (struct outcome){ 0 };
+    if (p->pid <= 0)
+        return;
+    if (s->canary >= 0)
+        close(s->canary);
+    s->canary = -1;
+    process_stop(p, 5000);
+    process_end_text(p, end, sizeof end);
+    if (p->sanitizer || (p->ended && WIFSIGNALED(p->status) && WTERMSIG(p->status) != SIGTERM)) {
+        set(o, "end", "end", MQTT_SEVERITY_ERROR);
+        if (!summary(p, o->title, sizeof o->title))
+            snprintf(o->title, sizeof o->title, "the broker %s when asked to end", end);
+        snprintf(o->why, sizeof o->why, "the broker %s when asked to end", end);
+    }
+}
