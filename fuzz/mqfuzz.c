@@ -202,7 +202,7 @@ static int take(struct command *c, int option, char *const *argv)
         return 0;
     case OPT_VERSION: { /* with a value: of MQTT; alone: ours */
         const char *value = optarg;
-        if (value == NULL && argv[optind] != NULL && version_bit(argv[optind]) != 0)
+        if (value == NULL && argv[optind] != NULL && argv[optind][0] >= '0' && argv[optind][0] <= '9')
             value = argv[optind++];
         if (value == NULL) {
             printf("mqfuzz %s\n", MQSHARK_VERSION);

@@ -23,6 +23,7 @@ struct campaign {
     struct talk
         history[HISTORY_MAX]; /* since the broker was started, the latest last; for what one plan alone does not show */
     uint32_t n_history;
+    uint64_t plans; /* made; minimising carries out more */
     int64_t began_ns, said_ns;
     bool trouble;
 };
@@ -192,9 +193,9 @@ static void say_progress(struct campaign *c, bool last)
     double seconds = (double)(now - c->began_ns) / 1e9;
     fprintf(stderr,
             "%smqfuzz: %.0f s, %llu plans, %.0f packets/s, %.0f connections/s, %u states, %u edges, %u findings%s",
-            isatty(2) ? "\r\033[K" : "", seconds, (unsigned long long)c->stage.plans,
-            (double)c->stage.packets / seconds, (double)c->stage.connections / seconds, c->stage.n_states,
-            c->stage.n_edges, c->report.n, isatty(2) && !last ? "" : "\n");
+            isatty(2) ? "\r\033[K" : "", seconds, (unsigned long long)c->plans, (double)c->stage.packets / seconds,
+            (double)c->stage.connections / seconds, c->stage.n_states, c->stage.n_edges, c->report.n,
+            isatty(2) && !last ? "" : "\n");
     c->said_ns = now;
 }
 
@@ -202,7 +203,7 @@ static bool over(const struct campaign *c)
 {
     const struct command *command = c->command;
     uint64_t seconds = command->time_s != 0 ? command->time_s : command->runs != 0 ? UINT64_MAX / 2000000000 : 60;
-    return mqfuzz_stop || c->trouble || (command->runs != 0 && c->stage.plans >= command->runs) ||
+    return mqfuzz_stop || c->trouble || (command->runs != 0 && c->plans >= command->runs) ||
            runner_now_ns() - c->began_ns >= (int64_t)seconds * 1000000000;
 }
 
@@ -216,6 +217,7 @@ static void campaign_loop(struct campaign *c)
         struct run *run = NULL;
         bool news = false;
         make(c, &talk);
+        c->plans++;
         if (!talk_plan(&talk, &plan) || !stage_perform(&c->stage, &plan, true, &o, &news, &run)) {
             plan_free(&plan);
             break;
@@ -266,7 +268,7 @@ int command_run(const struct command *command)
         say_progress(c, true);
         farewell(c);
         status = command_reports(command, &c->report);
-        printf("%llu plans, %llu packets, %u findings (seed %llu)\n", (unsigned long long)c->stage.plans,
+        printf("%llu plans, %llu packets, %u findings (seed %llu)\n", (unsigned long long)c->plans,
                (unsigned long long)c->stage.packets, c->report.n, (unsigned long long)command->seed);
         if (c->trouble)
             status = EXIT_TROUBLE;

@@ -18,6 +18,7 @@ struct connection {
     struct mqtt_framer framer[2];
     track_conn track;
     bool closed;
+    uint64_t shape; /* of what the broker sent on it */
 };
 
 struct judge {
@@ -78,14 +79,15 @@ static void on_verdict(struct judge *j, const struct mqtt_verdict *v, const stru
     add_fault(j, &fault);
 }
 
-/* What kind of answer came: two runs with the same sequence of these showed the same behaviour. */
-static void note_state(struct judge *j, const struct mqtt_packet *p, const struct track_note *note)
+/* What kind of answers came: two runs with the same sequences of these showed the same behaviour. One hash a
+ * connection, since their order among each other is chance. */
+static void note_state(struct connection *c, const struct mqtt_packet *p, const struct track_note *note)
 {
     uint64_t shape = (uint64_t)p->type << 56 | (uint64_t)p->reason << 48 | (uint64_t)(p->flags & 0x0f) << 44 |
                      (uint64_t)note->kind << 36 | (uint64_t)note->outcome << 28 | (uint64_t)note->step << 20 |
                      (p->props.seen & 0xfffff);
-    j->out->states = (j->out->states ^ shape) * 0x9e3779b97f4a7c15u;
-    j->out->states ^= j->out->states >> 29;
+    c->shape = (c->shape ^ shape) * 0x9e3779b97f4a7c15u;
+    c->shape ^= c->shape >> 29;
 }
 
 static void on_packet(struct judge *j, struct connection *c, unsigned dir, struct view octets,
@@ -112,7 +114,7 @@ static void on_packet(struct judge *j, struct connection *c, unsigned dir, struc
     for (uint32_t i = 0; i < v.n; i++)
         on_verdict(j, &at[i], &p, octets);
     if (dir == 1)
-        note_state(j, &p, &note);
+        note_state(c, &p, &note);
 }
 
 static void on_octets(struct judge *j, struct connection *c, unsigned dir, const struct log_entry *entry)
@@ -194,8 +196,10 @@ void judge_run(const struct run *run, enum mqtt_severity least, struct judge_res
             on_close(j, c, entry);
     }
     track_free(j->track);
-    for (unsigned i = 0; i < j->n; i++)
+    for (unsigned i = 0; i < j->n; i++) {
+        out->states += j->connection[i].shape;
         for (unsigned dir = 0; dir < 2; dir++)
             free(j->connection[i].framer[dir].lent);
+    }
     free(j);
 }

@@ -19,7 +19,7 @@ struct judge_fault {
 struct judge_result {
     struct judge_fault fault[JUDGE_FAULTS];
     uint32_t n, lost;
-    uint64_t states; /* a hash of the shapes of what came back, in order: new ones mean new behaviour */
+    uint64_t states; /* a hash of the shapes of what came back: new ones mean new behaviour */
 };
 
 /* Faults of the broker only, of at least this severity, each rule once. */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The plan language: what it says on the wire, that packets read back, and every probe. */
+#include "fuzz/campaign/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fuzz/campaign/conform.h"
+#include "fuzz/mutator.h"
+
+static void parsed(struct plan *plan, const char *text, unsigned version)
+{
+    if (!plan_parse(plan, view_of(text, strlen(text)), "P", version))
+        fail_msg("%s: %s", text, plan->error);
+}
+
+/* Octets written by hand from the standard. */
+static void packets_on_the_wire(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *octets;
+        size_t len;
+        unsigned version;
+    } cases[] = {
+        { "a > connect", "\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02Pa", 16, MQTT_V311 },
+        { "b > connect id=x clean=0 keepalive=1", "\x10\x0d\x00\x04MQTT\x04\x00\x00\x01\x00\x01x", 15, MQTT_V311 },
+        { "a > connect id=x", "\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01x", 17, MQTT_V31 },
+        { "a > connect id=x keep=1", "\x10\x13\x00\x04MQTT\x05\x00\x00\x3c\x05\x11\x00\x00\x00\x01\x00\x01x", 21,
+          MQTT_V5 },
+        { "a > connect id=x user=u pass=p will_topic=w will_payload=g will_qos=1",
+          "\x10\x19\x00\x04MQTT\x04\xce\x00\x3c\x00\x01x\x00\x01w\x00\x01g\x00\x01u\x00\x01p", 27, MQTT_V311 },
+        { "a > publish topic=~/t payload=\"a b\"", "\x30\x08\x00\x03P/ta b", 10, MQTT_V311 },
+        { "a > publish topic=t qos=1 id=258 dup=1 retain=1 payload=x", "\x3b\x06\x00\x01t\x01\x02x", 8, MQTT_V311 },
+        { "a > publish topic=t payload=\\x00\\xff user_property=k:v",
+          "\x30\x0d\x00\x01t\x07\x26\x00\x01k\x00\x01v\x00\xff", 15, MQTT_V5 },
+        { "a > subscribe id=2 sub=1:a/# sub=2:b",
+          "\x82\x0c\x00\x02\x00\x03"
+          "a/#\x01\x00\x01"
+          "b\x02",
+          14, MQTT_V311 },
+        { "a > unsubscribe id=3 unsub=a",
+          "\xa2\x05\x00\x03\x00\x01"
+          "a",
+          7, MQTT_V311 },
+        { "a > puback id=7 reason=0x10", "\x40\x03\x00\x07\x10", 5, MQTT_V5 },
+        { "a > pubrel id=7 header=0", "\x60\x02\x00\x07", 4, MQTT_V311 },
+        { "a > disconnect reason=4 session_expiry_interval=9", "\xe0\x07\x04\x05\x11\x00\x00\x00\x09", 9, MQTT_V5 },
+        { "a > pingreq", "\xc0\x00", 2, MQTT_V5 },
+        { "a raw 30 05 0001 74 6869", "\x30\x05\x00\x01thi", 7, MQTT_V5 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan;
+        parsed(&plan, cases[i].text, cases[i].version);
+        assert_int_equal(plan.n, 1);
+        if (plan.step[0].octets.len != cases[i].len ||
+            memcmp(plan.step[0].octets.ptr, cases[i].octets, cases[i].len) != 0)
+            fail_msg("%s gives other octets", cases[i].text);
+        plan_free(&plan);
+    }
+}
+
+static void steps_are_what_was_written(void **state)
+{
+    (void)state;
+    struct plan plan;
+    parsed(&plan,
+           "# a comment; with a semicolon\n"
+           "a open; a manual\n"
+           "a < publish topic=\"x y\" qos=1 id=$2 # behind\n"
+           "a > puback id=$2\n"
+           "a <! no publish topic=t 250ms\n"
+           "a <! closed reason=0x8e 2s\n"
+           "version 5; need shared; wait 10ms; b reset\n"
+           "a < connack sp=1 assigned_client_identifier=* receive_maximum=none server_keep_alive>=3",
+           MQTT_V311);
+    static const enum plan_op ops[] = { PLAN_OPEN,   PLAN_MANUAL, PLAN_EXPECT, PLAN_SEND,  PLAN_EXPECT,
+                                        PLAN_EXPECT, PLAN_NEED,   PLAN_WAIT,   PLAN_RESET, PLAN_EXPECT };
+    assert_int_equal(plan.n, 10);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(plan.step[i].op, ops[i]);
+    assert_true(plan.step[2].var == 2 && plan.step[2].n_match == 2 && !plan.step[2].judged && plan.step[2].line == 3);
+    assert_true(plan.step[3].var == 2 && plan.step[3].id_at == 2);
+    assert_true(plan.step[4].want == PLAN_NO_PACKET && plan.step[4].judged && plan.step[4].ms == 250);
+    assert_true(plan.step[5].want == PLAN_CLOSED && plan.step[5].match[0].number == 0x8e && plan.step[5].ms == 2000);
+    assert_true(plan.step[8].client == 1 && plan.step[8].version == MQTT_V5);
+    assert_true(plan.step[9].n_match == 4 && plan.step[9].match[1].present && plan.step[9].match[2].absent &&
+                plan.step[9].match[3].least);
+    plan_free(&plan);
+}
+
+static void faults_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        { "a > publish topc=x", "line 1: publish has no field 'topc'" },
+        { "\na > nothing", "line 2: what packet is to be sent?" },
+        { "a > publish topic=\"x", "line 1: a quotation mark is missing" },
+        { "a raw 3", "line 1: raw wants pairs of hexadecimal digits" },
+        { "hello", "line 1: 'hello' is no statement" },
+        { "version 4", "line 1: versions are 3.1, 3.1.1 and 5" },
+        { "a jump", "line 1: 'jump': a client does open, close, reset, manual, auto, raw, >, >>, <, <!" },
+        { "wait long", "line 1: a time looks like 200ms or 2s" },
+        { "a > publish qos=4", "line 1: qos wants a number of at most 3" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan;
+        assert_false(plan_parse(&plan, view_of(cases[i].text, strlen(cases[i].text)), NULL, MQTT_V311));
+        assert_string_equal(plan.error, cases[i].error);
+        plan_free(&plan);
+    }
+}
+
+/* Any packet, valid or broken, printed as a statement reads back as the same octets. */
+static void packets_read_back(void **state)
+{
+    (void)state;
+    unsigned as_fields = 0, as_octets = 0;
+    for (uint64_t seed = 0; seed < 3000; seed++) {
+        struct mutator m = mutator_seeded(seed);
+        struct mutator_scene scene = { (uint8_t)(3 + seed % 3), MQTT_CLIENT };
+        static uint8_t packet[65536];
+        static char text[200000] = "a > ";
+        size_t n = mutator_fresh_any(&m, scene, packet, sizeof packet);
+        if (seed % 2)
+            n = mutator_packet(&m, scene, packet, n, sizeof packet);
+        size_t len = 4 + plan_print_packet(view_of(packet, n), scene.version, text + 4, sizeof text - 4);
+        bool raw = strncmp(text + 4, "raw", 3) == 0;
+        struct plan plan;
+        char *statement = raw ? text + 2 : text;
+        if (raw)
+            statement[0] = 'a', statement[1] = ' ';
+        if (!plan_parse(&plan, view_of(statement, len - (raw ? 2 : 0)), NULL, scene.version))
+            fail_msg("seed %u: %s: %s", (unsigned)seed, statement, plan.error);
+        assert_int_equal(plan.step[0].octets.len, n);
+        assert_memory_equal(plan.step[0].octets.ptr, packet, n);
+        plan_free(&plan);
+        memcpy(text, "a > ", 4);
+        *(raw ? &as_octets : &as_fields) += 1;
+    }
+    assert_true(as_fields > 1500 && as_octets > 100);
+}
+
+/* Every probe parses, judges something, and asks about a statement that exists. */
+static void probes_are_sound(void **state)
+{
+    (void)state;
+    struct probe_list list;
+    unsigned versions[6] = { 0 };
+    assert_true(probes_make(&list, 1u << MQTT_V31 | 1u << MQTT_V311 | 1u << MQTT_V5));
+    assert_true(list.n >= 450);
+    for (uint32_t i = 0; i < list.n; i++) {
+        const struct probe *p = &list.at[i];
+        struct plan plan;
+        bool judged = false;
+        parsed(&plan, p->script, p->version);
+        for (uint32_t k = 0; k < plan.n; k++)
+            judged = judged || plan.step[k].judged;
+        unsigned of = p->version == MQTT_V31 && p->rule[1] != '3' ? MQTT_V311 : p->version;
+        if (!judged || mqtt_rule_by_id(p->rule, of) == MQTT_RULE_NONE)
+            fail_msg("%s %s: %s", mqtt_version_name(p->version), p->rule, p->title);
+        versions[p->version]++;
+        plan_free(&plan);
+    }
+    assert_true(versions[MQTT_V31] > 80 && versions[MQTT_V311] > 120 && versions[MQTT_V5] > 200);
+    probes_free(&list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packets_on_the_wire), cmocka_unit_test(steps_are_what_was_written),
+        cmocka_unit_test(faults_are_named),    cmocka_unit_test(packets_read_back),
+        cmocka_unit_test(probes_are_sound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

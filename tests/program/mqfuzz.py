@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""mqfuzz as its users meet it: conformance, fuzzing, reports, exit statuses."""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import tempfile
+import xml.etree.ElementTree as xml
+
+from harness import Stream, case, check, equal, free_port, main, program, run
+
+BROKER = f"{program('mqbroker')} -p {{port}}"
+
+
+def scratch():
+    return tempfile.TemporaryDirectory(prefix="mqfuzz-")
+
+
+@case("the reference broker passes every probe that is judged")
+def _():
+    done = run("mqfuzz", "conform", "--spawn", BROKER)
+    summary = done.out.decode().splitlines()[-1]
+    equal(done.status, 0, f"status; {done.out.decode()[-1500:]}")
+    probes, passed, failed, _hints, unknown, _na = map(int, re.findall(r"(\d+)", summary)[:6])
+    check(probes >= 450 and failed == 0 and unknown == 0 and passed > 450, summary)
+
+
+@case("a broker that leaves PUBCOMP out is found, with files that replay")
+def _():
+    with scratch() as out:
+        junit, sarif = os.path.join(out, "junit.xml"), os.path.join(out, "report.sarif")
+        faulty = f"{BROKER} --fault no-pubcomp"
+        done = run("mqfuzz", "conform", "--spawn", faulty, "--version", "3.1.1", "--rule", "PUBCOMP", "--out", out,
+                   "--junit", junit, "--sarif", sarif)
+        equal(done.status, 3, f"status; {done.out.decode()[-1500:]} {done.err.decode()[-500:]}")
+        suite = xml.parse(junit).getroot().find("testsuite")
+        check(int(suite.get("failures")) >= 1, "JUnit counts the failure")
+        equal(len(suite.findall("testcase/failure")), int(suite.get("failures")), "JUnit failures")
+        with open(sarif, encoding="utf-8") as f:
+            log = json.load(f)
+        equal(log["version"], "2.1.0", "SARIF version")
+        results = log["runs"][0]["results"]
+        rules = {r["id"] for r in log["runs"][0]["tool"]["driver"]["rules"]}
+        check(results and all(r["ruleId"] in rules and r["message"]["text"] for r in results), "SARIF results name their rules")
+        plans = sorted(pathlib.Path(out).glob("*.plan"))
+        check(plans, "a plan was written")
+        again = run("mqfuzz", "--replay", plans[0], "--spawn", faulty, "--version", "3.1.1")
+        equal(again.status, 3, f"replay; {again.out.decode()} {again.err.decode()}")
+        well = run("mqfuzz", "--replay", plans[0], "--spawn", BROKER, "--version", "3.1.1")
+        equal(well.status, 0, f"replay on a broker without the fault; {well.out.decode()} {well.err.decode()}")
+        rows = run("mqdump", "-r", str(plans[0])[:-5] + ".pcapng")
+        equal(rows.status, 0, f"mqdump reads the capture; {rows.err.decode()}")
+        check(b"PUBREL" in rows.out, rows.out.decode())
+
+
+@case("a baseline silences what is known")
+def _():
+    with scratch() as out:
+        known = pathlib.Path(out, "baseline")
+        first = run("mqfuzz", "conform", "--spawn", f"{BROKER} --fault no-pubcomp", "--version", "3.1.1")
+        rules = set(re.findall(r"^FAIL +3\.1\.1 +(\S+)", first.out.decode(), re.M))
+        check(rules, "findings without a baseline")
+        known.write_text("# known\n" + "\n".join(f"{r} 3.1.1" for r in rules) + "\n")
+        done = run("mqfuzz", "conform", "--spawn", f"{BROKER} --fault no-pubcomp", "--version", "3.1.1", "--baseline", known)
+        equal(done.status, 0, done.out.decode()[-800:])
+
+
+@case("a crash is found, named and made small")
+def _():
+    with scratch() as out:
+        crasher = f"{program('mqbroker')} -p {{port}} --fault crash-on-connect"
+        listed = run("mqbroker", "--help")
+        faults = re.findall(r"\bcrash-[a-z0-9-]+", listed.out.decode() + run("mqbroker", "--fault", "help").out.decode())
+        check(faults, "mqbroker names its crash faults")
+        crasher = f"{program('mqbroker')} -p {{port}} --fault {sorted(set(faults))[0]}"
+        done = run("mqfuzz", "run", "--spawn", crasher, "--seed", "1", "--time", "40s", "--runs", "4000", "--out", out)
+        equal(done.status, 3, f"status; {done.out.decode()[-800:]} {done.err.decode()[-800:]}")
+        check(re.search(r"^FINDING +crash ", done.out.decode(), re.M), done.out.decode())
+        check(list(pathlib.Path(out).glob("crash*.plan")), "its plan was written")
+
+
+@case("the same seed says the same to a broker that answers the same")
+def _():
+    with scratch() as out:
+        script = pathlib.Path(out, "mute.py")  # answers only its canary, so that nothing depends on time
+        script.write_text("import select, socket, sys\n"
+                          "s = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=128)\n"
+                          "log, said, open_ = open(sys.argv[2], 'wb'), {}, [s]\n"
+                          "while True:\n"
+                          "    for c in select.select(open_, [], [])[0]:\n"
+                          "        if c is s:\n"
+                          "            c = s.accept()[0]; open_.append(c); said[c] = b''; continue\n"
+                          "        octets = c.recv(65536)\n"
+                          "        said[c] += octets\n"
+                          "        canary = b'canary' in said[c][:20]\n"
+                          "        if canary and octets:\n"
+                          "            c.sendall(b'\\x20\\x02\\x00\\x00' if octets[0] == 0x10 else b'\\xd0\\x00')\n"
+                          "        if not octets:\n"
+                          "            open_.remove(c); c.close()\n"
+                          "            if said[c] and not canary:\n"
+                          "                log.write(said[c] + b'\\n--\\n'); log.flush()\n")
+        heard = []
+        for n in "ab":
+            log = os.path.join(out, n)
+            done = run("mqfuzz", "run", "--spawn", f"python3 {script} {{port}} {log}", "--seed", "7", "--runs", "30")
+            check(b"seed 7" in done.err and b"30 plans" in done.out, f"{done.out.decode()} {done.err.decode()}")
+            heard.append(sorted(pathlib.Path(log).read_bytes().split(b"\n--\n")))
+        check(len(heard[0]) > 30, f"{len(heard[0])} connections")
+        equal(heard[0], heard[1], "octets of all connections")
+
+
+@case("usage errors are one line and status 1")
+def _():
+    for argv in ([], ["--target", "127.0.0.1:1", "--spawn", "x {port}"], ["--spawn", "no port"], ["--seed", "x"], ["jump"],
+                 ["--time", "soon", "--target", "1"], ["--version", "6", "--target", "1", "--no-such"], ["--jobs", "0"]):
+        done = run("mqfuzz", *argv)
+        equal(done.status, 1, f"{argv}: {done.err.decode()}")
+        check(done.out == b"" and b"--help" in done.err, f"{argv}: {done.err.decode()}")
+    equal(run("mqfuzz", "--version").out.split()[0], b"mqfuzz", "--version")
+    equal(run("mqfuzz", "--help").status, 0, "--help")
+
+
+@case("what cannot run is status 2 and says why")
+def _():
+    port = free_port()
+    nobody = run("mqfuzz", "conform", "--target", f"127.0.0.1:{port}", "--rule", "MQTT-3.1.0-2")
+    equal(nobody.status, 2, "nobody listens")
+    check(b"does not accept connections" in nobody.err, nobody.err.decode())
+    equal(run("mqfuzz", "run", "--target", f"127.0.0.1:{port}").status, 2, "run without a broker")
+    remote = run("mqfuzz", "run", "--target", "192.0.2.1:1883")
+    equal(remote.status, 2, "remote")
+    check(b"--allow-remote" in remote.err, remote.err.decode())
+    missing = run("mqfuzz", "run", "--spawn", "/no/such/broker {port}")
+    equal(missing.status, 2, "no such program")
+    check(b"ended with status" in missing.err, missing.err.decode())
+    early = run("mqfuzz", "run", "--spawn", "true {port}")
+    equal(early.status, 2, "a broker that ends at once")
+    full = run("mqfuzz", "conform", "--spawn", BROKER, "--rule", "MQTT-3.12.4-1", "--junit", "/dev/full/x")
+    equal(full.status, 2, "a report that cannot be written")
+    nodir = run("mqfuzz", "conform", "--spawn", BROKER, "--out", "/proc/nothing")
+    equal(nodir.status, 2, "no directory")
+    plan = run("mqfuzz", "--replay", "/no/such.plan", "--spawn", BROKER)
+    equal(plan.status, 2, "no plan")
+
+
+@case("a broker that exits with 0 in the middle is a finding")
+def _():
+    with scratch() as out:
+        script = pathlib.Path(out, "quits.py")
+        script.write_text("import socket, sys\n"
+                          "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+                          "for n in range(4):\n"
+                          "    c, _ = s.accept()\n"
+                          "    if c.recv(100):\n"
+                          "        c.sendall(b'\\x20\\x02\\x00\\x00')\n")
+        done = run("mqfuzz", "run", "--spawn", f"python3 {script} {{port}}", "--seed", "3", "--runs", "10", "--time", "20s")
+        check(done.status in (2, 3) and b"ended with status 0" in done.out + done.err, f"{done.out.decode()} {done.err.decode()}")
+
+
+@case("Ctrl-C ends a run with its report")
+def _():
+    with scratch() as out:
+        junit = os.path.join(out, "junit.xml")
+        with Stream([program("mqfuzz"), "run", "--spawn", BROKER, "--time", "60s", "--seed", "5", "--junit", junit]) as child:
+            child.line("seed 5", err=True)
+            child.child.send_signal(signal.SIGINT)
+            done = child.finish(deadline_s=40)
+        check(done.status in (0, 3), f"{done.status} {done.err.decode()}")
+        check(b" plans, " in done.out, done.out.decode())
+        check(xml.parse(junit).getroot().tag == "testsuites", "JUnit")
+
+
+main()
