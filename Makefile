@@ -143,10 +143,15 @@ $B/%.7: docs/%.7.scd
 	@$(say) MAN $@; mkdir -p $(@D)
 	$Qscdoc <$< >$@.new && mv $@.new $@
 
+# These two print their own completion from the option table.
+TABLED = $(filter %/mqdump %/mqshark,$(PROGRAMS))
 install: $(PROGRAMS) $(MANUALS)
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions' \
+	    '$(DESTDIR)$(PREFIX)/share/zsh/site-functions' '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
 	install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
-	$(foreach p,$(notdir $(PROGRAMS)),install -m 644 docs/completion.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$p' &&) :
+	for p in $(TABLED); do n=$${p##*/} d='$(DESTDIR)$(PREFIX)/share'; $$p --completion bash >"$$d/bash-completion/completions/$$n" && \
+	    $$p --completion zsh >"$$d/zsh/site-functions/_$$n" && $$p --completion fish >"$$d/fish/vendor_completions.d/$$n.fish" || exit 1; done
+	$(foreach p,$(notdir $(filter-out $(TABLED),$(PROGRAMS))),install -m 644 docs/completion.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$p' &&) :
 	$(foreach m,$(MANUALS),install -D -m 644 $m '$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)' &&) :
 
 clean:

@@ -513,6 +513,9 @@ static int act(struct dump *d)
     case OPTIONS_VERSION:
         options_version(stdout, OPTIONS_D);
         break;
+    case OPTIONS_COMPLETION:
+        options_completion(stdout, OPTIONS_D, d->o.shell);
+        break;
     case OPTIONS_LIST_FIELDS:
         options_fields(stdout);
         break;

@@ -196,6 +196,8 @@ static enum options_action action_of(enum option_id option)
         return OPTIONS_LIST_INTERFACES;
     case OPTION_LIST_FIELDS:
         return OPTIONS_LIST_FIELDS;
+    case OPTION_COMPLETION:
+        return OPTIONS_COMPLETION;
     default:
         return OPTIONS_RUN;
     }
@@ -206,6 +208,8 @@ static bool take(struct parsing *p, enum option_id option, const char *value)
     enum options_action action = action_of(option);
     if (option == OPTION_LIST_FIELDS && strcmp(value, "fields") != 0)
         return options_fault(p, "-G: only fields can be listed, not", value);
+    if (option == OPTION_COMPLETION && !options_shell(p, value))
+        return false;
     if (action != OPTIONS_RUN) {
         if (p->o->action == OPTIONS_RUN)
             p->o->action = action;

@@ -32,7 +32,8 @@ enum options_action {
     OPTIONS_VERSION,
     OPTIONS_LIST_INTERFACES,
     OPTIONS_LIST_FIELDS,
-    OPTIONS_LIST_STATISTICS
+    OPTIONS_LIST_STATISTICS,
+    OPTIONS_COMPLETION
 };
 enum options_format { OPTIONS_TEXT, OPTIONS_FIELDS, OPTIONS_JSON, OPTIONS_EVE };
 enum options_color { OPTIONS_COLOR_AUTO, OPTIONS_COLOR_ALWAYS, OPTIONS_COLOR_NEVER };
@@ -51,7 +52,8 @@ struct options {
     uint16_t ports[OPTIONS_PORTS];
     char bpf[OPTIONS_BPF]; /* words of the command line joined */
     const char *display_filter;
-    uint64_t count; /* -c; 0: no end */
+    const char *shell; /* --completion */
+    uint64_t count;    /* -c; 0: no end */
     enum options_format format;
     struct show_columns columns;                /* -e, -E */
     const char *statistics[OPTIONS_STATISTICS]; /* -z */
@@ -71,7 +73,11 @@ bool options_parse(struct options *o, unsigned program, int argc, char **argv, c
 /* For this stream and environment: --color, NO_COLOR, TERM, terminal or not. */
 bool options_use_color(const struct options *o, FILE *stream);
 
+/* The words an option's argument is one of, with spaces between; NULL: it is free. */
+const char *options_choices(enum option_id option);
+
 void options_help(FILE *to, unsigned program);
 void options_version(FILE *to, unsigned program);
+void options_completion(FILE *to, unsigned program, const char *shell); /* script for bash, zsh or fish */
 void options_fields(FILE *to);                 /* -G fields: F, label, name, type, meaning; tab separated */
 const char *options_program(unsigned program); /* "mqdump" */

@@ -26,3 +26,4 @@ bool options_columns(struct parsing *p, const char *value);
 bool options_time(struct parsing *p, const char *value);
 bool options_color(struct parsing *p, const char *value);
 bool options_severity(struct parsing *p, const char *value);
+bool options_shell(struct parsing *p, const char *value);

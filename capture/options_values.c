@@ -132,23 +132,52 @@ bool options_autostop(struct parsing *p, const char *value)
     return true;
 }
 
-/* Place of a word in a list that ends in NULL; -1 if it is not there. */
-static int place(const char *value, const char *const *words)
+const char *options_choices(enum option_id option)
 {
-    for (int i = 0; words[i] != NULL; i++)
-        if (strcmp(value, words[i]) == 0)
-            return i;
+    switch (option) {
+    case OPTION_FORMAT:
+        return "text fields json eve";
+    case OPTION_TIME:
+        return "a ad d dd e r u ud"; /* in the order of enum show_time */
+    case OPTION_COLOR:
+        return "auto always never";
+    case OPTION_FAIL_ON:
+        return "note warning error";
+    case OPTION_LIST_FIELDS:
+        return "fields";
+    case OPTION_COMPLETION:
+        return "bash zsh fish";
+    default:
+        return NULL;
+    }
+}
+
+/* Place of the value among the choices of its option; -1, with the error set, if it is none of them. */
+static int place(struct parsing *p, enum option_id option, const char *value)
+{
+    const char *choices = options_choices(option);
+    size_t len = strlen(value);
+    int at = 0;
+    for (const char *word = choices; *word != '\0'; at++) {
+        size_t word_len = strcspn(word, " ");
+        if (word_len == len && memcmp(word, value, len) == 0)
+            return at;
+        word += word_len + (word[word_len] == ' ');
+    }
+    char what[160];
+    snprintf(what, sizeof what, "%s%s%s wants one of %s, not", option_table[option].letter != '\0' ? "-" : "--",
+             option_table[option].letter != '\0' ? (char[]){ option_table[option].letter, '\0' }
+                                                 : option_table[option].name,
+             "", choices);
+    options_fault(p, what, value);
     return -1;
 }
 
 bool options_format(struct parsing *p, const char *value)
 {
-    static const char *const words[] = { "text", "fields", "json", "eve", NULL };
-    int at = place(value, words);
-    if (at < 0)
-        return options_fault(p, "-T knows text, fields, json and eve, not", value);
-    p->o->format = (enum options_format)at;
-    return true;
+    int at = place(p, OPTION_FORMAT, value);
+    p->o->format = (enum options_format)(at > 0 ? at : 0);
+    return at >= 0;
 }
 
 bool options_field(struct parsing *p, const char *value)
@@ -227,30 +256,27 @@ bool options_columns(struct parsing *p, const char *value)
 
 bool options_time(struct parsing *p, const char *value)
 {
-    static const char *const words[] = { "a", "ad", "d", "dd", "e", "r", "u", "ud", NULL };
-    int at = place(value, words);
-    if (at < 0)
-        return options_fault(p, "-t knows a, ad, d, dd, e, r, u and ud, not", value);
-    p->o->style.time = (uint8_t)at;
-    return true;
+    int at = place(p, OPTION_TIME, value);
+    p->o->style.time = (uint8_t)(at > 0 ? at : 0);
+    return at >= 0;
 }
 
 bool options_color(struct parsing *p, const char *value)
 {
-    static const char *const words[] = { "auto", "always", "never", NULL };
-    int at = place(value, words);
-    if (at < 0)
-        return options_fault(p, "--color knows auto, always and never, not", value);
-    p->o->color = (enum options_color)at;
-    return true;
+    int at = place(p, OPTION_COLOR, value);
+    p->o->color = (enum options_color)(at > 0 ? at : 0);
+    return at >= 0;
 }
 
 bool options_severity(struct parsing *p, const char *value)
 {
-    static const char *const words[] = { "note", "warning", "error", "warn", NULL };
-    int at = place(value, words);
-    if (at < 0)
-        return options_fault(p, "--fail-on knows note, warning and error, not", value);
-    p->o->fail_on = at == 3 ? MQTT_SEVERITY_WARNING : (uint8_t)(MQTT_SEVERITY_NOTE + at);
-    return true;
+    int at = place(p, OPTION_FAIL_ON, strcmp(value, "warn") == 0 ? "warning" : value);
+    p->o->fail_on = (uint8_t)(at >= 0 ? MQTT_SEVERITY_NOTE + at : MQTT_SEVERITY_NONE);
+    return at >= 0;
+}
+
+bool options_shell(struct parsing *p, const char *value)
+{
+    p->o->shell = value;
+    return place(p, OPTION_COMPLETION, value) >= 0;
 }

@@ -300,6 +300,13 @@ int main(int argc, char **argv)
               "      --keys           print every key, and end\n", stdout);
         return 0;
     }
+    if (p->options.action == OPTIONS_VERSION || p->options.action == OPTIONS_COMPLETION) {
+        if (p->options.action == OPTIONS_VERSION)
+            options_version(stdout, OPTIONS_S);
+        else
+            options_completion(stdout, OPTIONS_S, p->options.shell);
+        return 0;
+    }
     bool settings = read_settings(p);
     apply_options(p);
     if (p->dump_config) {

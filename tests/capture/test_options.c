@@ -102,7 +102,7 @@ static void output(void **state)
     assert_int_equal(o.fail_on, MQTT_SEVERITY_WARNING);
     assert_true(parse("-Vxq"));
     assert_true(o.tree && o.hex && o.quiet);
-    refused("-T xml", "text, fields, json and eve");
+    refused("-T xml", "text fields json eve");
     refused("-T fields", "-e FIELD");
     refused("-e mqtt.topic", "-T fields or -T json");
     refused("-T fields -e mqtt.topicc", "did you mean mqtt.topic?");
@@ -114,9 +114,9 @@ static void output(void **state)
     refused("-T json -V", "-T text");
     refused("-c many", "-c wants a number from 1 on, not 'many'");
     refused("-c 18446744073709551616", "-c wants");
-    refused("-t xyz", "-t knows");
-    refused("--color sometimes", "--color knows");
-    refused("--fail-on everything", "--fail-on knows");
+    refused("-t xyz", "-t wants one of a ad d dd e r u ud, not 'xyz'");
+    refused("--color sometimes", "--color wants one of");
+    refused("--fail-on everything", "--fail-on wants one of note warning error");
 }
 
 static void recording(void **state)
@@ -173,6 +173,30 @@ static void table(void **state)
     }
 }
 
+/* Every option of the program stands in each script and in --help, and none of the other program. */
+static void completion(void **state)
+{
+    static const char *const scripts[] = { "bash", "zsh", "fish", "help" };
+    static char text[1 << 16];
+    (void)state;
+    for (int s = 0; s < 4; s++) {
+        FILE *file = tmpfile();
+        if (s < 3)
+            options_completion(file, OPTIONS_D, scripts[s]);
+        else
+            options_help(file, OPTIONS_D);
+        rewind(file);
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        fclose(file);
+        for (int i = 0; i < OPTION_COUNT; i++) {
+            char name[64];
+            snprintf(name, sizeof name, s == 2 ? "-l %s " : "--%s", option_table[i].name);
+            assert_int_equal(strstr(text, name) != NULL, (option_table[i].programs & OPTIONS_D) != 0);
+        }
+    }
+    refused("--completion tcsh", "bash zsh fish");
+}
+
 static void color(void **state)
 {
     FILE *file = tmpfile();
@@ -189,8 +213,9 @@ static void color(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(input),   cmocka_unit_test(ports),   cmocka_unit_test(output), cmocka_unit_test(recording),
-        cmocka_unit_test(unknown), cmocka_unit_test(actions), cmocka_unit_test(table),  cmocka_unit_test(color),
+        cmocka_unit_test(input),     cmocka_unit_test(ports),      cmocka_unit_test(output),
+        cmocka_unit_test(recording), cmocka_unit_test(unknown),    cmocka_unit_test(actions),
+        cmocka_unit_test(table),     cmocka_unit_test(completion), cmocka_unit_test(color),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
