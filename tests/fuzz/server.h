@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -42,6 +43,7 @@ static void server_exec(const char *options, int out)
     char path[4096], words[1000];
     char *argv[40] = { path, "-p", "0", "--sys-interval", "3600" }, *rest;
     int n = 5;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
     server_path(path, sizeof path);
     snprintf(words, sizeof words, "%s", options);
     for (char *word = strtok_r(words, " ", &rest); word != NULL && n < 38; word = strtok_r(NULL, " ", &rest))

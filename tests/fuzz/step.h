@@ -22,6 +22,8 @@ struct step {
     struct step_pipe pipes[PROBE_CLIENTS];
     uint64_t now_ms, seed, allocated;
     uint64_t refuse_after; /* allocations that succeed before one is refused; 0: all do */
+    void *leaked[64];      /* by the fault leak-connection, so that it is the only one who leaks */
+    unsigned nleaked;
     bool ready;
 };
 
@@ -38,6 +40,8 @@ static void *step_resize(void *ctx, void *memory, size_t old_len, size_t new_len
     void *p = realloc(memory, new_len);
     if (p != NULL)
         s->allocated += new_len - old_len;
+    if (p != NULL && memory == NULL && new_len == 4096 && s->config.faults[FAULT_LEAK_CONNECTION] && s->nleaked < 64)
+        s->leaked[s->nleaked++] = p;
     return p;
 }
 
@@ -159,6 +163,8 @@ static void step_stop(struct step *s)
     }
     broker_free(s->broker);
     s->broker = NULL;
+    while (s->nleaked > 0)
+        free(s->leaked[--s->nleaked]);
 }
 
 static inline struct probe_wire step_wire(struct step *s)
