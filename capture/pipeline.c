@@ -231,6 +231,10 @@ void pipeline_close(struct pipeline *p)
 {
     if (p == NULL)
         return;
+    if (p->tcp != NULL && p->talks != NULL) { /* what hangs on connections goes back; nobody is told */
+        talks_stop(p->talks);
+        tcp_finish(p->tcp, &p->last);
+    }
     spool_close(p->spool);
     record_close(p->recorder, NULL);
     tcp_free(p->tcp);

@@ -87,6 +87,11 @@ void talks_free(struct talks *t)
     free(t);
 }
 
+void talks_stop(struct talks *t)
+{
+    t->stopped = true;
+}
+
 bool talks_stopped(const struct talks *t)
 {
     return t->stopped;
@@ -811,7 +816,7 @@ static void on_end(void *ctx, struct flow *f, unsigned dir, enum tcp_end how, co
 {
     struct talks *t = ctx;
     struct arrival a = { t, f, f->upper, dir, stamp, 0 };
-    if (a.k == NULL || a.k->state[dir] == STATE_OVER)
+    if (t->stopped || a.k == NULL || a.k->state[dir] == STATE_OVER)
         return;
     settle(&a, how);
     if (f->upper != NULL)
@@ -826,6 +831,10 @@ static void on_release(void *ctx, struct flow *f, enum tcp_end how, const struct
         t->row_flow = NULL;
     if (a.k == NULL)
         return;
+    if (t->stopped) { /* nobody is told any more, but the memory goes back */
+        drop_talk(t, f);
+        return;
+    }
     close_connection(&a, how, f->client < 2 ? f->client : 0);
     if (t->options.track != NULL && a.k->opened)
         track_forget(t->options.track, a.k->track);

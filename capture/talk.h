@@ -28,6 +28,7 @@ struct talks_counters {
 
 struct talks *talks_new(const struct talks_options *options); /* NULL: no memory */
 void talks_free(struct talks *t);                             /* NULL is fine */
+void talks_stop(struct talks *t);                             /* no more rows or events; memory is still given back */
 bool talks_stopped(const struct talks *t);                    /* a row was answered with PIPELINE_STOP */
 void talks_first_time(struct talks *t, int64_t time_ns);      /* of the first frame */
 void talks_current_frame(struct talks *t, uint64_t frame);    /* of the segment that is taken apart now */

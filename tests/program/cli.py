@@ -223,7 +223,8 @@ def _():
 def _():
     for number in (signal.SIGINT, signal.SIGTERM):
         reader, writer = os.pipe()
-        child = subprocess.Popen([program("mqdump"), "-l", "-r", "-"], stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child = subprocess.Popen([program("mqdump"), "-l", "-r", "-"], stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 bufsize=0)  # communicate() does not see what a buffer holds
         os.close(reader)
         os.write(writer, BASIC.read_bytes())
         first = child.stdout.readline()
