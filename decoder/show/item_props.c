@@ -16,6 +16,7 @@ enum {
     PROP_COMPAT,
     PROP_WILL,
     PROP_MAX_QOS,
+    PAIR_NAME_LEN,
     PAIR_NAME,
     PAIR_NAME_COMPAT,
     PAIR_NAME_WILL,
@@ -111,8 +112,10 @@ static enum walked pair(struct item_walk *w, struct item *out)
     const struct mqtt_packet *p = w->row->packet;
     const struct mqtt_prop *prop = &w->prop;
     switch (w->inner++) {
-    case PROP_LEN:
-        w->inner = PAIR_NAME;
+    case PROP_LEN: /* the pair as such, for filters that ask whether there is one */
+        w->inner = PAIR_NAME_LEN;
+        return item_again(out, item_number(out, FIELD_PROPERTY_USER_PROPERTY, 3, 1, w->pos, prop->len));
+    case PAIR_NAME_LEN:
         return pair_length(w, out, FIELD_MQTT_PROP_KEY_LEN, prop->text);
     case PAIR_NAME:
         return item_octets(out, FIELD_PROPERTY_USER_PROPERTY_NAME, 3, p, prop->text);

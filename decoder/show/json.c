@@ -198,9 +198,9 @@ static struct field_set usual_fields(void)
     struct field_set set;
     for (size_t i = 0; i < sizeof set.bits / sizeof set.bits[0]; i++)
         set.bits[i] = UINT64_MAX;
-    static const uint16_t twice[] = { FIELD_IP_ADDR,           FIELD_IPV6_ADDR,         FIELD_TCP_PORT,
-                                      FIELD_FRAME_TIME,        FIELD_COMMUNITYID,       FIELD_WS_EXPERT,
-                                      FIELD_WS_EXPERT_MESSAGE, FIELD_WS_EXPERT_SEVERITY };
+    static const uint16_t twice[] = { FIELD_IP_ADDR,           FIELD_IPV6_ADDR,          FIELD_TCP_PORT,
+                                      FIELD_FRAME_TIME,        FIELD_COMMUNITYID,        FIELD_WS_EXPERT,
+                                      FIELD_WS_EXPERT_MESSAGE, FIELD_WS_EXPERT_SEVERITY, FIELD_PROPERTY_USER_PROPERTY };
     for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++)
         set.bits[twice[i] / 64] &= ~(1ull << (twice[i] % 64));
     return set;
