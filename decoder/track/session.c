@@ -142,11 +142,12 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
     if (client_id.ptr == NULL || client_id.len == 0)
         return;
     struct session *known = key_find(t, &fresh->broker, client_id);
-    if (known != NULL && known->conn != NULL && known->conn != c) {
+    bool elsewhere = known != NULL && known->conn != NULL && known->conn != c;
+    if (elsewhere) {
         take(c, known->conn);
         t->note->flags |= TRACK_TAKEOVER;
     }
-    if (known == NULL || (c->flags & C_CLEAN) != 0) {
+    if (known == NULL || elsewhere || (c->flags & C_CLEAN) != 0) {
         name_set(t, fresh, client_id);
         return;
     }
@@ -157,12 +158,21 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
     session_free(t, fresh);
 }
 
+/* One of the same identifier that an earlier connection left: the later one goes on for it. */
+static void move_exchange(struct track *t, struct exch *x, struct session *to)
+{
+    struct exch *old = x->id != 0 ? id_find(t, to, x->slot, x->id) : NULL;
+    if (old != NULL)
+        exch_finish(t, old, TRACK_UNKNOWN, t->now);
+    exch_rekey(t, x, to);
+}
+
 static void move_into(struct track *t, struct conn *c, struct session *from, struct session *to)
 {
     for (struct exch *x = c->wait; x != NULL; x = x->next)
-        exch_rekey(t, x, to);
+        move_exchange(t, x, to);
     while (from->parked != NULL)
-        exch_rekey(t, from->parked, to);
+        move_exchange(t, from->parked, to);
     for (unsigned i = 0; i < 2; i++) {
         to->packets[i] += from->packets[i];
         to->octets[i] += from->octets[i];
@@ -242,7 +252,7 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     if (known == NULL) {
         key_put(t, s);
     } else if (known != s) {
-        if ((known->flags & S_WILL_WAITS) != 0)
+        if ((known->flags & S_WILL_WAITS) != 0 && (c->flags & C_CLEAN) != 0)
             will_due(t, known, frame); /* a clean start ends the old session and so releases the will */
         move_into(t, c, s, known);
         s = known;
