@@ -522,6 +522,17 @@ int capfile_fd(const struct capfile *c)
     return c->regular || c->fd < 0 || c->at_end ? -1 : c->fd;
 }
 
+bool capfile_progress(const struct capfile *c, uint64_t *done, uint64_t *total)
+{
+    struct stat status;
+    if (!c->regular || c->fd < 0 || fstat(c->fd, &status) != 0)
+        return false;
+    off_t at = lseek(c->fd, 0, SEEK_CUR);
+    *done = at > 0 ? (uint64_t)at : 0;
+    *total = (uint64_t)status.st_size;
+    return at >= 0;
+}
+
 bool capfile_has_frame(const struct capfile *c)
 {
     size_t left = c->end - c->pos;

@@ -45,6 +45,8 @@ const char *capfile_error(const struct capfile *c); /* "" when there is none */
 
 /* For a pipe, the descriptor to poll; -1 for files and memory, which never make one wait. */
 int capfile_fd(const struct capfile *c);
+/* Octets of the file read so far, and its size (both compressed where it is). False: a pipe or memory. */
+bool capfile_progress(const struct capfile *c, uint64_t *done, uint64_t *total);
 /* True when a frame is at hand without reading. */
 bool capfile_has_frame(const struct capfile *c);
 

@@ -6,6 +6,7 @@
  * decoder/show/. Rows go to standard output, all else to standard error. */
 #include "capture/options.h"
 #include "capture/pipeline.h"
+#include "capture/progress.h"
 #include "capture/sink.h"
 #include "capture/target.h"
 #include "decoder/filter/filter.h"
@@ -421,8 +422,11 @@ static enum pipeline_status run(struct dump *d)
 {
     enum pipeline_status status;
     bool terminal = isatty(d->sink.fd) == 1;
+    struct progress progress;
+    progress_begin(&progress, d->pipeline, d->rows ? d->sink.fd : -1);
     do {
         status = pipeline_step(d->pipeline, STEP_FRAMES, STEP_MS);
+        progress_step(&progress, d->pipeline, d->found[1] + d->found[2] + d->found[3]);
         say_warnings(d);
         eve_tick(d);
         if (reopen_wanted)
@@ -436,6 +440,7 @@ static enum pipeline_status run(struct dump *d)
         if (d->stopped || d->sink.error != 0)
             pipeline_stop(d->pipeline);
     } while (status == PIPELINE_MORE || status == PIPELINE_IDLE);
+    progress_end(&progress);
     return status;
 }
 

@@ -493,6 +493,11 @@ int pipeline_fd(const struct pipeline *p)
     return source_fd(p->source);
 }
 
+bool pipeline_progress(const struct pipeline *p, uint64_t *done, uint64_t *total)
+{
+    return source_progress(p->source, done, total);
+}
+
 const char *pipeline_link_name(const struct pipeline *p)
 {
     const char *name = link_name(source_interface(p->source, 0).link_type);

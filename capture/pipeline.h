@@ -149,6 +149,9 @@ int pipeline_fd(const struct pipeline *p);
 
 void pipeline_stop(struct pipeline *p); /* the next step gives what is under way and ends; async-signal-safe */
 
+/* Octets of the file read so far, and its size. False: live, a pipe or memory. */
+bool pipeline_progress(const struct pipeline *p, uint64_t *done, uint64_t *total);
+
 const char *pipeline_error(const struct pipeline *p); /* "" when there is none */
 const char *pipeline_warning(struct pipeline *p);     /* next remark for the user (one line), NULL if none is left */
 const char *pipeline_link_name(const struct pipeline *p); /* "Ethernet" */

@@ -133,6 +133,11 @@ int source_fd(const struct source *s)
     return s->live != NULL ? live_fd(s->live) : capfile_fd(s->file);
 }
 
+bool source_progress(const struct source *s, uint64_t *done, uint64_t *total)
+{
+    return s->live == NULL && capfile_progress(s->file, done, total);
+}
+
 const char *source_error(const struct source *s)
 {
     return s->live != NULL ? live_error(s->live) : capfile_error(s->file);

@@ -22,6 +22,8 @@ void source_stop(struct source *s); /* async-signal-safe; what was captured so f
 bool source_is_live(const struct source *s);
 int source_fd(const struct source *s); /* -1: nothing to wait for */
 
+bool source_progress(const struct source *s, uint64_t *done, uint64_t *total); /* as capfile_progress() */
+
 const char *source_error(const struct source *s);
 bool source_warning(struct source *s, char *text); /* PIPELINE_ERROR_MAX octets */
 void source_count(const struct source *s, struct pipeline_counters *out);
