@@ -28,6 +28,7 @@ struct option_row {
 static const struct option_row rows[] = {
     { "port", "PORT", "listen on this TCP port, 0: any free one (1883)", KIND_OWN, NULL, 0, 0, 'p' },
     { "bind", "ADDRESS", "listen on this address instead of loopback; may be repeated", KIND_OWN, NULL, 0, 0, 0 },
+    { "websocket-port", "PORT", "serve WebSocket too, on this port, 0: any free one", KIND_OWN, NULL, 0, 0, 0 },
     { "allow-anonymous", NULL, "no user name needed; required to listen beyond loopback without a password file",
       KIND_ON, &config.allow_anonymous, 0, 0, 0 },
     { "password-file", "FILE", "users and hashes, as mosquitto_passwd writes them", KIND_OWN, NULL, 0, 0, 0 },
@@ -151,6 +152,10 @@ static bool set_own(const struct option_row *row, const char *text)
     const char *name = row->name;
     if (strcmp(name, "port") == 0) {
         options.port = text;
+        return parse_number(text, 0, 65535, &n);
+    }
+    if (strcmp(name, "websocket-port") == 0) {
+        options.web_port = text;
         return parse_number(text, 0, 65535, &n);
     }
     if (strcmp(name, "bind") == 0) {

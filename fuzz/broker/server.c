@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE /* accept4 */
 #include "fuzz/broker/server.h"
+#include "fuzz/broker/websocket.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -21,9 +22,17 @@
 enum {
     READ_CHUNK = 64 * 1024,
     EVENTS = 256,
-    ACCEPTS = 64,      /* taken at one time, so that a flood of them does not stall the others */
-    LINGER_MS = 2000,  /* a connection that is done may still take what we said */
-    FAREWELL_MS = 1000 /* all of them, at the end */
+    ACCEPTS = 64,       /* taken at one time, so that a flood of them does not stall the others */
+    LINGER_MS = 2000,   /* a connection that is done may still take what we said */
+    FAREWELL_MS = 1000, /* all of them, at the end */
+    WEB_ROOM = 16 * 1024
+};
+
+struct web { /* what a WebSocket connection has beside */
+    struct websocket socket;
+    uint8_t out[WEB_ROOM + WEBSOCKET_ANSWER_MAX]; /* framed, to be sent */
+    size_t start, len;
+    bool closing;
 };
 
 struct link {
@@ -31,6 +40,7 @@ struct link {
     struct link *next_dirty;
     struct link *next, **at; /* of the list it is in: alive, lingering */
     uint64_t until_ms;       /* lingering: not longer */
+    struct web *web;         /* NULL: plain TCP */
     int fd;
     uint32_t events; /* epoll watches for these */
     bool dirty, eof;
@@ -41,6 +51,7 @@ struct server {
     struct broker *broker;
     struct link *dirty, *alive, *lingering, *dead;
     struct link listeners[SERVER_BINDS * 2], signals;
+    bool web_listener[SERVER_BINDS * 2];
     unsigned nlisteners;
     int epoll, spare_fd;
     bool stopping;
@@ -161,18 +172,77 @@ static void linger(struct server *s, struct link *l)
     last_word(s, l);
 }
 
+static bool send_failed(void)
+{
+    return errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+}
+
+static bool web_room(const struct web *web, size_t len)
+{
+    return web->len + len <= sizeof web->out;
+}
+
+static void web_put(struct web *web, struct view v)
+{
+    memcpy(web->out + web->len, v.ptr, v.len);
+    web->len += v.len;
+}
+
+static bool web_waits(const struct link *l)
+{
+    return l->web != NULL && l->web->start < l->web->len;
+}
+
+/* Frames what the broker has to say, a buffer full at a time, and sends it. False: the connection is lost. */
+static bool web_drain(struct link *l)
+{
+    struct web *web = l->web;
+    for (;;) {
+        if (web->start == web->len) {
+            web->start = web->len = 0;
+            struct view v = broker_output(l->conn);
+            if (v.len > WEB_ROOM)
+                v.len = WEB_ROOM;
+            if (v.len > 0) {
+                web->len = websocket_header(v.len, web->out);
+                web_put(web, v);
+                broker_sent(l->conn, v.len, now_ms());
+            }
+        }
+        if (web->start == web->len)
+            return true;
+        ssize_t n = send(l->fd, web->out + web->start, web->len - web->start, MSG_NOSIGNAL);
+        if (n < 0)
+            return !send_failed();
+        web->start += (size_t)n;
+    }
+}
+
 /* Sends what waits. False: the connection is lost. */
 static bool drain(struct link *l)
 {
+    if (l->web != NULL)
+        return web_drain(l);
     for (struct view v; (v = broker_output(l->conn)).len > 0;) {
         ssize_t n = send(l->fd, v.ptr, v.len, MSG_NOSIGNAL);
         if (n < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+            return !send_failed();
         broker_sent(l->conn, (size_t)n, now_ms());
         if ((size_t)n < v.len)
             return true;
     }
     return true;
+}
+
+/* False: the connection is lost. */
+static bool say_web_close(struct link *l)
+{
+    static const uint8_t close_frame[] = { 0x88, 0 };
+    if (l->web == NULL || l->web->closing || broker_output(l->conn).len > 0 || web_waits(l))
+        return true;
+    l->web->closing = true;
+    web_put(l->web, view_of(close_frame, sizeof close_frame));
+    return web_drain(l);
 }
 
 static void settle(struct server *s, struct link *l)
@@ -181,9 +251,17 @@ static void settle(struct server *s, struct link *l)
         lose(s, l);
         return;
     }
-    bool waiting = broker_output(l->conn).len > 0;
+    if (broker_done(l->conn) && !say_web_close(l)) {
+        lose(s, l);
+        return;
+    }
+    bool waiting = broker_output(l->conn).len > 0 || web_waits(l);
     if (!waiting && broker_done(l->conn)) {
         linger(s, l);
+        return;
+    }
+    if (!waiting && l->web != NULL && l->web->closing) {
+        lose(s, l);
         return;
     }
     if (broker_done(l->conn))
@@ -215,11 +293,33 @@ static void discard(struct server *s, struct link *l)
         bury(s, l);
 }
 
+/* Octets of a WebSocket connection: of MQTT to the broker, answers into the way out. */
+static void web_input(struct server *s, struct link *l, size_t len)
+{
+    size_t used = 0;
+    struct view v;
+    for (enum websocket_status status = WEBSOCKET_DATA; status != WEBSOCKET_MORE && !l->web->closing;) {
+        status = websocket_take(&l->web->socket, s->chunk, len, &used, &v);
+        if (status == WEBSOCKET_DATA) {
+            broker_input(l->conn, v, now_ms());
+            continue;
+        }
+        if (v.len > 0 && web_room(l->web, v.len)) /* else it pings without reading the answers */
+            web_put(l->web, v);
+        l->web->closing = status == WEBSOCKET_CLOSE;
+        if (status != WEBSOCKET_MORE)
+            host_ready(s, l);
+    }
+}
+
 static void receive(struct server *s, struct link *l)
 {
     ssize_t n = recv(l->fd, s->chunk, sizeof s->chunk, 0);
     if (n > 0) {
-        broker_input(l->conn, view_of(s->chunk, (size_t)n), now_ms());
+        if (l->web != NULL)
+            web_input(s, l, (size_t)n);
+        else
+            broker_input(l->conn, view_of(s->chunk, (size_t)n), now_ms());
         if (!broker_wants_input(l->conn))
             host_ready(s, l);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -246,10 +346,31 @@ static void on_link(struct server *s, struct link *l, uint32_t events)
 
 /* ---- listening ---- */
 
-static void welcome(struct server *s, int fd, const struct sockaddr *peer)
+static void free_link(struct link *l)
+{
+    free(l->web);
+    free(l);
+}
+
+static struct link *new_link(bool web)
+{
+    struct link *l = calloc(1, sizeof *l);
+    if (l == NULL || !web)
+        return l;
+    if ((l->web = malloc(sizeof *l->web)) == NULL) {
+        free(l);
+        return NULL;
+    }
+    websocket_init(&l->web->socket);
+    l->web->start = l->web->len = 0;
+    l->web->closing = false;
+    return l;
+}
+
+static void welcome(struct server *s, int fd, const struct sockaddr *peer, bool web)
 {
     int on = 1;
-    struct link *l = calloc(1, sizeof *l);
+    struct link *l = new_link(web);
     if (l == NULL) {
         close(fd);
         return;
@@ -260,7 +381,7 @@ static void welcome(struct server *s, int fd, const struct sockaddr *peer)
     if (l->conn == NULL) {
         say(s, BROKER_WARNING, "limit", "a connection was refused: too many, or no memory");
         close(fd);
-        free(l);
+        free_link(l);
         return;
     }
     enlist(&s->alive, l);
@@ -278,14 +399,14 @@ static void turn_away(struct server *s, int listener)
     say(s, BROKER_WARNING, "limit", "a connection was refused: no file descriptors left");
 }
 
-static void accept_some(struct server *s, int listener)
+static void accept_some(struct server *s, int listener, bool web)
 {
     for (int i = 0; i < ACCEPTS; i++) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
         int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            welcome(s, fd, (struct sockaddr *)&peer);
+            welcome(s, fd, (struct sockaddr *)&peer, web);
         } else {
             if (errno == EMFILE || errno == ENFILE)
                 turn_away(s, listener);
@@ -294,7 +415,7 @@ static void accept_some(struct server *s, int listener)
     }
 }
 
-static void announce(int fd)
+static void announce(int fd, bool web)
 {
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;
@@ -302,11 +423,11 @@ static void announce(int fd)
     getsockname(fd, (struct sockaddr *)&bound, &len);
     getnameinfo((struct sockaddr *)&bound, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
     bool v6 = bound.ss_family == AF_INET6;
-    printf("mqbroker: listening on %s%s%s:%s\n", v6 ? "[" : "", host, v6 ? "]" : "", port);
+    printf("mqbroker: listening on %s%s%s%s:%s\n", web ? "ws://" : "", v6 ? "[" : "", host, v6 ? "]" : "", port);
     fflush(stdout);
 }
 
-static bool listen_at(struct server *s, const struct addrinfo *at)
+static bool listen_at(struct server *s, const struct addrinfo *at, bool web)
 {
     int on = 1;
     int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -319,24 +440,25 @@ static bool listen_at(struct server *s, const struct addrinfo *at)
         close(fd);
         return false;
     }
+    s->web_listener[s->nlisteners] = web;
     struct link *l = &s->listeners[s->nlisteners++];
     *l = (struct link){ .fd = fd };
     watch(s, l, EPOLLIN);
-    announce(fd);
+    announce(fd, web);
     return true;
 }
 
-static bool listen_on(struct server *s, const char *address)
+static bool listen_on(struct server *s, const char *address, const char *port, bool web)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *found = NULL;
-    int error = getaddrinfo(address, s->options->port, &hints, &found);
+    int error = getaddrinfo(address, port, &hints, &found);
     if (error != 0) {
-        fprintf(stderr, "mqbroker: %s port %s: %s\n", address, s->options->port, gai_strerror(error));
+        fprintf(stderr, "mqbroker: %s port %s: %s\n", address, port, gai_strerror(error));
         return false;
     }
-    bool fine = s->nlisteners < sizeof s->listeners / sizeof s->listeners[0] && listen_at(s, found);
+    bool fine = s->nlisteners < sizeof s->listeners / sizeof s->listeners[0] && listen_at(s, found, web);
     if (!fine)
-        fprintf(stderr, "mqbroker: cannot listen on %s port %s: %s\n", address, s->options->port, strerror(errno));
+        fprintf(stderr, "mqbroker: cannot listen on %s port %s: %s\n", address, port, strerror(errno));
     freeaddrinfo(found);
     return fine;
 }
@@ -415,7 +537,7 @@ static void on_event(struct server *s, struct link *l, uint32_t events)
     }
     for (unsigned i = 0; i < s->nlisteners; i++) {
         if (l == &s->listeners[i]) {
-            accept_some(s, l->fd);
+            accept_some(s, l->fd, s->web_listener[i]);
             return;
         }
     }
@@ -428,7 +550,7 @@ static void free_dead(struct server *s)
     while (s->dead != NULL) {
         struct link *l = s->dead;
         s->dead = l->next;
-        free(l);
+        free_link(l);
     }
 }
 
@@ -510,7 +632,10 @@ static bool start(struct server *s)
     if (!load_files(s) || !catch_signals(s))
         return false;
     for (unsigned i = 0; i < n; i++)
-        if (!listen_on(s, binds[i]))
+        if (!listen_on(s, binds[i], options->port, false))
+            return false;
+    for (unsigned i = 0; i < n && options->web_port != NULL; i++)
+        if (!listen_on(s, binds[i], options->web_port, true))
             return false;
     return true;
 }

@@ -11,6 +11,7 @@ struct server_options {
     const char *binds[SERVER_BINDS]; /* addresses; none: 127.0.0.1 */
     unsigned nbinds;
     const char *port;
+    const char *web_port;                 /* for WebSocket, NULL: none */
     const char *password_file, *acl_file; /* NULL: none; read again on SIGHUP */
     struct log_options log;
 };

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/broker/websocket.h"
+#include "decoder/base/out.h"
+#include "decoder/base/sha1.h"
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { OP_CONTINUATION = 0, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
+
+void websocket_init(struct websocket *w)
+{
+    *w = (struct websocket){ .open = false };
+}
+
+/* ---- the handshake, RFC 6455 section 4.2 ---- */
+
+/* The value of a header field of the request, without surrounding blanks; ptr NULL: not there. */
+static struct view field(const struct websocket *w, const char *name)
+{
+    const char *at = (const char *)w->head, *end = at + w->have;
+    size_t len = strlen(name);
+    for (const char *line; (line = memchr(at, '\n', (size_t)(end - at))) != NULL; at = line) {
+        line++;
+        const char *stop = memchr(line, '\r', (size_t)(end - line));
+        if (stop == NULL || (size_t)(stop - line) <= len || line[len] != ':' || strncasecmp(line, name, len) != 0)
+            continue;
+        for (line += len + 1; line < stop && (*line == ' ' || *line == '\t');)
+            line++;
+        return view_of(line, (size_t)(stop - line));
+    }
+    return view_of(NULL, 0);
+}
+
+/* Is the word one of a comma-separated list, upper and lower case alike? */
+static bool lists(struct view list, const char *word)
+{
+    size_t len = strlen(word);
+    for (size_t i = 0; list.ptr != NULL && i + len <= list.len; i++) {
+        bool front = i == 0 || list.ptr[i - 1] == ',' || list.ptr[i - 1] == ' ';
+        bool back = i + len == list.len || list.ptr[i + len] == ',' || list.ptr[i + len] == ' ';
+        if (front && back && strncasecmp((const char *)list.ptr + i, word, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static size_t accept_key(struct view key, char *out, size_t cap)
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    uint8_t text[128], digest[20];
+    if (key.len > sizeof text - sizeof guid)
+        return 0;
+    memcpy(text, key.ptr, key.len);
+    memcpy(text + key.len, guid, sizeof guid - 1);
+    sha1(view_of(text, key.len + sizeof guid - 1), digest);
+    struct out o = out_over(out, cap);
+    out_base64(&o, view_of(digest, sizeof digest));
+    return o.len;
+}
+
+static enum websocket_status refuse(struct websocket *w, struct view *out)
+{
+    static const char bad[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    memcpy(w->answer, bad, sizeof bad - 1);
+    *out = view_of(w->answer, sizeof bad - 1);
+    return WEBSOCKET_CLOSE;
+}
+
+static enum websocket_status shake(struct websocket *w, struct view *out)
+{
+    struct view key = field(w, "Sec-WebSocket-Key"), protocols = field(w, "Sec-WebSocket-Protocol");
+    bool asked = w->have > 4 && memcmp(w->head, "GET ", 4) == 0 && lists(field(w, "Upgrade"), "websocket") &&
+                 lists(field(w, "Connection"), "upgrade");
+    char accept[40];
+    size_t len = key.ptr != NULL ? accept_key(key, accept, sizeof accept) : 0;
+    if (!asked || len == 0 || !lists(protocols, "mqtt")) /* [MQTT-6.0.0-3], [MQTT-6.0.0-4] */
+        return refuse(w, out);
+    int n = snprintf((char *)w->answer, sizeof w->answer,
+                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "Sec-WebSocket-Accept: %.*s\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
+                     (int)len, accept);
+    w->open = true;
+    w->have = 0;
+    *out = view_of(w->answer, (size_t)n);
+    return WEBSOCKET_ANSWER;
+}
+
+static enum websocket_status take_request(struct websocket *w, const uint8_t *chunk, size_t len, size_t *used,
+                                          struct view *out)
+{
+    while (*used < len) {
+        if (w->have == sizeof w->head)
+            return refuse(w, out);
+        w->head[w->have++] = chunk[(*used)++];
+        if (w->have >= 4 && memcmp(w->head + w->have - 4, "\r\n\r\n", 4) == 0)
+            return shake(w, out);
+    }
+    return WEBSOCKET_MORE;
+}
+
+/* ---- frames, RFC 6455 section 5.2 ---- */
+
+static size_t header_len(const struct websocket *w)
+{
+    if (w->have < 2)
+        return 2;
+    unsigned len = w->head[1] & 0x7fu;
+    return 2 + (len == 126 ? 2u : len == 127 ? 8u : 0u) + 4;
+}
+
+/* The header is whole. False: no frame that a client may send here. */
+static bool begin_frame(struct websocket *w)
+{
+    unsigned len = w->head[1] & 0x7fu;
+    size_t octets = len == 126 ? 2 : len == 127 ? 8 : 0;
+    w->opcode = w->head[0] & 0x0f;
+    w->left = octets == 0 ? len : 0;
+    for (size_t i = 0; i < octets; i++)
+        w->left = w->left << 8 | w->head[2 + i];
+    memcpy(w->mask, w->head + 2 + octets, 4);
+    w->at = 0;
+    w->have = 0;
+    w->in_frame = true;
+    bool plain = (w->head[0] & 0x70) == 0, whole = (w->head[0] & 0x80) != 0;
+    bool data = w->opcode == OP_BINARY || w->opcode == OP_CONTINUATION; /* [MQTT-6.0.0-1] */
+    bool control = (w->opcode == OP_CLOSE || w->opcode == OP_PING || w->opcode == OP_PONG) && whole &&
+                   w->left <= sizeof w->control;
+    return plain && (data || control) && w->left >> 63 == 0;
+}
+
+static struct view answer_frame(struct websocket *w, uint8_t opcode, size_t len)
+{
+    w->answer[0] = 0x80 | opcode;
+    w->answer[1] = (uint8_t)len;
+    memcpy(w->answer + 2, w->control, len);
+    return view_of(w->answer, len + 2);
+}
+
+static enum websocket_status end_control(struct websocket *w, struct view *out)
+{
+    if (w->opcode == OP_PONG)
+        return WEBSOCKET_MORE;
+    *out = answer_frame(w, w->opcode == OP_PING ? OP_PONG : OP_CLOSE, (size_t)w->at);
+    return w->opcode == OP_PING ? WEBSOCKET_ANSWER : WEBSOCKET_CLOSE;
+}
+
+static struct view unmask(struct websocket *w, uint8_t *octets, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        octets[i] ^= w->mask[(w->at + i) & 3];
+    if (w->opcode >= OP_CLOSE)
+        memcpy(w->control + w->at, octets, len);
+    w->at += len;
+    w->left -= len;
+    return view_of(octets, len);
+}
+
+/* What is in the chunk of the frame under way. */
+static enum websocket_status take_payload(struct websocket *w, uint8_t *chunk, size_t len, size_t *used,
+                                          struct view *out)
+{
+    size_t take = len - *used < w->left ? len - *used : (size_t)w->left;
+    *out = unmask(w, chunk + *used, take);
+    *used += take;
+    w->in_frame = w->left > 0;
+    if (w->opcode < OP_CLOSE)
+        return take > 0 ? WEBSOCKET_DATA : WEBSOCKET_MORE;
+    return w->in_frame ? WEBSOCKET_MORE : end_control(w, out);
+}
+
+static enum websocket_status take_frames(struct websocket *w, uint8_t *chunk, size_t len, size_t *used,
+                                         struct view *out)
+{
+    enum websocket_status status = WEBSOCKET_MORE;
+    while (status == WEBSOCKET_MORE && *used < len) {
+        if (w->in_frame) {
+            status = take_payload(w, chunk, len, used, out);
+            continue;
+        }
+        w->head[w->have++] = chunk[(*used)++];
+        if (w->have == 2 && (w->head[1] & 0x80) == 0) /* clients mask, RFC 6455 section 5.1 */
+            return WEBSOCKET_CLOSE;
+        if (w->have < header_len(w))
+            continue;
+        if (!begin_frame(w))
+            return WEBSOCKET_CLOSE;
+        if (w->left == 0) /* nothing more will come of it */
+            status = take_payload(w, chunk, *used, used, out);
+    }
+    return status;
+}
+
+enum websocket_status websocket_take(struct websocket *w, uint8_t *chunk, size_t len, size_t *used, struct view *out)
+{
+    *out = view_of(NULL, 0);
+    return w->open ? take_frames(w, chunk, len, used, out) : take_request(w, chunk, len, used, out);
+}
+
+size_t websocket_header(size_t payload, uint8_t out[10])
+{
+    out[0] = 0x80 | OP_BINARY;
+    if (payload < 126) {
+        out[1] = (uint8_t)payload;
+        return 2;
+    }
+    size_t octets = payload <= 0xffff ? 2 : 8;
+    out[1] = octets == 2 ? 126 : 127;
+    for (size_t i = 0; i < octets; i++)
+        out[2 + i] = (uint8_t)(payload >> 8 * (octets - 1 - i));
+    return 2 + octets;
+}
