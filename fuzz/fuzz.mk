@@ -11,7 +11,7 @@ TARGET       ?= decode
 TIME         ?= 60
 # what runs the targets: an object or option that has main(); build.sh hands in its own
 ENGINE       ?= -fsanitize=fuzzer
-FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $B/libcapture.a $(LIB)
+FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $B/libtui.a $B/libcapture.a $(LIB)
 FUZZ_SYSTEM   = $(CAPTURE_LIBS)
 SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch)
 

@@ -119,6 +119,8 @@ bool list_action(struct list *l, enum action a, unsigned count, uint64_t n)
     if (l->at > last)
         l->at = last;
     l->follow = l->follow && l->at == last;
+    if (l->page > 0) /* where the list stands must not depend on how often it is drawn */
+        list_settle(l, n, l->page);
     return true;
 }
 

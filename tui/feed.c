@@ -143,6 +143,14 @@ static void name_source(struct source *s, const struct pipeline_options *o)
         snprintf(s->name + n, sizeof s->name - n, " (%s)", o->capture_filter);
 }
 
+/* Of all that the pipeline may hold. */
+static uint64_t budget_of(const struct pipeline_budget *b)
+{
+    struct pipeline_budget usual = pipeline_budget_default();
+    return (b->tracker > 0 ? b->tracker : usual.tracker) + (b->total_order > 0 ? b->total_order : usual.total_order) +
+           (b->total_packet > 0 ? b->total_packet : usual.total_packet);
+}
+
 struct feed *feed_open(struct app *app, const struct pipeline_options *options, void (*wake)(void), char *error, bool *usage)
 {
     static const struct pipeline_events events = { .connection = on_connection, .row = on_row, .finding = on_finding };
@@ -160,7 +168,7 @@ struct feed *feed_open(struct app *app, const struct pipeline_options *options, 
         return NULL;
     }
     app->tracker = pipeline_tracker(f->pipeline);
-    app->source.budget = options->budget.tracker + options->budget.total_order + options->budget.total_packet;
+    app->source.budget = budget_of(&options->budget);
     return f;
 }
 

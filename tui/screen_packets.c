@@ -440,6 +440,9 @@ static bool action(struct app *a, enum action action, unsigned count)
     struct packets_screen *p = &a->packets;
     work(a);
     uint64_t seq = current(a);
+    struct store_entry e;
+    if (seq != p->shown && seq != UINT64_MAX && store_get(a->store, seq, &e)) /* keys may come faster than frames */
+        load(a, &e);
     if (pane_action(a, action, count, seq))
         return true;
     switch (action) {

@@ -33,8 +33,8 @@ struct store {
     uint64_t first, next;       /* sequence numbers held */
     size_t hint;                /* the chunk looked at last */
     int64_t start_ns;           /* of the first frame of the capture */
-    struct store_finding *findings; /* a ring */
-    uint32_t findings_from, n_findings;
+    struct store_finding *findings; /* a ring once it is STORE_FINDINGS long */
+    uint32_t findings_from, n_findings, cap_findings;
     struct store_totals totals;
 };
 
@@ -45,11 +45,6 @@ struct store *store_new(uint64_t budget)
     struct store *s = calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
-    s->findings = calloc(STORE_FINDINGS, sizeof *s->findings);
-    if (s->findings == NULL) {
-        free(s);
-        return NULL;
-    }
     pthread_mutex_init(&s->gate, NULL);
     pthread_mutex_init(&s->lock, NULL);
     s->totals.budget = budget < STORE_BUDGET_LEAST ? STORE_BUDGET_LEAST : budget;
@@ -73,9 +68,11 @@ void store_clear(struct store *s)
 {
     for (size_t i = 0; i < s->n_chunks; i++)
         chunk_free(s, s->chunks[i]);
-    for (uint32_t i = 0; i < STORE_FINDINGS; i++)
+    for (uint32_t i = 0; i < s->cap_findings; i++)
         free(s->findings[i].sentence);
-    memset(s->findings, 0, STORE_FINDINGS * sizeof *s->findings);
+    free(s->findings);
+    s->findings = NULL;
+    s->cap_findings = 0;
     s->n_chunks = s->hint = 0;
     s->first = s->next;
     s->n_findings = s->findings_from = 0;
@@ -89,7 +86,6 @@ void store_free(struct store *s)
     store_clear(s);
     pthread_mutex_destroy(&s->gate);
     pthread_mutex_destroy(&s->lock);
-    free(s->findings);
     free(s->chunks);
     free(s);
 }
@@ -151,7 +147,7 @@ static struct chunk *open_chunk(struct store *s)
 /* Room for len octets at the end of the blob; NULL: no memory. */
 static uint8_t *blob_room(struct store *s, struct chunk *c, size_t len)
 {
-    if (c->blob_cap - c->blob_len < len) {
+    if (c->blob == NULL || c->blob_cap - c->blob_len < len) {
         uint64_t cap = c->blob_cap > 0 ? c->blob_cap : 16384;
         while (cap - c->blob_len < len)
             cap *= 2;
@@ -314,19 +310,36 @@ static void count_row(struct store *s, const struct store_row *m)
     t->by_type[m->first_octet >> 4][m->sender < 3 ? m->sender : 0]++;
 }
 
+static bool grow_findings(struct store *s)
+{
+    uint32_t cap = s->cap_findings > 0 ? 4 * s->cap_findings : 64;
+    cap = cap < STORE_FINDINGS ? cap : STORE_FINDINGS;
+    struct store_finding *grown = realloc(s->findings, cap * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    memset(grown + s->cap_findings, 0, (cap - s->cap_findings) * sizeof *grown);
+    s->findings = grown;
+    s->cap_findings = cap;
+    return true;
+}
+
+/* The oldest makes room when there is no more to be had. NULL: there is none at all. */
 static struct store_finding *new_finding(struct store *s, unsigned severity)
 {
-    uint32_t at = (s->findings_from + s->n_findings) % STORE_FINDINGS;
-    if (s->n_findings == STORE_FINDINGS) {
-        s->findings_from = (s->findings_from + 1) % STORE_FINDINGS;
+    s->totals.by_severity[severity < 4 ? severity : 0]++;
+    s->totals.changes++;
+    bool full = s->n_findings == s->cap_findings && (s->cap_findings == STORE_FINDINGS || !grow_findings(s));
+    if (s->cap_findings == 0)
+        return NULL;
+    uint32_t at = (s->findings_from + s->n_findings) % s->cap_findings;
+    if (full) {
+        s->findings_from = (s->findings_from + 1) % s->cap_findings;
         s->totals.evicted_findings++;
     } else {
         s->n_findings++;
     }
     free(s->findings[at].sentence);
     s->findings[at] = (struct store_finding){ .seq = UINT64_MAX, .severity = (uint8_t)severity };
-    s->totals.by_severity[severity < 4 ? severity : 0]++;
-    s->totals.changes++;
     return &s->findings[at];
 }
 
@@ -342,6 +355,8 @@ static void add_verdicts(struct store *s, const struct store_row *m, const struc
     for (uint32_t i = 0; i < row->n_verdicts; i++) {
         const struct mqtt_verdict *v = &row->verdicts[i];
         struct store_finding *f = new_finding(s, v->severity);
+        if (f == NULL)
+            return;
         f->seq = s->next;
         f->frame[0] = row->frame;
         f->time_ns = row->time_ns;
@@ -466,6 +481,8 @@ void store_add_link(struct store *s, const struct store_link *link, const struct
 void store_add_finding(struct store *s, const struct track_finding *in)
 {
     struct store_finding *f = new_finding(s, in->severity);
+    if (f == NULL)
+        return;
     memcpy(f->frame, in->frame, sizeof f->frame);
     f->time_ns = in->time_ns;
     f->session = (uint32_t)in->session;
@@ -653,7 +670,7 @@ uint32_t store_findings(const struct store *s)
 
 const struct store_finding *store_finding(const struct store *s, uint32_t index)
 {
-    return index < s->n_findings ? &s->findings[(s->findings_from + index) % STORE_FINDINGS] : NULL;
+    return index < s->n_findings ? &s->findings[(s->findings_from + index) % s->cap_findings] : NULL;
 }
 
 /* The row of the latest evidence that belongs to the finding's connection or session. */
