@@ -145,14 +145,19 @@ $B/%.7: docs/%.7.scd
 
 # These two print their own completion from the option table.
 TABLED = $(filter %/mqdump %/mqshark,$(PROGRAMS))
+# Completions of mqdump and mqshark are printed by themselves, from the table their options are parsed with.
+BASH_COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETION  = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH_COMPLETION = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 install: $(PROGRAMS) $(MANUALS)
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions' \
-	    '$(DESTDIR)$(PREFIX)/share/zsh/site-functions' '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(BASH_COMPLETION)' '$(ZSH_COMPLETION)' '$(FISH_COMPLETION)'
 	install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin'
-	for p in $(TABLED); do n=$${p##*/} d='$(DESTDIR)$(PREFIX)/share'; $$p --completion bash >"$$d/bash-completion/completions/$$n" && \
-	    $$p --completion zsh >"$$d/zsh/site-functions/_$$n" && $$p --completion fish >"$$d/fish/vendor_completions.d/$$n.fish" || exit 1; done
-	$(foreach p,$(notdir $(filter-out $(TABLED),$(PROGRAMS))),install -m 644 docs/completion.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$p' &&) :
-	$(foreach m,$(MANUALS),install -D -m 644 $m '$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m)' &&) :
+	for p in mqdump mqshark; do \
+	    $B/$$p --completion bash >'$(BASH_COMPLETION)'/$$p && $B/$$p --completion zsh >'$(ZSH_COMPLETION)'/_$$p && \
+	    $B/$$p --completion fish >'$(FISH_COMPLETION)'/$$p.fish || exit 1; done
+	for p in mqbroker mqfuzz; do install -m 644 docs/completion.bash '$(BASH_COMPLETION)'/$$p || exit 1; done
+	for m in $(notdir $(MANUALS)); do \
+	    install -D -m 644 $B/$$m '$(DESTDIR)$(PREFIX)/share/man/man'$${m##*.}/$$m || exit 1; done
 
 clean:
 	rm -rf $B build-asan build-clang build-fuzz

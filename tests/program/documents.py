@@ -73,8 +73,8 @@ def add_manual(path):
 
     @case(f"{path.name}: its examples are commands that parse")
     def _():
-        page = path.read_text(encoding="utf-8")
-        examples = re.findall(rf"^\t+({name} .*)$", page, re.MULTILINE)
+        page = path.read_text(encoding="utf-8").split("# EXAMPLES\n", 1)[-1]
+        examples = re.findall(rf"^[\t ]*({name} .*)$", page, re.MULTILINE)
         check(examples, "no example")
         for example in examples:
             done = subprocess.run(["bash", "-n", "-c", example], capture_output=True, check=False)
