@@ -170,6 +170,22 @@ static void show(struct dump *d, const struct row *row)
         sink_flush(&d->sink);
 }
 
+/* After SIGHUP: lines are whole in the sink, so the old output ends with one and the new output begins with one. */
+static void reopen_output(struct dump *d)
+{
+    char error[TARGET_ERROR];
+    reopen_wanted = 0;
+    sink_flush(&d->sink);
+    int fd = target_open(d->o.output, error);
+    if (fd < 0) {
+        complain(0, error);
+        return;
+    }
+    close(d->sink.fd);
+    d->sink.fd = fd;
+    d->sink.error = 0;
+}
+
 static unsigned stop(struct dump *d)
 {
     d->stopped = true;
@@ -179,6 +195,8 @@ static unsigned stop(struct dump *d)
 static unsigned on_row(void *ctx, const struct row *row)
 {
     struct dump *d = ctx;
+    if (reopen_wanted)
+        reopen_output(d);
     if (d->stopped || (d->filter != NULL && !filter_match(d->filter, row)))
         return PIPELINE_GO_ON;
     for (uint32_t i = 0; i < row->n_verdicts; i++)
@@ -369,22 +387,6 @@ static int open_output(struct dump *d)
     sink_init(&d->sink, fd);
     catch_signal(SIGHUP, on_hangup);
     return EXIT_DONE;
-}
-
-/* After SIGHUP: lines are whole in the sink, so the old output ends with one and the new output begins with one. */
-static void reopen_output(struct dump *d)
-{
-    char error[TARGET_ERROR];
-    reopen_wanted = 0;
-    sink_flush(&d->sink);
-    int fd = target_open(d->o.output, error);
-    if (fd < 0) {
-        complain(0, error);
-        return;
-    }
-    close(d->sink.fd);
-    d->sink.fd = fd;
-    d->sink.error = 0;
 }
 
 static int open_pipeline(struct dump *d)

@@ -439,6 +439,17 @@ static void put_session(struct eve_line *l, const struct track_session *s)
     eve_uint(l, "published_by_server", s->published[1][0] + s->published[1][1] + s->published[1][2]);
 }
 
+/* "taken over" as a word of JSON: taken_over */
+static void put_change(struct eve_line *l, const char *name)
+{
+    json_key(&l->j, "change");
+    json_separate(&l->j);
+    out_char(l->j.o, '"');
+    for (; *name != '\0'; name++)
+        out_char(l->j.o, *name == ' ' ? '_' : *name);
+    out_char(l->j.o, '"');
+}
+
 void eve_session(struct eve *e, struct out *o, const struct track_session_event *change, const struct track *t)
 {
     struct track_session s;
@@ -447,7 +458,7 @@ void eve_session(struct eve *e, struct out *o, const struct track_session_event 
     struct eve_line l = begin(e, o, &envelope);
     open_object(&l, "mqtt_session");
     eve_uint(&l, "session", change->session);
-    eve_text(&l, "change", track_change_name(change->change));
+    put_change(&l, track_change_name(change->change));
     if (t != NULL && track_session_find(t, change->session, &s))
         put_session(&l, &s);
     json_close(&l.j, '}');
