@@ -150,9 +150,9 @@ static void judge_silence(struct track *t, struct conn *c, const struct track_in
 {
     struct session *s = c->session;
     int64_t last = c->last_ns[0] > c->connack_ns ? c->last_ns[0] : c->connack_ns;
-    int64_t silence = in->time_first_ns - last;
-    if ((c->flags & C_UP) == 0)
+    if ((c->flags & C_UP) == 0 || last == INT64_MIN)
         return;
+    int64_t silence = in->time_first_ns - last;
     if (silence > s->silence_ns)
         s->silence_ns = silence;
     int64_t interval = (int64_t)c->keep_alive_s * second;
