@@ -104,7 +104,7 @@ again         = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),
 test:
 	@$(call deps,build test)
 	+@$(again) run-tests
-run-tests: $(PROGRAMS) $(TESTS) $(MANUALS) $B/generate
+run-tests: $(PROGRAMS) $(TESTS) $(MANUALS) $B/generate replays
 	@B=$B tests/run $(TESTS) $(PROGRAM_TESTS)
 
 check-asan:
@@ -113,6 +113,11 @@ check-asan:
 check-clang:
 	@$(call deps,build lint)
 	@$(MAKE) --no-print-directory CC=clang B=build-clang CFLAGS='-O2 -g -Werror' test
+
+# Twenty seconds of each fuzz target (fuzz/fuzz.mk).
+check-fuzz:
+	@$(call deps,build fuzz)
+	+@$(again) fuzz-all TIME=20
 
 lint:
 	@$(call deps,build test lint)
@@ -160,10 +165,10 @@ install: $(PROGRAMS) $(MANUALS)
 	    install -D -m 644 $B/$$m '$(DESTDIR)$(PREFIX)/share/man/man'$${m##*.}/$$m || exit 1; done
 
 clean:
-	rm -rf $B build-asan build-clang build-fuzz
+	rm -rf $B build-asan build-clang build-fuzz build-coverage
 
 include fuzz/fuzz.mk
 
-.PHONY: all unit test run-tests check-asan check-clang lint golden docs-tables demo deps install clean
+.PHONY: all unit test run-tests check-fuzz check-asan check-clang lint golden docs-tables demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -13,7 +13,7 @@ TIME         ?= 60
 ENGINE       ?= -fsanitize=fuzzer
 FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $B/libtui.a $B/libcapture.a $(LIB)
 FUZZ_SYSTEM   = $(CAPTURE_LIBS)
-SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch)
+SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch bench)
 
 # Replays files without an engine.
 $B/replay/%: $B/fuzz/target/%.o $B/fuzz/engine/replay.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
@@ -31,11 +31,42 @@ FUZZ_SAN = -fsanitize=address,undefined,integer -fno-sanitize=unsigned-integer-o
 in_fuzz  = $(MAKE) --no-print-directory CC=clang B=build-fuzz CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(FUZZ_SAN)' \
 	LDFLAGS='$(FUZZ_SAN)'
 
-fuzz:
-	+@$(in_fuzz) build-fuzz/fuzzer/$(TARGET)
+fuzz-build-%:
+	+@$(in_fuzz) build-fuzz/fuzzer/$*
+fuzz: fuzz-build-$(TARGET)
 	@mkdir -p build-fuzz/corpus/$(TARGET) build-fuzz/found/$(TARGET) corpus/$(TARGET)
 	build-fuzz/fuzzer/$(TARGET) -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=1024 -max_len=8192 -print_final_stats=1 \
-		$(if $(wildcard corpus/mqtt.dict),-dict=corpus/mqtt.dict) -artifact_prefix=build-fuzz/found/$(TARGET)/ \
-		$(FUZZ_OPTIONS) build-fuzz/corpus/$(TARGET) corpus/$(TARGET)
+		-dict=$(firstword $(wildcard corpus/$(TARGET).dict) corpus/mqtt.dict) \
+		-artifact_prefix=build-fuzz/found/$(TARGET)/ $(FUZZ_OPTIONS) build-fuzz/corpus/$(TARGET) corpus/$(TARGET)
+fuzz-all:
+	+@$(in_fuzz) fuzzers replays
+	@fuzz/run.py all $(TIME)
+corpus:
+	+@$(in_fuzz) fuzzers build-fuzz/seeds
+	@fuzz/run.py corpus
+# Each planted bug of tests/fuzz/planted must be found within a minute.
+test-fuzzers:
+	+@$(in_fuzz) build-fuzz/seeds
+	@fuzz/run.py planted
 
-.PHONY: replays fuzzers fuzz
+# What the corpus alone reaches. LLVM_COV and LLVM_PROFDATA name the tools of the compiler in use.
+LLVM_COV      ?= llvm-cov
+LLVM_PROFDATA ?= llvm-profdata
+coverage:
+	+@$(MAKE) --no-print-directory CC=clang B=build-coverage CFLAGS='-O0 -g -fprofile-instr-generate -fcoverage-mapping' \
+		LDFLAGS=-fprofile-instr-generate replays
+	@rm -f build-coverage/*.profraw
+	@for t in $(FUZZ_TARGETS); do LLVM_PROFILE_FILE=build-coverage/$$t.profraw build-coverage/replay/$$t corpus/$$t || exit 2; done
+	@$(LLVM_PROFDATA) merge -o build-coverage/all.profdata build-coverage/*.profraw
+	@$(LLVM_COV) export -summary-only -instr-profile=build-coverage/all.profdata $(patsubst %,-object build-coverage/replay/%,$(FUZZ_TARGETS)) \
+		build-coverage/replay/decode >build-coverage/coverage.json
+	@$(LLVM_COV) show -format=html -output-dir=build-coverage/html -instr-profile=build-coverage/all.profdata \
+		$(patsubst %,-object build-coverage/replay/%,$(FUZZ_TARGETS)) build-coverage/replay/decode >/dev/null
+	@fuzz/run.py coverage | tee build-coverage/coverage.txt
+
+# ---- corpus ----
+
+$B/seeds: $B/fuzz/engine/seeds.o $B/libfuzz.a $(LIB)
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8
+.PHONY: replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers

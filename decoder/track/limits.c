@@ -55,7 +55,8 @@ void judge_size(struct track *t, struct conn *c, unsigned slot, const struct tra
     const struct mqtt_packet *p = in->packet;
     uint64_t size = (uint64_t)p->header_len + p->remaining, max = c->packet_max[slot];
     enum mqtt_rule rule = slot == 0 ? MQTT_R5_3_2_2_15 : MQTT_R5_3_1_2_24;
-    if (size <= max || p->type == MQTT_CONNECT)
+    bool unsure = slot == 1 && (c->flags & C_BAD_CONNECT) != 0; /* a limit out of a broken CONNECT */
+    if (size <= max || p->type == MQTT_CONNECT || unsure)
         return;
     uint64_t string = 0, user = 0;
     unsigned i = 0, n = sizeof left_out / sizeof left_out[0];

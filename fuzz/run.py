@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What make does around the fuzz targets.
+
+fuzz/run.py all SECONDS       every target in turn, and a table: executions per second, coverage, new inputs, findings
+fuzz/run.py corpus            makes the seeds anew and minimises corpus/
+fuzz/run.py coverage          a table of lines and branches per file, from the profiles of replaying corpus/
+fuzz/run.py planted           plants each bug of tests/fuzz/planted/, one at a time, and sees it found
+
+The engines and targets are built before by make (fuzz/fuzz.mk). Exit status 0, or 3 when something was found or not found."""
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+BUILD = "build-fuzz"
+SHAPES = {"decode": "packet", "roundtrip": "packet", "framing": "stream", "render": "stream", "track": "talk", "broker": "talk",
+          "judge": "talk"}
+MAX_LEN = {"capture": 16384, "stream": 1024, "filter": 512}
+
+
+def targets():
+    return sorted(os.path.basename(path)[:-2] for path in glob.glob("fuzz/target/*.c"))
+
+
+def dictionary(target):
+    path = f"corpus/{target}.dict"
+    return path if os.path.exists(path) else "corpus/mqtt.dict"
+
+
+def fuzzer(target, *options):
+    return [f"{BUILD}/fuzzer/{target}", f"-max_len={MAX_LEN.get(target, 4096)}", "-timeout=10", "-rss_limit_mb=1024", *options]
+
+
+def number(pattern, text, default=0):
+    found = re.findall(pattern, text)
+    return int(found[-1]) if found else default
+
+
+def name_of(log, path):
+    """A finding is named by what it shows: the property, the sanitizer's word, or the signal."""
+    for pattern in (r"does not hold: (.*)", r"runtime error: (.*)", r"ERROR: \w+Sanitizer: ([\w-]+)", r"ERROR: libFuzzer: (.*)"):
+        found = re.search(pattern, log)
+        if found:
+            words = re.sub(r"[^A-Za-z0-9]+", "-", found.group(1))[:50].strip("-")
+            return f"{words}-{os.path.basename(path)[-8:]}"
+    return os.path.basename(path)
+
+
+def minimise(target, path):
+    """Smaller, and under a name that says what it is. Returns the new path."""
+    small = path + ".min"
+    log = subprocess.run(fuzzer(target, path), capture_output=True, text=True, errors="replace").stderr
+    subprocess.run(fuzzer(target, "-minimize_crash=1", "-max_total_time=20", f"-exact_artifact_path={small}", path),
+                   capture_output=True)
+    named = os.path.join(os.path.dirname(path), name_of(log, path))
+    os.replace(small if os.path.exists(small) else path, named)
+    if os.path.exists(path):
+        os.remove(path)
+    return named
+
+
+def run_target(target, seconds):
+    found_dir, grown = f"{BUILD}/found/{target}/", f"{BUILD}/corpus/{target}"
+    for folder in (found_dir, grown, f"corpus/{target}"):
+        os.makedirs(folder, exist_ok=True)
+    before, known = len(os.listdir(grown)), set(os.listdir(found_dir))
+    done = subprocess.run(
+        fuzzer(target, f"-max_total_time={seconds}", "-print_final_stats=1", f"-dict={dictionary(target)}",
+               f"-artifact_prefix={found_dir}", grown, f"corpus/{target}"), capture_output=True, text=True, errors="replace")
+    findings = [minimise(target, found_dir + name) for name in set(os.listdir(found_dir)) - known]
+    return {"target": target, "runs": number(r"number_of_executed_units: (\d+)", done.stderr),
+            "speed": number(r"average_exec_per_sec: +(\d+)", done.stderr), "edges": number(r"cov: (\d+)", done.stderr),
+            "new": len(os.listdir(grown)) - before, "findings": findings, "status": done.returncode}
+
+
+def fuzz_all(seconds):
+    rows, status = [], 0
+    print(f"{'target':<12} {'runs':>10} {'runs/s':>8} {'edges':>6} {'new':>5}  findings", flush=True)
+    for target in targets():
+        row = run_target(target, seconds)
+        rows.append(row)
+        print(f"{target:<12} {row['runs']:>10} {row['speed']:>8} {row['edges']:>6} {row['new']:>5}  "
+              f"{len(row['findings']) or '-'}", flush=True)
+        if row["findings"] or row["status"] != 0:
+            status = 3
+    for row in rows:
+        for path in row["findings"]:
+            print(f"found: {BUILD}/replay/{row['target']} '{path}'")
+    return status
+
+
+def write_unique(folder, octets):
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, hashlib.sha1(octets).hexdigest()), "wb") as out:
+        out.write(octets)
+
+
+def make_seeds(target, folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    if target in SHAPES:
+        subprocess.run([f"{BUILD}/seeds", SHAPES[target], folder], check=True)
+    elif target == "filter":
+        for line in open("corpus/seeds/filters.txt", encoding="utf-8"):
+            write_unique(folder, line.rstrip("\n").encode())
+    elif target == "capture":
+        for path in sorted(glob.glob("tests/captures/*.pcap*")):
+            if os.path.getsize(path) <= MAX_LEN["capture"] and not path.endswith((".tsv", ".txt")):
+                write_unique(folder, open(path, "rb").read())
+
+
+def make_corpus():
+    with open("corpus/mqtt.dict", "w", encoding="ascii") as out:
+        subprocess.run([f"{BUILD}/seeds", "dictionary"], check=True, stdout=out)
+    for target in targets():
+        seeds, grown, merged = f"{BUILD}/seed/{target}", f"{BUILD}/corpus/{target}", f"{BUILD}/merged/{target}"
+        make_seeds(target, seeds)
+        os.makedirs(f"corpus/{target}", exist_ok=True)
+        os.makedirs(grown, exist_ok=True)
+        shutil.rmtree(merged, ignore_errors=True)
+        os.makedirs(merged)
+        subprocess.run(fuzzer(target, "-set_cover_merge=1", "-use_counters=0", merged, seeds, f"corpus/{target}", grown),
+                       check=True, capture_output=True)
+        for name in os.listdir(f"corpus/{target}"):
+            if not name.startswith("found-"):
+                os.remove(f"corpus/{target}/{name}")
+        for name in os.listdir(merged):
+            shutil.copy(f"{merged}/{name}", f"corpus/{target}/{name}")
+        sizes = [os.path.getsize(f"corpus/{target}/{name}") for name in os.listdir(f"corpus/{target}")]
+        print(f"{target:<12} {len(sizes):>5} inputs, {sum(sizes):>8} octets", flush=True)
+    return 0
+
+
+def coverage():
+    """Reads what llvm-cov exported and prints one line a file, worst first, and one a folder."""
+    data = json.load(open("build-coverage/coverage.json", encoding="utf-8"))["data"][0]
+    rows, folders = [], {}
+    for entry in data["files"]:
+        path = os.path.relpath(entry["filename"])
+        if path.startswith(("fuzz/target", "fuzz/engine", "..")) or not path.endswith(".c"):
+            continue
+        lines, branches = entry["summary"]["lines"], entry["summary"]["branches"]
+        rows.append((path, lines, branches))
+        for folder in {os.path.dirname(path), path.split("/")[0]}:
+            total = folders.setdefault(folder, [0, 0, 0, 0])
+            for i, value in enumerate((lines["covered"], lines["count"], branches["covered"], branches["count"])):
+                total[i] += value
+    print(f"{'file':<32} {'lines':>15} {'branches':>17}")
+    for path, lines, branches in sorted(rows, key=lambda row: row[1]["percent"]):
+        print(f"{path:<32} {lines['covered']:>5}/{lines['count']:<5} {lines['percent']:>4.0f}% "
+              f"{branches['covered']:>5}/{branches['count']:<5} {branches['percent']:>4.0f}%")
+    for folder, (lc, ln, bc, bn) in sorted(folders.items()):
+        print(f"{folder + '/':<32} {lc:>5}/{ln:<5} {100 * lc / max(ln, 1):>4.1f}% {bc:>5}/{bn:<5} {100 * bc / max(bn, 1):>4.1f}%")
+    return 0
+
+
+def planted():
+    """Each patch names its target in its first line: `target: decode`. It is applied to a copy, which is then fuzzed."""
+    status = 0
+    for patch in sorted(glob.glob("tests/fuzz/planted/*.patch")):
+        target = re.match(r"target: (\w+)", open(patch, encoding="utf-8").read()).group(1)
+        copy = f"{BUILD}/planted"
+        shutil.rmtree(copy, ignore_errors=True)
+        os.makedirs(copy)
+        files = subprocess.run(["git", "ls-files", "decoder", "capture", "fuzz", "tui", "tests/decoder", "Makefile", "corpus/mqtt.dict"],
+                               check=True, capture_output=True, text=True).stdout.split()
+        for path in files:
+            os.makedirs(os.path.dirname(f"{copy}/{path}") or copy, exist_ok=True)
+            shutil.copy(path, f"{copy}/{path}")
+        subprocess.run(["patch", "-s", "-p1", "-d", copy, "-i", os.path.abspath(patch)], check=True)
+        build = subprocess.run(["make", "-s", "-C", copy, f"fuzz-build-{target}"], capture_output=True, text=True)
+        if build.returncode != 0:
+            print(f"{os.path.basename(patch)}: does not build\n{build.stderr[-2000:]}")
+            status = 3
+            continue
+        seeds = f"{BUILD}/seed/{target}-planted"
+        make_seeds(target, seeds)
+        began = time.monotonic()
+        os.makedirs(f"{copy}/found", exist_ok=True)
+        run = subprocess.run([f"{copy}/{BUILD}/fuzzer/{target}", f"-max_len={MAX_LEN.get(target, 4096)}", "-max_total_time=60",
+                              f"-artifact_prefix={copy}/found/", f"-dict={dictionary(target)}", f"{copy}/found", seeds],
+                             capture_output=True, text=True, errors="replace")
+        found = any(name.startswith(("crash", "timeout", "oom", "leak")) for name in os.listdir(f"{copy}/found"))
+        runs = number(r"#(\d+)", run.stderr)
+        print(f"{os.path.basename(patch):<40} {target:<10} {'found' if found else 'NOT FOUND'} in {time.monotonic() - began:.1f} s",
+              flush=True)
+        status = status if found else 3
+        del runs
+    shutil.rmtree(f"{BUILD}/planted", ignore_errors=True)
+    return status
+
+
+if __name__ == "__main__":
+    os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command == "all" and len(sys.argv) == 3:
+        sys.exit(fuzz_all(int(sys.argv[2])))
+    if command in ("corpus", "coverage", "planted") and len(sys.argv) == 2:
+        sys.exit({"corpus": make_corpus, "coverage": coverage, "planted": planted}[command]())
+    print(__doc__, file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,26 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The corpus of every fuzz target, replayed without an engine: each input once, in order, in memory of its exact size."""
+import os
+
+import harness
+from harness import case, check, equal
+
+TARGETS = sorted(path.stem for path in (harness.ROOT / "fuzz" / "target").glob("*.c"))
+
+
+def replay(target):
+    @case(f"corpus of {target}")
+    def _():
+        folder = harness.ROOT / "corpus" / target
+        inputs = len(os.listdir(folder))
+        check(inputs > 0, f"corpus/{target} is empty: make corpus fills it")
+        result = harness.run(f"replay/{target}", folder, cwd=harness.ROOT, env={"REPLAY_VERBOSE": "1"})
+        last = result.err.decode(errors="replace").strip().splitlines()[-3:]
+        equal((result.status, result.out.decode()), (0, f"{target}: {inputs} inputs\n"), f"status and output; last words {last}")
+
+
+for name in TARGETS:
+    replay(name)
+
+harness.main()
