@@ -69,6 +69,7 @@ static void ports(void **state)
     assert_int_equal(o.input.mqtt_ports[0], 17501);
     assert_int_equal(o.input.mqtt_ports[3], 22);
     refused("-d tcp.port==99999,mqtt", "65535");
+    refused("-d tcp.port==65536,mqtt", "65535");
     refused("-d tcp.port==0,mqtt", "65535");
     refused("-d tcp.port==5-4,mqtt", "65535");
     refused("-d tcp.port==,mqtt", "65535");

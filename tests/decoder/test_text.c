@@ -77,6 +77,12 @@ static void times(void **state)
     s.row.time_ns = 951782400000000000; /* a leap day: date -u -d @951782400 */
     assert_memory_equal(line_of(&s, (struct show_style){ .time = SHOW_TIME_UTC_DATE }), "2000-02-29 00:00:00.000000 ",
                         27);
+    s.row.time_ns = 4107542400000000000; /* 2100 is none: date -u -d @4107542400 */
+    assert_memory_equal(line_of(&s, (struct show_style){ .time = SHOW_TIME_UTC_DATE }), "2100-03-01 00:00:00.000000 ",
+                        27);
+    s.row.time_ns = 1798761599999999000; /* date -u -d @1798761599 */
+    assert_memory_equal(line_of(&s, (struct show_style){ .time = SHOW_TIME_UTC_DATE }), "2026-12-31 23:59:59.999999 ",
+                        27);
     s.row.time_ns = -1;
     assert_memory_equal(line_of(&s, (struct show_style){ .time = SHOW_TIME_UTC_DATE }), "1969-12-31 23:59:59.999999 ",
                         27);
@@ -143,6 +149,8 @@ static void verdict_stands_at_its_field(void **state)
     const char *next = strchr(topic, '\n') + 1;
     static const char verdict[] = "            4  ! error MQTT-3.3.2-2 of MQTT 3.1.1, by the client";
     assert_memory_equal(next, verdict, sizeof verdict - 1);
+    assert_ptr_equal(strstr(room, "! error"), strstr(next, "! error")); /* once */
+    assert_null(strstr(strstr(next, "! error") + 1, "! error"));
     assert_non_null(strstr(next, "then:   the server has to close the connection\n"));
     assert_non_null(strstr(next, "          5-6  Payload: \"ab\"\n"));
     free(s.octets);
