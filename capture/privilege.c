@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -160,6 +161,9 @@ static const int allowed[] = {
     SCMP_SYS(prlimit64),
     SCMP_SYS(getrusage),
     SCMP_SYS(restart_syscall),
+    SCMP_SYS(connect),
+    SCMP_SYS(sendto),
+    SCMP_SYS(sendmsg),
 };
 
 static bool add_rules(scmp_filter_ctx filter)
@@ -169,9 +173,11 @@ static bool add_rules(scmp_filter_ctx filter)
             return false;
     /* threads, but no processes; of clone3 the filter cannot see the flags, so glibc is sent back to clone */
     struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD);
+    struct scmp_arg_cmp local = SCMP_A0(SCMP_CMP_EQ, AF_UNIX); /* a log socket that is opened anew */
     struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, thread) == 0 &&
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
+           seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, local) == 0 &&
            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, self) == 0; /* to suspend itself */
 }
 

@@ -8,6 +8,6 @@
 #define PRIVILEGE_USER "nobody"
 
 /* Root becomes `user` (NULL: PRIVILEGE_USER) with no further groups; whoever it is loses all capabilities and can gain
- * none again; a seccomp filter leaves file and terminal I/O and threads, and no new programs, sockets or tracing.
- * Threads started later are bound as well. False: error says why, and nothing must be parsed. */
+ * none again; a seccomp filter leaves file and terminal I/O, local sockets and threads, and no new programs, network or
+ * tracing. Threads started later are bound as well. False: error says why, and nothing must be parsed. */
 bool privilege_drop(const char *user, char *error, size_t error_len);

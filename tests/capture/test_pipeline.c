@@ -243,6 +243,15 @@ static void handshakes(struct wire *w, uint32_t flows)
     }
 }
 
+/* The last segment once more, from some octets before it on: a retransmission with other borders. */
+static void send_overlapping(struct wire *w, size_t before)
+{
+    struct made_segment s = w->at[w->n - 1];
+    send_segment(w, s.flow, s.dir, s.flags, s.payload - before, s.len + before);
+    w->at[w->n - 1].seq = s.seq - (uint32_t)before;
+    w->next[s.flow * 2 + s.dir] = s.seq + (uint32_t)s.len;
+}
+
 /* Each chunk in segments of at most `most` octets; cut once more behind octet `cut` of all. */
 static void over_the_wire(struct wire *w, const struct talk_list *t, size_t most, size_t cut)
 {
@@ -255,6 +264,8 @@ static void over_the_wire(struct wire *w, const struct talk_list *t, size_t most
             if (cut > total && cut - total < n)
                 n = cut - total;
             send_segment(w, c->flow, c->dir, TCP_ACK, c->octets + done, n);
+            if (done > 0 && (total + done) % 5 == 0)
+                send_overlapping(w, done < 7 ? done : 7);
             done += n;
             total += n;
         }
