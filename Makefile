@@ -148,8 +148,6 @@ $B/%.7: docs/%.7.scd
 	@$(say) MAN $@; mkdir -p $(@D)
 	$Qscdoc <$< >$@.new && mv $@.new $@
 
-# These two print their own completion from the option table.
-TABLED = $(filter %/mqdump %/mqshark,$(PROGRAMS))
 # Completions of mqdump and mqshark are printed by themselves, from the table their options are parsed with.
 BASH_COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETION  = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
@@ -169,6 +167,6 @@ clean:
 
 include fuzz/fuzz.mk
 
-.PHONY: all unit test run-tests check-fuzz check-asan check-clang lint golden docs-tables demo deps install clean
+.PHONY: all unit test run-tests check-asan check-clang check-fuzz lint golden docs-tables bench demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)
