@@ -69,6 +69,7 @@ static void on_pubrec(struct track *t, struct conn *c, struct exch *x, unsigned 
     if (slot == 0 && !again)
         judge_order(t, c, x, 1);
     exch_step(t, x, c, 1, again ? TRACK_RETRANSMITTED : 0, in);
+    x->marks |= X_RECEIVED;
     if (failed) {
         x->reason = in->packet->reason;
         exch_owes(t, x, 0, 0);
@@ -92,7 +93,7 @@ static void on_pubrec(struct track *t, struct conn *c, struct exch *x, unsigned 
 static void judge_pubrel(struct track *t, struct conn *c, const struct exch *x, bool resumed)
 {
     unsigned side = slot_side(c, x->slot);
-    if (x->stage == 1) {
+    if (x->stage == 1 && (x->marks & X_RECEIVED) == 0) {
         bool sure = (resumed ? session_sure(c) : conn_sure(c)) && is_sane(c, x->slot, x->id);
         if (sure && !exch_tainted(x))
             judge(t, c, by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_4), (x->marks & X_WRONG) != 0 ? MQTT_SEVERITY_NOTE : MQTT_SEVERITY_NONE,
@@ -107,7 +108,7 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
 {
     bool resumed = x->conn == NULL, again = x->step[2].type != 0;
     judge_pubrel(t, c, x, resumed);
-    if (x->stage == 1)
+    if (x->stage == 1 && (x->marks & X_RECEIVED) == 0)
         misuse(c, slot, x->id);
     if (slot == 0 && !resumed && !again)
         judge_order(t, c, x, 2);
@@ -171,9 +172,11 @@ static void wrong_answer(struct track *t, struct conn *c, struct exch *x, unsign
 }
 
 /* May an acknowledgement that belongs to nothing be held against its sender? */
-static bool unknown_is_wrong(const struct conn *c, const struct mqtt_packet *p)
+static bool unknown_is_wrong(const struct conn *c, const struct mqtt_packet *p, unsigned starter)
 {
-    if (!session_sure(c) || (c->flags & (C_RESENT | C_CONNECT)) != C_CONNECT || (c->session->flags & S_CLIENT_OLD) != 0)
+    if (!session_sure(c) || (c->flags & (C_RESENT | C_CONNECT)) != C_CONNECT)
+        return false;
+    if (starter == 0 && (c->session->flags & S_CLIENT_OLD) != 0)
         return false;
     if ((c->flags & C_RESUMED) != 0 && c->session->taken_over > 0)
         return false;
@@ -189,7 +192,7 @@ static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned
         found(t, &(struct found){ .diag = TRACK_DIAG_PUBREL_AFTER_REFUSAL, .side = slot_side(c, slot), .conn = c, .time_ns = in->time_ns,
                                   .frame = { in->frame } },
               "PUBREL for identifier %u, whose PUBLISH PUBREC had refused", p->id);
-    } else if (unknown_is_wrong(c, p) && is_sane(c, starter, p->id)) {
+    } else if (unknown_is_wrong(c, p, starter) && is_sane(c, starter, p->id)) {
         enum mqtt_rule v311 = p->type == MQTT_PUBCOMP ? MQTT_S4_2_3_1_B : MQTT_R4_2_3_1_6;
         judge(t, c, by_version(c, v311, MQTT_R5_2_2_1_5), MQTT_SEVERITY_NONE, slot_side(c, slot));
     }

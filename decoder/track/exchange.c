@@ -26,7 +26,7 @@ static void wait_unlink(struct exch *x)
     else if (*last == x)
         *last = x->prev;
     x->prev = x->next = NULL;
-    x->marks &= (uint8_t)~X_PARKED;
+    x->marks &= (uint16_t)~X_PARKED;
 }
 
 static void wait_append(struct exch *x, struct exch **first, struct exch **last)
@@ -109,7 +109,7 @@ void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, 
     } else if (x->n_steps == 0) {
         x->connections = 1;
     }
-    x->marks &= (uint8_t)~X_REPORTED;
+    x->marks &= (uint16_t)~X_REPORTED;
     x->conn = c;
     x->stream = c->stream;
     wait_append(x, &c->wait, &c->wait_last);

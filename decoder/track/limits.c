@@ -175,13 +175,11 @@ void quota_take(struct track *t, struct conn *c, struct exch *x, const struct tr
     x->marks |= X_COUNTED;
 }
 
-/* One back for PUBACK, PUBCOMP and a PUBREC that refuses; also for the PUBCOMP of an exchange resumed at PUBREL. */
+/* One back for PUBACK, PUBCOMP and a PUBREC that refuses. The PUBCOMP of an exchange resumed at PUBREL gives one back, too,
+ * if the sender has used any by the time it gets there; when that is cannot be seen, so it always counts. */
 void quota_give(struct conn *c, struct exch *x)
 {
-    unsigned slot = x->slot;
-    if (c->version != MQTT_V5)
-        return;
-    if ((c->flags & (slot == 0 ? C_CONNACK : C_CONNECT)) == 0 || c->quota[slot] < c->window[slot])
-        c->quota[slot]++;
-    x->marks &= (uint8_t)~X_COUNTED;
+    if (c->version == MQTT_V5 && (x->marks & (X_COUNTED | X_RESUMED_REL)) != 0)
+        c->quota[x->slot]++;
+    x->marks &= (uint16_t)~X_COUNTED;
 }

@@ -272,7 +272,7 @@ static void watch(struct track *t, struct conn *c, const struct message *m)
 /* Its acknowledgement was captured before it. */
 static void on_early(struct track *t, struct conn *c, struct exch *x, const struct message *m)
 {
-    x->marks &= (uint8_t)~X_EARLY;
+    x->marks &= (uint16_t)~X_EARLY;
     x->qos = m->p->qos;
     x->topic = topic_share(m->topic);
     x->payload_len = m->p->payload_len;

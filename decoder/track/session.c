@@ -198,7 +198,7 @@ static void move_into(struct track *t, struct conn *c, struct session *from, str
 }
 
 /* The server's state for this client begins anew. */
-static void restart(struct track *t, struct conn *c, struct session *s, bool had_state)
+static void restart(struct track *t, struct conn *c, struct session *s)
 {
     unsigned slots = 3; /* a 3.1.1 client that did not ask for a clean start may go on re-sending (session.md 3.5) */
     if (c->version != MQTT_V5 && (c->flags & C_CLEAN) == 0)
@@ -210,7 +210,7 @@ static void restart(struct track *t, struct conn *c, struct session *s, bool had
     s->refused_msg[0] = s->refused_msg[1] = (struct refusal){ 0 };
     s->flags &= ~(uint32_t)(S_ECHOED | S_LOOPED);
     s->flags |= S_WHOLE;
-    if ((c->flags & C_CLEAN) == 0 && c->version != MQTT_V5 && !had_state)
+    if ((c->flags & C_CLEAN) == 0 && c->version != MQTT_V5)
         s->flags |= S_CLIENT_OLD;
     else if ((c->flags & C_CLEAN) != 0)
         s->flags &= ~(uint32_t)S_CLIENT_OLD;
@@ -261,7 +261,7 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     if (!present) {
         if (had)
             lost(t, c, s);
-        restart(t, c, s, had);
+        restart(t, c, s);
         s->restarted += had;
     } else {
         s->resumed++;

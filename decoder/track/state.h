@@ -61,6 +61,7 @@ enum exch_mark {
     X_EARLY = 32,    /* the answer was captured before what it answers */
     X_PRINTED = 64,  /* print is known */
     X_RESUMED_REL = 128, /* resumed at PUBREL: cost no quota here */
+    X_RECEIVED = 256,    /* a PUBREC was seen at some time */
 };
 
 struct exch {
@@ -74,8 +75,8 @@ struct exch {
     struct xstep step[TRACK_STEPS];
     uint32_t print; /* of topic and payload */
     uint32_t payload_len, n_steps, filters, seq, stream, first_stream;
-    uint16_t id, resent, connections, flags;
-    uint8_t kind, slot, stage, qos, reason, version, marks, owed_slot, owed_type, last_type;
+    uint16_t id, resent, connections, flags, marks;
+    uint8_t kind, slot, stage, qos, reason, version, owed_slot, owed_type, last_type;
 };
 
 enum session_flag {
@@ -91,7 +92,7 @@ enum session_flag {
     S_KEEP_SERVER = 512,
     S_EXPIRES = 1024, /* the timer stands for the end of the session */
     S_WILL_WAITS = 2048, /* the timer stands for the end of the Will Delay */
-    S_CLIENT_OLD = 4096, /* 3.1.1: the client may hold messages from before the capture */
+    S_CLIENT_OLD = 4096, /* 3.1.1: the client may go on with messages of before the server's state began */
 };
 
 struct refusal { /* a PUBLISH that was refused, per slot */

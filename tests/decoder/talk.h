@@ -339,15 +339,15 @@ static inline size_t talk_encode(struct talk *k, unsigned type, uint8_t version,
     return mqtt_encode(&p, k->octets, sizeof k->octets);
 }
 
-static inline void talk_octets(struct talk *k, struct talk_conn *c, unsigned dir, size_t len, bool cross)
+/* One packet, in k->octets, into the tracker. acked: octets of the other side that its sender had. */
+static inline void talk_octets(struct talk *k, struct talk_conn *c, unsigned dir, size_t len, uint64_t acked)
 {
     struct mqtt_verdict at[32];
     struct mqtt_verdicts v = { .at = at, .cap = 32 };
     struct mqtt_packet p;
     struct track_note note;
     mqtt_conn_packet(&c->conn, dir, view_of(k->octets, len), &p, &v);
-    if (!cross)
-        c->acked[dir] = c->sent[1 - dir];
+    c->acked[dir] = acked;
     c->sent[dir] += len;
     struct track_input in = { .packet = &p,
                               .dir = (uint8_t)dir,
@@ -444,7 +444,7 @@ static inline void talk_step(struct talk *k, const char *p, const char *end)
         fprintf(stderr, "talk: cannot say '%.*s'\n", (int)(end - word), word);
         return;
     }
-    talk_octets(k, c, dir, len, talk_has(a, "cross"));
+    talk_octets(k, c, dir, len, talk_has(a, "cross") ? c->acked[dir] : c->sent[1 - dir]);
 }
 
 /* Plays the steps; the capture goes on after them. */
