@@ -47,6 +47,7 @@ for group; do
     test)
         need libcmocka-dev cmocka.h
         need tshark tshark
+        need jq jq
         need mosquitto mosquitto
         need mosquitto-clients mosquitto_pub
         need libmosquitto-dev mosquitto.h

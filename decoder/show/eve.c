@@ -278,7 +278,7 @@ static void put_verdict(struct eve *e, struct out *o, const struct row *row, con
     eve_text(&l, "rule", rule->id);
     eve_text(&l, "severity", mqtt_severity_name(v->severity));
     eve_text(&l, "side", mqtt_side_name(v->side));
-    eve_text(&l, "message", rule->fault);
+    eve_text(&l, "message", rule->fault[0] != '\0' ? rule->fault : rule->statement);
     eve_text(&l, "packet", eve_type(row->packet->type));
     eve_uint(&l, "offset", v->offset);
     eve_uint(&l, "length", v->length);

@@ -299,6 +299,7 @@ static void row_findings(struct stats *s, const struct row *row)
     for (uint32_t i = 0; i < row->n_verdicts; i++) {
         const struct mqtt_verdict *v = &row->verdicts[i];
         const struct mqtt_rule_info *rule = mqtt_rule_info((enum mqtt_rule)v->rule);
+        const char *message = rule->fault[0] != '\0' ? rule->fault : rule->statement;
         struct kept_finding *f = new_finding(s, v->severity);
         if (f == NULL)
             continue;
@@ -309,7 +310,7 @@ static void row_findings(struct stats *s, const struct row *row)
                                     .session = row->note != NULL ? row->note->session : 0,
                                     .exchange = row->note != NULL ? row->note->exchange : 0,
                                     .client_id = client_id,
-                                    .message = view_of(rule->fault, strlen(rule->fault)),
+                                    .message = view_of(message, strlen(message)),
                                     .name = rule->id,
                                     .stream = row->stream,
                                     .offset = v->offset,
