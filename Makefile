@@ -130,8 +130,9 @@ golden: all
 	@B=$B tests/program/golden.py --rewrite
 
 # Reference tables that are printed from the .def files.
-docs-tables: $B/tests/decoder/test_docs_rules
+docs-tables: $B/tests/decoder/test_docs_rules $B/tests/decoder/test_docs_fields
 	@$B/tests/decoder/test_docs_rules --print >docs/rules.md.new && mv docs/rules.md.new docs/rules.md
+	@$B/tests/decoder/test_docs_fields --write
 
 bench: $B/mqdump $B/generate $B/noop $B/measure
 	@B=$B tests/bench/bench
