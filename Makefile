@@ -59,15 +59,12 @@ $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
 $B/mqbroker: $B/fuzz/broker/mqbroker.o $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
-$B/generate: $(filter-out %/noop.o %/measure.o,$(call objs,tests/bench))
+$B/generate: $(filter-out %/noop.o,$(call objs,tests/bench))
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/noop: $B/tests/bench/noop.o
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcap
-$B/measure: $B/tests/bench/measure.o
-	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/mqfuzz: $B/fuzz/mqfuzz.o $B/libfuzz.a $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
@@ -130,11 +127,14 @@ golden: all
 	@B=$B tests/program/golden.py --rewrite
 
 # Reference tables that are printed from the .def files.
-docs-tables: $B/tests/decoder/test_docs_rules $B/tests/decoder/test_docs_fields
+docs-tables: $B/tests/decoder/test_docs_rules
 	@$B/tests/decoder/test_docs_rules --print >docs/rules.md.new && mv docs/rules.md.new docs/rules.md
-	@$B/tests/decoder/test_docs_fields --write
 
-bench: $B/mqdump $B/generate $B/noop $B/measure
+# Pictures of the screen for README.md and docs/, from the real program.
+screenshots: $B/mqshark
+	@B=$B tests/screenshots
+
+bench: $B/mqdump $B/generate $B/noop
 	@B=$B tests/bench/bench
 
 demo:
@@ -145,6 +145,10 @@ demo:
 deps:
 	@tests/install-deps.sh build test lint
 
+# Keys and settings come from the tables of the program.
+$B/mqshark.1: docs/mqshark.1.scd $B/mqshark
+	@$(say) MAN $@; $B/mqshark --keys-scdoc >$B/keys.scd && $B/mqshark --settings-scdoc >$B/settings.scd
+	$Qsed -e '/^@KEYS@$$/{r $B/keys.scd' -e 'd}' -e '/^@SETTINGS@$$/{r $B/settings.scd' -e 'd}' $< | scdoc >$@.new && mv $@.new $@
 $B/%.1: docs/%.1.scd
 	@$(say) MAN $@; mkdir -p $(@D)
 	$Qscdoc <$< >$@.new && mv $@.new $@

@@ -73,6 +73,15 @@ void app_say(struct app *a, bool bad, const char *format, ...)
     a->message_bad = bad;
 }
 
+bool app_session(const struct app *a, uint64_t number, struct track_session *out)
+{
+    if (a->tracker == NULL || number == 0 || !track_session_find(a->tracker, number, out))
+        return false;
+    if (a->redact != NULL)
+        out->client_id = redact_client(a->redact, out->client_id);
+    return true;
+}
+
 enum screen_id app_screen(const struct app *a)
 {
     return a->stack[a->depth - 1];
@@ -213,8 +222,19 @@ static void limit_sets(struct app *a, uint64_t end)
     a->matching.limit = a->ladder.rows.limit = a->packets.rows.limit = end;
 }
 
+/* Rows that were looked at before they got their session are looked at again. */
+static void catch_up(struct app *a)
+{
+    uint64_t seq = store_take_relabelled(a->store);
+    if (seq < a->ladder.rows.next && a->ladder.n_sessions > 0)
+        ladder_open(a, a->ladder.sessions, a->ladder.n_sessions, a->ladder.stream);
+    if (seq < a->packets.rows.next && a->packets.session != 0)
+        packets_open(a, a->packets.session, a->packets.stream, rowset_seq(&a->packets.rows, a->store, a->packets.list.at));
+}
+
 bool app_work(struct app *a)
 {
+    catch_up(a);
     bool more = rowset_step(&a->matching, a->store, WORK_ROWS);
     const struct screen *s = screens[app_screen(a)];
     return (s->work != NULL && s->work(a)) || more;
@@ -439,6 +459,7 @@ void app_key(struct app *a, const struct key_event *key)
 {
     if (key->key == KEYC_RESIZE || key->key == KEYC_NONE)
         return;
+    catch_up(a);
     if (a->prompt.kind != PROMPT_NONE) {
         prompt_key(a, key->key);
         return;
@@ -561,6 +582,7 @@ static void draw_keys(struct app *a, struct grid *g)
 
 void app_draw(struct app *a, struct grid *g)
 {
+    catch_up(a);
     grid_clear(g);
     if (g->rows < LEAST_ROWS || g->cols < LEAST_COLS) {
         grid_printf(g, g->rows / 2, 0, g->cols, STYLE_HEAD, "%dx%d: more room, please", g->cols, g->rows);

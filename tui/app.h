@@ -6,6 +6,7 @@
  * need the outside (save, suspend, clear) are left in app.wish for the main loop. All calls need the lock of the store. */
 #pragma once
 #include "decoder/filter/filter.h"
+#include "decoder/show/redact.h"
 #include "tui/config.h"
 #include "tui/grid.h"
 #include "tui/keys.h"
@@ -149,6 +150,7 @@ enum save_what { SAVE_ALL, SAVE_FILTERED, SAVE_SELECTED, SAVE_SESSION, SAVE_WHAT
 struct app {
     struct store *store;
     const struct track *tracker; /* may be NULL */
+    struct redact *redact;       /* NULL: nothing is masked; lent */
     struct topics *topics;
     struct stats *stats;
     struct source source;
@@ -217,6 +219,9 @@ struct screen {
 };
 extern const struct screen screen_sessions, screen_ladder, screen_packets, screen_findings, screen_topics, screen_statistics,
     screen_compare, screen_help, screen_save, screen_settings;
+
+/* A session of the tracker, masked if need be; false: there is no such session. Views live until the next call. */
+bool app_session(const struct app *a, uint64_t number, struct track_session *out);
 
 void ladder_open(struct app *a, const uint32_t *sessions, int n, uint32_t stream);
 void ladder_go(struct app *a, uint64_t seq);

@@ -198,3 +198,9 @@ void config_dump(const struct config *c, FILE *out)
         fprintf(out, "# %s\n%s %s\n", settings[k].text, settings[k].name, value);
     }
 }
+
+void config_print_scdoc(FILE *out)
+{
+    for (unsigned k = 0; k < CONFIG_COUNT; k++)
+        fprintf(out, "*%s*\n\t%s. Usually: %s\n\n", settings[k].name, settings[k].text, settings[k].value);
+}

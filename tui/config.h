@@ -33,3 +33,4 @@ bool config_read(struct config *c, const char *path, FILE *err);
 bool config_user_path(char *out, size_t cap); /* false: neither XDG_CONFIG_HOME nor HOME is set */
 bool config_write(const struct config *c, const char *path); /* makes the directory; false: errno tells */
 void config_dump(const struct config *c, FILE *out);
+void config_print_scdoc(FILE *out); /* the table, for the man page */

@@ -23,6 +23,8 @@ struct feed {
 static unsigned on_row(void *ctx, const struct row *row)
 {
     struct app *a = ((struct feed *)ctx)->app;
+    if (a->redact != NULL)
+        row = redact_row(a->redact, row);
     store_add(a->store, row);
     topics_add(a->topics, row);
     stats_add(a->stats, row);
@@ -49,7 +51,13 @@ static void on_connection(void *ctx, const struct pipeline_connection *c)
 
 static void on_finding(void *ctx, const struct track_finding *finding)
 {
-    store_add_finding(((struct feed *)ctx)->app->store, finding);
+    struct app *a = ((struct feed *)ctx)->app;
+    struct track_finding masked;
+    if (a->redact != NULL) {
+        masked = redact_finding(a->redact, finding);
+        finding = &masked;
+    }
+    store_add_finding(a->store, finding);
 }
 
 static void publish_counters(struct feed *f)

@@ -133,7 +133,7 @@ static struct glyph control(uint32_t code)
     return escaped("\\x%02x", code);
 }
 
-struct glyph grid_next(struct view *text, bool unicode)
+struct glyph grid_next(struct view *text, bool unicode, bool wire)
 {
     uint32_t code = text->ptr[0];
     size_t taken = 1;
@@ -147,20 +147,32 @@ struct glyph grid_next(struct view *text, bool unicode)
     *text = (struct view){ text->ptr + taken, text->len - taken };
     if (code < 0x20 || code == 0x7f)
         return control(code);
+    if (code == '\\' && wire)
+        return (struct glyph){ .escape = "\\\\", .width = 2 };
     if (code < 0x7f)
         return (struct glyph){ .code = code, .width = 1 };
     int width = code < 0xa0 || !unicode || unstable(code) ? -1 : wcwidth((wchar_t)code);
     if (width == 1 || width == 2)
         return (struct glyph){ .code = code, .width = width };
-    return code <= 0xffff ? escaped("\\u%04x", code) : escaped("\\U%06x", code);
+    return escaped("\\u{%04x}", code);
+}
+
+static int width_of(struct view text, bool unicode, bool wire)
+{
+    int total = 0;
+    while (text.len > 0 && total < GRID_MAX_COLS)
+        total += grid_next(&text, unicode, wire).width;
+    return total;
 }
 
 int grid_width(struct view text, bool unicode)
 {
-    int total = 0;
-    while (text.len > 0 && total < GRID_MAX_COLS)
-        total += grid_next(&text, unicode).width;
-    return total;
+    return width_of(text, unicode, true);
+}
+
+int grid_plain_width(struct view text, bool unicode)
+{
+    return width_of(text, unicode, false);
 }
 
 static void draw_glyph(struct grid *g, int y, int x, uint8_t style, const struct glyph *gl)
@@ -173,13 +185,13 @@ static void draw_glyph(struct grid *g, int y, int x, uint8_t style, const struct
         grid_put(g, y, x, gl->code, style);
 }
 
-int grid_view(struct grid *g, int y, int x, int w, uint8_t style, struct view text)
+static int draw_text(struct grid *g, int y, int x, int w, uint8_t style, struct view text, bool wire)
 {
     int used = 0;
     if (x < 0 || w <= 0 || text.len == 0)
         return 0;
     while (text.len > 0) {
-        struct glyph gl = grid_next(&text, g->unicode);
+        struct glyph gl = grid_next(&text, g->unicode, wire);
         int room = w - used;
         if (gl.width > room || (gl.width == room && text.len > 0))
             break; /* a unit is drawn whole or not at all, and the last column tells that there is more */
@@ -195,9 +207,19 @@ int grid_view(struct grid *g, int y, int x, int w, uint8_t style, struct view te
     return used;
 }
 
+int grid_view(struct grid *g, int y, int x, int w, uint8_t style, struct view text)
+{
+    return draw_text(g, y, x, w, style, text, true);
+}
+
+int grid_plain(struct grid *g, int y, int x, int w, uint8_t style, struct view text)
+{
+    return draw_text(g, y, x, w, style, text, false);
+}
+
 int grid_text(struct grid *g, int y, int x, int w, uint8_t style, const char *text)
 {
-    return grid_view(g, y, x, w, style, view_of(text, strlen(text)));
+    return grid_plain(g, y, x, w, style, view_of(text, strlen(text)));
 }
 
 int grid_printf(struct grid *g, int y, int x, int w, uint8_t style, const char *format, ...)
@@ -213,8 +235,8 @@ int grid_printf(struct grid *g, int y, int x, int w, uint8_t style, const char *
 void grid_right(struct grid *g, int y, int x, int w, uint8_t style, const char *text)
 {
     struct view v = view_of(text, strlen(text));
-    int width = grid_width(v, g->unicode);
-    grid_view(g, y, width < w ? x + w - width : x, w, style, v);
+    int width = grid_plain_width(v, g->unicode);
+    grid_plain(g, y, width < w ? x + w - width : x, w, style, v);
 }
 
 void grid_fill(struct grid *g, struct rect r, uint32_t ch, uint8_t style)

@@ -3,7 +3,7 @@
  * tui/grid.h -- a screen as a grid of cells: what the screens draw into, what tests read, what term.c shows.
  *
  * Nothing from the wire gets into a cell raw: every drawing call goes through grid_next(), which turns control characters,
- * invalid UTF-8, zero-width, bidirectional and width-unstable characters into visible escapes (\n, \x1b, \u202e). So no cell
+ * invalid UTF-8, zero-width, bidirectional and width-unstable characters into visible escapes (\n, \x1b, \u{202e}). So no cell
  * ever holds a code point below 0x20 or in 0x7F..0x9F, and a text never takes more columns than it was given. */
 #pragma once
 #include "decoder/base/cursor.h"
@@ -59,13 +59,16 @@ struct glyph {
     uint32_t code;
     int width;       /* columns: of the escape or of the code point */
 };
-/* Takes one unit off the front of *text (text->len > 0). */
-struct glyph grid_next(struct view *text, bool unicode);
-int grid_width(struct view text, bool unicode); /* columns the whole text takes; linear */
+/* Takes one unit off the front of *text (text->len > 0). wire: octets of the wire, whose backslashes are doubled, so that they
+ * cannot be taken for escapes; else text of ours, or escaped already. */
+struct glyph grid_next(struct view *text, bool unicode, bool wire);
+int grid_width(struct view text, bool unicode);       /* columns that octets of the wire take; linear */
+int grid_plain_width(struct view text, bool unicode); /* likewise text of ours */
 
 /* Draws text into w columns from (y, x), escaped; what does not fit ends in '~'. The columns behind the text are left as
  * they are. Returns the columns used. */
 int grid_view(struct grid *g, int y, int x, int w, uint8_t style, struct view text);
+int grid_plain(struct grid *g, int y, int x, int w, uint8_t style, struct view text); /* text of ours */
 int grid_text(struct grid *g, int y, int x, int w, uint8_t style, const char *text);
 int grid_printf(struct grid *g, int y, int x, int w, uint8_t style, const char *format, ...)
     __attribute__((format(printf, 6, 7)));

@@ -94,7 +94,7 @@ static void note_of_end(const struct store_row *m, char out[160])
     unsigned type = m->first_octet >> 4;
     if ((m->x_kind == TRACK_QOS1 || m->x_kind == TRACK_QOS2) && m->x_outcome == TRACK_COMPLETE && m->latency_ns >= 0)
         snprintf(out + n, 160 - n, "%stotal %s", n > 0 ? ", " : "", text_duration(time, m->latency_ns));
-    else if (n == 0 && m->step_ns >= 0 && type != MQTT_CONNACK)
+    else if (n == 0 && m->step_ns > 0 && type != MQTT_CONNACK)
         snprintf(out, 160, "after %s", text_duration(time, m->step_ns));
 }
 

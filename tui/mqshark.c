@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <signal.h>
+#include <sys/random.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,7 +23,8 @@ struct program {
     struct app app;
     struct feed *feed;
     struct grid grid;
-    bool no_config, dump_config, print_keys, print_scdoc, text;
+    struct redact redact;
+    bool no_config, dump_config, print_keys, print_keys_scdoc, print_settings_scdoc, text;
 };
 
 static struct program program; /* large, and there is one of it */
@@ -37,7 +39,8 @@ static int own_options(struct program *p, int argc, char **argv)
         bool *own = strcmp(argv[i], "--no-config") == 0     ? &p->no_config
                     : strcmp(argv[i], "--dump-config") == 0 ? &p->dump_config
                     : strcmp(argv[i], "--keys") == 0        ? &p->print_keys
-                    : strcmp(argv[i], "--keys-scdoc") == 0  ? &p->print_scdoc
+                    : strcmp(argv[i], "--keys-scdoc") == 0  ? &p->print_keys_scdoc
+                    : strcmp(argv[i], "--settings-scdoc") == 0 ? &p->print_settings_scdoc
                     : strcmp(argv[i], "--no-ui") == 0 || strcmp(argv[i], "-N") == 0 || strncmp(argv[i], "-T", 2) == 0 ? &p->text
                                                                                                                      : NULL;
         if (own == NULL || own == &p->text) /* mqdump understands -T */
@@ -231,7 +234,17 @@ static int finish(struct program *p)
     app_done(&p->app);
     grid_done(&p->grid);
     store_free(p->store);
+    free(p->redact.memory);
     return status;
+}
+
+static bool prepare_redact(struct program *p)
+{
+    if (p->options.redact == 0)
+        return true;
+    p->redact = (struct redact){ .kinds = p->options.redact, .memory = malloc(REDACT_MEMORY), .size = REDACT_MEMORY };
+    p->app.redact = &p->redact;
+    return p->redact.memory != NULL && getrandom(p->redact.key, sizeof p->redact.key, 0) == (ssize_t)sizeof p->redact.key;
 }
 
 static int run(struct program *p)
@@ -242,6 +255,10 @@ static int run(struct program *p)
     p->store = store_new(p->config.number[CONFIG_MEMORY] << 20);
     if (p->store == NULL || !app_init(&p->app, p->store, &p->config) || !grid_init(&p->grid, 24, 80, true)) {
         fputs("mqshark: out of memory\n", stderr);
+        return EXIT_INPUT;
+    }
+    if (!prepare_redact(p)) {
+        fputs("mqshark: --redact is not possible: no memory, or no random numbers\n", stderr);
         return EXIT_INPUT;
     }
     if (p->options.display_filter != NULL && !app_set_filter(&p->app, p->options.display_filter)) {
@@ -283,8 +300,12 @@ int main(int argc, char **argv)
     bool is_pipe;
     setlocale(LC_ALL, "");
     argc = own_options(p, argc, argv);
-    if (p->print_keys || p->print_scdoc) {
-        keys_print(stdout, p->print_scdoc);
+    if (p->print_keys || p->print_keys_scdoc) {
+        keys_print(stdout, p->print_keys_scdoc);
+        return 0;
+    }
+    if (p->print_settings_scdoc) {
+        config_print_scdoc(stdout);
         return 0;
     }
     if (p->text)
@@ -295,7 +316,7 @@ int main(int argc, char **argv)
     }
     if (p->options.action == OPTIONS_HELP) {
         options_help(stdout, OPTIONS_S);
-        fputs("\nScreen:\n      --no-ui          print text instead, as mqdump does (so does -T FORMAT)\n"
+        fputs("\nScreen:\n  -N, --no-ui          print text instead, as mqdump does (so does -T FORMAT)\n"
               "      --no-config      read no settings file\n      --dump-config    print the settings, and end\n"
               "      --keys           print every key, and end\n", stdout);
         return 0;
@@ -313,8 +334,21 @@ int main(int argc, char **argv)
         config_dump(&p->config, stdout);
         return settings ? 0 : EXIT_USAGE;
     }
-    if (p->options.action != OPTIONS_RUN)
+    if (p->options.action == OPTIONS_VERSION)
+        options_version(stdout, OPTIONS_S);
+    else if (p->options.action == OPTIONS_COMPLETION)
+        options_completion(stdout, OPTIONS_S, p->options.shell);
+    else if (p->options.action == OPTIONS_LIST_FIELDS)
+        options_fields(stdout);
+    else if (p->options.action != OPTIONS_RUN)
         return become_mqdump(argv, "mqdump does this");
+    if (p->options.action != OPTIONS_RUN)
+        return 0;
+    const char *file = p->options.input.record.file;
+    if (file != NULL && strcmp(file, "-") == 0) {
+        fputs("mqshark: -w -: standard output shows the screen; name a file, or use mqdump\n", stderr);
+        return EXIT_USAGE;
+    }
     const char *refusal = term_refusal(&is_pipe);
     if (refusal != NULL && is_pipe && !isatty(STDOUT_FILENO))
         return become_mqdump(argv, refusal);

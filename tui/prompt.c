@@ -298,11 +298,11 @@ void prompt_draw(struct app *a, struct grid *g, int y)
         x += grid_text(g, y, x, 2, STYLE_BAD, "! ");
     int room = g->cols - x - 2;
     size_t from = 0;
-    while (grid_width(view_of(p->text + from, p->at - from), g->unicode) >= room) /* keep the cursor in view */
+    while (grid_plain_width(view_of(p->text + from, p->at - from), g->unicode) >= room) /* keep the cursor in view */
         from = right_of(p, from);
-    int used = grid_view(g, y, x, room, style, view_of(p->text + from, p->len - from));
+    int used = grid_plain(g, y, x, room, style, view_of(p->text + from, p->len - from));
     g->cursor_y = y;
-    g->cursor_x = x + grid_width(view_of(p->text + from, p->at - from), g->unicode);
+    g->cursor_x = x + grid_plain_width(view_of(p->text + from, p->at - from), g->unicode);
     if (p->wrong && room - used > 10)
         grid_printf(g, y, x + used + 2, room - used - 2, STYLE_WARNING, "%s", p->error.message);
 }

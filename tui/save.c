@@ -198,6 +198,9 @@ void save_rows(struct app *a, const struct pipeline_options *input)
     } else if (access(a->save.text, F_OK) == 0) {
         good = false;
         snprintf(error, sizeof error, "it exists already");
+    } else if (a->save.choice[1] == SAVE_PCAPNG && a->redact != NULL) {
+        good = false;
+        snprintf(error, sizeof error, "with --redact only text and NDJSON are masked; frames are not");
     } else if (a->save.choice[1] == SAVE_PCAPNG) {
         written = c.n;
         good = save_frames(a, input, &c, error);

@@ -113,7 +113,7 @@ static void draw_line(struct app *a, struct grid *g, int y, int w, const struct 
     grid_text(g, y, 3, 13, STYLE_NORMAL, text);
     struct track_session s;
     char buffer[72];
-    bool known = f->client_len > 0 || a->tracker == NULL || !track_session_find(a->tracker, f->session, &s);
+    bool known = f->client_len > 0 || !app_session(a, f->session, &s);
     grid_view(g, y, x, client_w, known ? STYLE_HEAD : STYLE_DIM,
               known ? view_of(f->client, f->client_len) : text_client(buffer, s.client_id, &s.client));
     x += client_w + 1;
@@ -134,7 +134,7 @@ static int draw_wrapped(struct grid *g, int y, int x, int w, int h, uint8_t styl
                 len--;
             len = len == 0 ? (size_t)w : len;
         }
-        grid_view(g, y + line++, x, w, style, view_of(text, len));
+        grid_plain(g, y + line++, x, w, style, view_of(text, len));
         text += len;
         text += strspn(text, " ");
     }

@@ -176,7 +176,7 @@ static int64_t end_ns(const struct app *a)
 static struct view lifeline_name(struct app *a, uint32_t session, char buffer[72])
 {
     struct track_session s;
-    if (session != 0 && a->tracker != NULL && track_session_find(a->tracker, session, &s))
+    if (session != 0 && app_session(a, session, &s))
         return text_client(buffer, s.client_id, &s.client);
     snprintf(buffer, 72, "stream %u", a->ladder.stream);
     return view_of(buffer, strlen(buffer));
@@ -196,7 +196,7 @@ static void draw_title(struct app *a, struct grid *g, int y, int w)
     x += grid_view(g, y, x, room / 3, STYLE_HEAD, lifeline_name(a, l->sessions[0], buffer));
     if (l->n_sessions > 1)
         x += grid_printf(g, y, x, room - x, STYLE_HEAD, " and %d more", l->n_sessions - 1);
-    else if (a->tracker != NULL && track_session_find(a->tracker, l->sessions[0], &s)) {
+    else if (app_session(a, l->sessions[0], &s)) {
         x += grid_printf(g, y, x, room - x, STYLE_NORMAL, " @ %s", text_endpoint(endpoint, &s.client));
         x += grid_printf(g, y, x, room - x, STYLE_NORMAL, " -> %s  v%s", text_endpoint(endpoint, &s.broker), mqtt_version_name(s.version));
     }
@@ -294,7 +294,7 @@ static void draw_line(struct app *a, struct grid *g, int y, const struct layout 
         draw_arrow(g, y, left, right, from < to, (e.meta->flags & TRACK_RETRANSMITTED) ? STYLE_DIM : text_style(e.meta), &label);
     struct track_session session = { .connections = 1 };
     if (a->tracker != NULL && e.meta->session != 0)
-        track_session_find(a->tracker, e.meta->session, &session);
+        app_session(a, e.meta->session, &session);
     bool latest = is_latest(e.meta, seq) && e.meta->x_outcome == TRACK_OPEN;
     uint8_t style = ladder_note(&e, latest, session.connections, end_ns(a), lay->note_w < 40, note);
     grid_text(g, y, lay->note_x, lay->note_w, style, note);

@@ -97,7 +97,7 @@ static void draw_list(struct app *a, struct grid *g, struct rect r)
     grid_text(g, r.y, r.x + 23, 14, STYLE_HEAD, "client");
     int at = r.x + 23 + (r.w < 100 ? 17 : 27);
     at += grid_text(g, r.y, at, 10, STYLE_HEAD, "packet") + 2;
-    if (p->session != 0 && a->tracker != NULL && track_session_find(a->tracker, p->session, &s)) {
+    if (p->session != 0 && app_session(a, p->session, &s)) {
         at += grid_text(g, r.y, at, 10, STYLE_DIM, "only ");
         at += grid_view(g, r.y, at, r.x + r.w - at - 14, STYLE_DIM, text_client(buffer, s.client_id, &s.client));
     } else if (p->stream != UINT32_MAX) {

@@ -108,12 +108,12 @@ static int client_order(const struct app *a, uint64_t x, uint64_t y)
 {
     struct track_session s, t;
     uint8_t copy[256];
-    if (!track_session_find(a->tracker, x, &s))
+    if (!app_session(a, x, &s))
         return 0;
     size_t len = s.client_id.len < sizeof copy ? s.client_id.len : sizeof copy;
     if (len > 0)
         memcpy(copy, s.client_id.ptr, len);
-    if (!track_session_find(a->tracker, y, &t))
+    if (!app_session(a, y, &t))
         return 0;
     size_t least = len < t.client_id.len ? len : t.client_id.len;
     int order = least > 0 ? memcmp(copy, t.client_id.ptr, least) : 0;
@@ -288,7 +288,7 @@ static void draw_line(struct app *a, struct grid *g, int y, int w, uint64_t numb
     int client, n = columns_that_fit(a, w, shown, &client), x = 2;
     struct track_session s;
     char text[TEXT_CAP], buffer[72];
-    if (!track_session_find(a->tracker, number, &s))
+    if (!app_session(a, number, &s))
         return;
     uint8_t severity = worst(&s);
     grid_put(g, y, 0, (uint8_t)(is_chosen(a, number) ? '*' : mark_of(a, number)), STYLE_HEAD);
@@ -475,7 +475,7 @@ static void choose(struct app *a)
 static bool troubled(struct app *a, uint32_t line)
 {
     struct track_session s;
-    return track_session_find(a->tracker, a->sessions.lines[line].number, &s) &&
+    return app_session(a, a->sessions.lines[line].number, &s) &&
            (s.violations[3] + s.violations[2] > 0 || s.owed_by != MQTT_NOBODY || s.finished[TRACK_ABANDONED] > 0 ||
             s.resumed > 0);
 }
@@ -533,7 +533,7 @@ static bool find(struct app *a, bool forward, bool from_here)
         uint32_t line = (uint32_t)((s->list.at + (forward ? i : s->n - i)) % s->n);
         struct track_session session;
         char buffer[72];
-        if (track_session_find(a->tracker, s->lines[line].number, &session) &&
+        if (app_session(a, s->lines[line].number, &session) &&
             (app_contains(session.client_id, a->find_text) ||
              app_contains(view_of(text_endpoint(buffer, &session.client), strlen(text_endpoint(buffer, &session.client))), a->find_text))) {
             s->list.at = line;

@@ -91,7 +91,7 @@ static void draw_peers(struct app *a, struct grid *g, int y, int x, int w, const
         return;
     x += grid_text(g, y, x, end - x, STYLE_DIM, what);
     for (int i = 0; i < n && i < TOPICS_PEERS; i++)
-        if (a->tracker != NULL && track_session_find(a->tracker, peers[i], &s)) {
+        if (app_session(a, peers[i], &s)) {
             x += grid_text(g, y, x, end - x, STYLE_DIM, " ");
             x += grid_view(g, y, x, end - x < 24 ? end - x : 24, STYLE_NORMAL, text_client(buffer, s.client_id, &s.client));
         }

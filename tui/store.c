@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_ROWS = 1024, CHUNK_OCTETS = 1 << 20 /* a chunk is full with either */, CONN_BUCKETS = 256 };
+enum { RELABEL_ROWS = 20000 /* as far back as a CONNECT is looked for */, CHUNK_ROWS = 1024, CHUNK_OCTETS = 1 << 20 /* a chunk is full with either */, CONN_BUCKETS = 256 };
 
 struct conn { /* what the rows of one connection share */
     struct row_endpoint src, dst;
@@ -32,6 +32,7 @@ struct store {
     size_t n_chunks, cap_chunks;
     uint64_t first, next;       /* sequence numbers held */
     size_t hint;                /* the chunk looked at last */
+    uint64_t relabelled;        /* lowest row with another session than it began with; UINT64_MAX: none */
     int64_t start_ns;           /* of the first frame of the capture */
     struct store_finding *findings; /* a ring once it is STORE_FINDINGS long */
     uint32_t findings_from, n_findings, cap_findings;
@@ -45,6 +46,7 @@ struct store *store_new(uint64_t budget)
     struct store *s = calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
+    s->relabelled = UINT64_MAX;
     pthread_mutex_init(&s->gate, NULL);
     pthread_mutex_init(&s->lock, NULL);
     s->totals.budget = budget < STORE_BUDGET_LEAST ? STORE_BUDGET_LEAST : budget;
@@ -405,6 +407,32 @@ static struct store_row meta_of(const struct row *row)
     return m;
 }
 
+static struct chunk *chunk_of(struct store *s, uint64_t seq);
+
+/* CONNACK tells to which session the packets before it belong (struct track_note of CONNECT has a number of its own then). */
+static void relabel(struct store *s, const struct store_row *connack)
+{
+    uint64_t least = s->next - s->first > RELABEL_ROWS ? s->next - RELABEL_ROWS : s->first;
+    for (uint64_t seq = s->next; seq-- > least;) {
+        struct chunk *c = chunk_of(s, seq);
+        struct store_row *m = &c->rows[seq - c->first];
+        if (m->kind != STORE_PACKET || m->exchange != connack->exchange)
+            continue;
+        if (m->session != connack->session && seq < s->relabelled)
+            s->relabelled = seq;
+        m->session = connack->session;
+        if (m->first_octet >> 4 == MQTT_CONNECT)
+            return;
+    }
+}
+
+uint64_t store_take_relabelled(struct store *s)
+{
+    uint64_t out = s->relabelled;
+    s->relabelled = UINT64_MAX;
+    return out;
+}
+
 static void append(struct store *s, struct chunk *c, const struct store_row *m)
 {
     c->rows[c->n++] = *m;
@@ -428,6 +456,8 @@ void store_add(struct store *s, const struct row *row)
     m.conn = (uint16_t)at;
     s->start_ns = row->time_start_ns;
     add_verdicts(s, &m, row);
+    if (m.first_octet >> 4 == MQTT_CONNACK && m.x_kind == TRACK_CONNECT && m.session != 0)
+        relabel(s, &m);
     append(s, c, &m);
 }
 

@@ -107,6 +107,10 @@ const struct store_totals *store_totals(const struct store *s);
 struct view store_client(struct store *s, const struct store_row *meta, uint64_t seq);
 bool store_endpoints(struct store *s, uint64_t seq, struct row_endpoint *src, struct row_endpoint *dst);
 
+/* A CONNECT for a session in use is of no session until CONNACK says that it takes it; then its row is relabelled. The lowest row
+ * relabelled since the last call, UINT64_MAX: none. */
+uint64_t store_take_relabelled(struct store *s);
+
 uint32_t store_findings(const struct store *s);
 const struct store_finding *store_finding(const struct store *s, uint32_t index); /* oldest first */
 uint64_t store_finding_seq(struct store *s, const struct store_finding *f);  /* UINT64_MAX: no longer held */

@@ -104,8 +104,8 @@ static attr_t attributes_of(const struct cell *c)
         [STYLE_OWED] = A_BOLD,     [STYLE_BAD] = A_BOLD,  [STYLE_RESET] = A_BOLD,
     };
     attr_t out = term.colour ? coloured[c->style] : plain[c->style];
-    if (c->flags & GRID_SELECTED)
-        out ^= A_REVERSE;
+    if (c->flags & GRID_SELECTED) /* one bar over the whole line: it has to be seen, also in monochrome */
+        out = A_REVERSE | (out & A_BOLD);
     if (c->flags & GRID_BOLD)
         out |= A_BOLD;
     return out;
@@ -114,7 +114,7 @@ static attr_t attributes_of(const struct cell *c)
 static short pair_of(const struct cell *c)
 {
     bool has = c->style >= STYLE_ERROR && c->style < STYLE_COUNT;
-    return term.colour && has ? (short)c->style : 0;
+    return term.colour && has && !(c->flags & GRID_SELECTED) ? (short)c->style : 0;
 }
 
 void term_set_colour(bool on)

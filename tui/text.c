@@ -270,13 +270,13 @@ static struct view whole(const char *s)
 
 int label_width(const struct label *l, bool unicode)
 {
-    return grid_width(whole(l->head), unicode) + grid_width(l->text, unicode) + grid_width(whole(l->tail), unicode);
+    return grid_plain_width(whole(l->head), unicode) + grid_width(l->text, unicode) + grid_plain_width(whole(l->tail), unicode);
 }
 
 int label_draw(struct grid *g, int y, int x, int w, uint8_t style, const struct label *l)
 {
-    int tail = grid_width(whole(l->tail), g->unicode);
-    int head = grid_width(whole(l->head), g->unicode);
+    int tail = grid_plain_width(whole(l->tail), g->unicode);
+    int head = grid_plain_width(whole(l->head), g->unicode);
     int text = grid_width(l->text, g->unicode);
     if (head + tail + (text > 6 ? 6 : text) > w) /* no room for the tail */
         tail = 0;

@@ -40,7 +40,7 @@ class Terminal:
                               timeout=DEADLINE_S).stdout
 
     def screen(self, escapes=False):
-        return self.tmux("capture-pane", "-p", *(["-e"] if escapes else []))
+        return self.tmux("capture-pane", "-p", *(["-e", "-N"] if escapes else []))
 
     def keys(self, words):
         for word in words.split():
@@ -114,7 +114,8 @@ def screen_cases():
 
 def drive(name, capture, keys, cols, rows):
     want = (SCREENS / f"{name}.{cols}x{rows}.txt").read_text()
-    with Terminal(mqshark("-r", CAPTURES / capture), cols, rows) as t:
+    path = ROOT / "tests" / capture if "/" in capture else CAPTURES / capture
+    with Terminal(mqshark("-r", path), cols, rows) as t:
         t.wait_for(" offline ")
         t.keys(keys)
         last = [""]

@@ -52,20 +52,21 @@ static void hostile_text_is_escaped(void **state)
         { "\x1b[2J", 4, "\\x1b[2J" },             /* clear the screen */
         { "\x1b]0;x\x07", 6, "\\x1b]0;x\\x07" },  /* set the title */
         { "\x9b""31m", 4, "\\x9b31m" },           /* one-octet CSI: ill-formed UTF-8 */
-        { "\xc2\x9b""1m", 4, "\\u009b1m" },       /* U+009B */
+        { "\xc2\x9b""1m", 4, "\\u{009b}1m" },       /* U+009B */
         { "a\nb\tc\rd", 7, "a\\nb\\tc\\rd" },
         { "\0z", 2, "\\x00z" },
         { "\x7f", 1, "\\x7f" },
+        { "\\x1b", 4, "\\\\x1b" },                /* looks like an escape and is none */
         { "\xff\xfe", 2, "\\xff\\xfe" },
-        { "\xe2\x80\xae""abc", 6, "\\u202eabc" }, /* right-to-left override */
-        { "e\xcc\x81", 3, "e\\u0301" },           /* combining acute */
-        { "\xe2\x80\x8b", 3, "\\u200b" },         /* zero width space */
-        { "\xd7\x90", 2, "\\u05d0" },             /* Hebrew alef: terminals may reorder the line */
+        { "\xe2\x80\xae""abc", 6, "\\u{202e}abc" }, /* right-to-left override */
+        { "e\xcc\x81", 3, "e\\u{0301}" },           /* combining acute */
+        { "\xe2\x80\x8b", 3, "\\u{200b}" },         /* zero width space */
+        { "\xd7\x90", 2, "\\u{05d0}" },             /* Hebrew alef: terminals may reorder the line */
         { "\xed\xa0\x80", 3, "\\xed\\xa0\\x80" }, /* surrogate */
-        { "\xef\xbb\xbf", 3, "\\ufeff" },
+        { "\xef\xbb\xbf", 3, "\\u{feff}" },
         { "\xc3\xa9", 2, "\xc3\xa9" },            /* e acute */
         { "\xe6\xbc\xa2", 3, "\xe6\xbc\xa2" },    /* wide */
-        { "\xf0\x9f\x8f\xbd", 4, "\\U01f3fd" },   /* skin tone modifier */
+        { "\xf0\x9f\x8f\xbd", 4, "\\u{1f3fd}" },   /* skin tone modifier */
     };
     struct grid g;
     (void)state;
@@ -87,7 +88,7 @@ static void without_unicode_all_is_ascii(void **state)
     (void)state;
     assert_true(grid_init(&g, 3, 20, false));
     grid_text(&g, 0, 0, 20, STYLE_NORMAL, "caf\xc3\xa9");
-    assert_line(&g, 0, "caf\\u00e9");
+    assert_line(&g, 0, "caf\\u{00e9}");
     grid_box(&g, (struct rect){ 1, 0, 2, 4 }, STYLE_NORMAL, NULL);
     assert_line(&g, 1, "+--+");
     grid_done(&g);

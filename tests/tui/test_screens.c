@@ -111,7 +111,7 @@ static void draw_case(void **state)
     struct config config;
     char path[256], error[PIPELINE_ERROR_MAX];
     bool usage;
-    snprintf(path, sizeof path, "tests/captures/%s", c->capture);
+    snprintf(path, sizeof path, strchr(c->capture, '/') != NULL ? "tests/%s" : "tests/captures/%s", c->capture);
     struct pipeline_options options = { .file = path, .budget = pipeline_budget_default() };
     config_defaults(&config);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
