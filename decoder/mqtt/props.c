@@ -197,6 +197,63 @@ static void judge_stop(struct reader *r, const struct cursor *c, const struct mq
         rd_rule(r, MQTT_S5_2_2_2_2_B, at, left);
 }
 
+/* Octets of the property at the front when its value is whole and plain; 0: look closer. */
+static size_t plain_value(enum mqtt_wire wire, const uint8_t *at, size_t left, uint32_t *number)
+{
+    size_t len;
+    switch (wire) {
+    case MQTT_WIRE_BYTE:
+        *number = left >= 2 ? at[1] : 0;
+        return 2;
+    case MQTT_WIRE_U16:
+        *number = left >= 3 ? (uint32_t)(at[1] << 8 | at[2]) : 0;
+        return 3;
+    case MQTT_WIRE_U32:
+        *number = 1;
+        return 5; /* the one rule on these, not 0, is looked at closer */
+    case MQTT_WIRE_UTF8:
+    case MQTT_WIRE_BINARY:
+    case MQTT_WIRE_PAIR:
+        len = left >= 3 ? 3 + (size_t)(at[1] << 8 | at[2]) : left + 1;
+        if (len > left || (wire != MQTT_WIRE_BINARY && !utf8_is_plain(view_of(at + 3, len - 3))))
+            return 0;
+        if (wire != MQTT_WIRE_PAIR)
+            return len;
+        size_t value = left - len >= 2 ? 2 + (size_t)(at[len] << 8 | at[len + 1]) : left;
+        return value <= left - len && utf8_is_plain(view_of(at + len + 2, value - 2)) ? len + value : 0;
+    default:
+        return 0;
+    }
+}
+
+/* Nearly every property is allowed, new, in range, not bound to one side, and plain ASCII where it is text: that is
+ * seen here at once. False: nothing was consumed, look closer. */
+static bool usual_prop(struct reader *r, struct mqtt_props *props, unsigned where, struct cursor *c)
+{
+    const uint8_t *at = c->base + c->pos;
+    size_t left = c->end - c->pos;
+    unsigned id = at[0];
+    if (id >= MQTT_PROP_LIMIT || id == MQTT_PROP_RESPONSE_TOPIC || id == MQTT_PROP_MAXIMUM_PACKET_SIZE ||
+        where == MQTT_DISCONNECT)
+        return false;
+    const struct mqtt_prop_info *info = mqtt_prop_info(id);
+    if ((info->allowed & MQTT_IN(where)) == 0 ||
+        ((props->seen >> id & 1) != 0 && (info->repeats & MQTT_IN(where)) == 0))
+        return false;
+    uint32_t number = 0;
+    size_t len = plain_value(info->wire, at, left, &number);
+    if (len == 0 || len > left)
+        return false;
+    const struct range *range = &ranges[range_row[where][id]];
+    if (range->rule != MQTT_RULE_NONE && (number < range->low || number > range->high))
+        return false;
+    if (id == MQTT_PROP_PAYLOAD_FORMAT_INDICATOR)
+        r->payload_format = number == 1;
+    c->pos += len;
+    props->seen |= UINT64_C(1) << id;
+    return true;
+}
+
 static void walk_props(struct reader *r, struct mqtt_props *props, unsigned where, bool whole)
 {
     struct cursor c = cur_over(props->block.ptr, props->block.len);
@@ -204,6 +261,8 @@ static void walk_props(struct reader *r, struct mqtt_props *props, unsigned wher
     while (cur_left(&c) > 0) {
         struct mqtt_prop prop;
         bool minimal;
+        if (usual_prop(r, props, where, &c))
+            continue;
         if (!next_prop(&c, &prop, &minimal)) {
             judge_stop(r, &c, &prop, whole);
             return;

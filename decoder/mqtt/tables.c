@@ -22,7 +22,7 @@ static const struct {
 #include "decoder/mqtt/types.def"
 };
 
-static const struct mqtt_prop_info properties[MQTT_PROP_LIMIT] = {
+const struct mqtt_prop_info mqtt_properties[MQTT_PROP_LIMIT] = {
 #define PROP(id, sym, wire, allowed, repeat, name, snake)                                                              \
     [id] = { name, snake, MQTT_WIRE_##wire, (uint16_t)(allowed), (uint16_t)(repeat) },
 #include "decoder/mqtt/properties.def"
@@ -79,11 +79,6 @@ enum mqtt_side mqtt_type_sender(unsigned type, unsigned version)
 uint8_t mqtt_type_flags(unsigned type)
 {
     return type < 16 ? types[type].flags : 0;
-}
-
-const struct mqtt_prop_info *mqtt_prop_info(uint32_t id)
-{
-    return &properties[id < MQTT_PROP_LIMIT ? id : 0]; /* 0 is no property */
 }
 
 const struct mqtt_rule_info *mqtt_rule_info(enum mqtt_rule rule)

@@ -84,7 +84,11 @@ struct mqtt_rule_info {
 const char *mqtt_type_name(unsigned type);                        /* "PUBLISH"; "Reserved" for 0; type < 16 */
 enum mqtt_side mqtt_type_sender(unsigned type, unsigned version); /* who may send it */
 uint8_t mqtt_type_flags(unsigned type);                           /* the fixed-header flags the standard asks for */
-const struct mqtt_prop_info *mqtt_prop_info(uint32_t id);         /* never NULL; .name NULL when unknown */
+extern const struct mqtt_prop_info mqtt_properties[MQTT_PROP_LIMIT];
+static inline const struct mqtt_prop_info *mqtt_prop_info(uint32_t id) /* never NULL; .name NULL when unknown */
+{
+    return &mqtt_properties[id < MQTT_PROP_LIMIT ? id : 0]; /* 0 is no property */
+}
 const struct mqtt_rule_info *mqtt_rule_info(enum mqtt_rule rule); /* never NULL */
 enum mqtt_rule mqtt_rule_by_id(const char *id, unsigned version); /* MQTT_RULE_NONE when unknown */
 const char *mqtt_version_name(unsigned version);                  /* "3.1", "3.1.1", "5.0", "?" */
