@@ -71,7 +71,7 @@ static uint8_t refusal(struct broker_conn *c, const struct publication *pub)
 static void misbehave(const struct broker *b, const struct mqtt_packet *p, struct view topic)
 {
     const uint64_t both = UINT64_C(1) << MQTT_PROP_CORRELATION_DATA | UINT64_C(1) << MQTT_PROP_CONTENT_TYPE;
-    bool crash = FAULTY(b, CRASH_PUBLISH) && p->publish.qos == 2 && p->publish.retain && p->publish.payload_len == 0;
+    bool crash = FAULTY(b, CRASH_PUBLISH) && p->publish.qos == 2 && p->publish.retain;
     crash |= FAULTY(b, CRASH_PROPERTY) && (p->props.seen & both) == both;
     if (crash)
         abort();

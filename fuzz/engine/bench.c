@@ -168,6 +168,9 @@ void bench_run(struct view talk, unsigned rest, const struct bench_events *event
     config.max_qos = rest & 4 ? 1 : 2;
     config.shared_available = config.wildcard_available = config.subscription_id_available = (rest & 8) == 0;
     config.sys_interval_s = rest == 15 ? 60 : 0;
+    const char *faults = getenv("FUZZ_FAULT"); /* as mqbroker --fault: crash-* proves that the target can fail */
+    if (faults != NULL)
+        HOLDS(broker_fault_parse(faults, config.faults) == NULL);
     b->now_ms = 1000;
     b->events = events;
     b->broker = broker_new(&config, &host, b->now_ms);
