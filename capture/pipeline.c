@@ -322,7 +322,8 @@ static bool take_apart(struct pipeline *p, const struct frame *f)
     switch (r) {
     case IP_TCP:
     case IP_TCP_WHOLE:
-        b->frame = *f;
+        if (p->spool != NULL)
+            b->frame = *f;
         b->hash = tcp_hash(p->tcp, &b->segment);
         tcp_prefetch_slot(p->tcp, b->hash);
         p->n.segments++;
