@@ -50,6 +50,7 @@ for group; do
         need jq jq
         need mosquitto mosquitto
         need mosquitto-clients mosquitto_pub
+        need iproute2 ip
         need libmosquitto-dev mosquitto.h
         need libpaho-mqtt-dev MQTTClient.h
         need python3-paho-mqtt usr/lib/python3/dist-packages/paho/mqtt

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What mqdump may still do while it looks at a stranger's octets, and what it leaves behind when the ground goes.
+
+Runs in a network namespace of its own, as live.py does.
+"""
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+
+from harness import CAPTURES, Stream, case, check, equal, free_port, main, private_network, program, run
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as text:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in text if ":\t" in line)
+
+
+def publish(port):
+    subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-t", "a/b", "-m", "m", "-q", "1"], check=True, timeout=30)
+
+
+def frames(file):
+    done = subprocess.run(["tshark", "-n", "-r", file, "-T", "fields", "-e", "tcp.stream"], capture_output=True, check=False, timeout=60)
+    return done.stdout.decode().split(), done.stderr.decode()
+
+
+@case("while it parses it is nobody, without capabilities and behind a filter of system calls")
+def _():
+    port = free_port()
+    with Stream(["mosquitto", "-v", "-p", port]) as broker:
+        broker.line("running", err=True)
+        with Stream([program("mqdump"), "-i", "lo", "-l", "-f", f"tcp port {port}"]) as dump:
+            dump.line("listening on", err=True)
+            publish(port)
+            dump.line("PUBLISH")
+            status = status_of(dump.child.pid)
+            for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                equal(int(status[kind], 16), 0, kind)
+            equal(status["NoNewPrivs"], "1", "NoNewPrivs")
+            if "asan" not in str(program("mqdump")):  # the leak check of a sanitizer could not trace its own process
+                equal(status["Seccomp"], "2", "Seccomp")
+            if os.geteuid() == 0 and b"4294967295" in open("/proc/self/uid_map", "rb").read():
+                check("0" not in status["Uid"].split(), f"still root: {status['Uid']}")
+                check("0" not in status["Gid"].split() + status["Groups"].split(), f"still in root's groups: {status['Gid']}")
+            for thread in os.listdir(f"/proc/{dump.child.pid}/task"):  # the one that captures as well
+                equal(int(status_of(f"{dump.child.pid}/task/{thread}")["CapEff"], 16), 0, f"CapEff of thread {thread}")
+            dump.child.send_signal(signal.SIGINT)
+            equal(dump.finish().status, 0, "status after SIGINT")
+
+
+@case("-Z with a user that does not exist is an error before anything is captured")
+def _():
+    result = run("mqdump", "-i", "lo", "-Z", "no-such-user")
+    equal(result.status, 2, f"status: {result}")
+    check(b"no-such-user" in result.err, f"no word of the user: {result}")
+
+
+@case("an interface that goes away ends the run with status 2, and the rows before it stay")
+def _():
+    subprocess.run(["ip", "link", "add", "gone0", "type", "veth", "peer", "name", "gone1"], check=True, timeout=30)
+    for name in ("gone0", "gone1"):
+        subprocess.run(["ip", "link", "set", name, "up"], check=True, timeout=30)
+    with Stream([program("mqdump"), "-i", "gone0", "-l"]) as dump:
+        dump.line("listening on", err=True)
+        subprocess.run(["ip", "link", "del", "gone0"], check=True, timeout=30)
+        result = dump.finish()
+        equal(result.status, 2, f"status: {result}")
+        check(b"gone0" in result.err, f"no word of the interface: {result}")
+
+
+@case("a live recording holds every frame, and is readable after SIGINT")
+def _():
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder, Stream(["mosquitto", "-v", "-p", port]) as broker:
+        broker.line("running", err=True)
+        file = f"{folder}/live.pcapng"
+        with Stream([program("mqdump"), "-i", "lo", "-l", "-f", f"tcp port {port}", "-w", file]) as dump:
+            dump.line("listening on", err=True)
+            publish(port)
+            dump.line("DISCONNECT")
+            dump.child.send_signal(signal.SIGINT)
+            result = dump.finish()
+        equal(result.status, 0, f"status: {result}")
+        streams, errors = frames(file)
+        captured = int(result.err.split(b" packets captured")[0].split()[-1])
+        equal(len(streams), captured, f"frames in the file ({errors})")
+
+
+@case("a disk that is full: status 2, a word of it, and a file that can be read")
+def _():
+    limit = 20_000
+
+    def small_disk():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/full.pcapng"
+        done = subprocess.run([program("mqdump"), "-q", "-r", CAPTURES / "mqtt5_protocol_errors.pcap", "-w", file],
+                              preexec_fn=small_disk, capture_output=True, timeout=60, check=False)
+        equal(done.returncode, 2, f"status: {done.stderr!r}")
+        check(b"full.pcapng: File too large" in done.stderr, f"message: {done.stderr!r}")
+        streams, errors = frames(file)
+        check(len(streams) > 50 and "cut short" not in errors, f"{len(streams)} frames, {errors}")
+        check(limit - 2000 < os.path.getsize(file) <= limit, f"size {os.path.getsize(file)}")
+
+
+@case("-w with -Y records whole connections, handshakes included, and no others")
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        file, source = f"{folder}/some.pcapng", CAPTURES / "mqtt5_protocol_errors.pcap"
+        shown = run("mqdump", "-r", source, "-Y", "mqtt.clientid contains \"7\"", "-T", "fields", "-e", "tcp.stream", "-w", file)
+        equal(shown.status, 0, f"status: {shown}")
+        wanted = set(shown.out.decode().split())
+        check(2 <= len(wanted) <= 10, f"streams that match: {wanted}")
+        everything, _ = frames(source)
+        kept, errors = frames(file)
+        equal(len(kept), sum(stream in wanted for stream in everything), f"frames ({errors})")
+        equal(len(set(kept)), len(wanted), "connections")
+
+
+@case("-b makes a ring of files, -a ends after some; together they hold the newest frames")
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        source = CAPTURES / "mqtt5_protocol_errors.pcap"
+        everything, _ = frames(source)
+        result = run("mqdump", "-q", "-r", source, "-w", f"{folder}/r.pcapng", "-b", "packets:100", "-b", "files:2")
+        equal(result.status, 0, f"status: {result}")
+        files = sorted(os.listdir(folder))
+        equal(len(files), 2, f"files: {files}")
+        counts = [len(frames(f"{folder}/{name}")[0]) for name in files]
+        equal(counts, [100, len(everything) % 100], "frames in each")
+        check(files[0].startswith("r_000") and files[0].endswith(".pcapng"), f"names: {files}")
+    with tempfile.TemporaryDirectory() as folder:
+        result = run("mqdump", "-q", "-r", source, "-w", f"{folder}/r.pcapng", "-b", "packets:50", "-a", "files:3")
+        equal(result.status, 0, f"status: {result}")
+        counts = [len(frames(f"{folder}/{name}")[0]) for name in sorted(os.listdir(folder))]
+        equal(counts, [50, 50, 50], "frames in each")
+
+
+private_network()
+main()
