@@ -67,6 +67,11 @@ static inline void field_set_add(struct field_set *s, enum field f)
     s->bits[f / 64] |= 1ull << (f % 64);
 }
 
+static inline void field_set_remove(struct field_set *s, enum field f)
+{
+    s->bits[f / 64] &= ~(1ull << (f % 64));
+}
+
 static inline bool field_set_has(const struct field_set *s, enum field f)
 {
     return (s->bits[f / 64] >> (f % 64) & 1) != 0;

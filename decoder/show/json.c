@@ -6,7 +6,7 @@
  * first pass over the items keeps them (the usual case) and learns which repeat; a packet with more items than are kept
  * is walked again, once for each field that repeats, so time stays linear. */
 #include "decoder/base/json.h"
-#include "decoder/show/show.h"
+#include "decoder/show/json_parts.h"
 
 enum { KEPT_MAX = 160 };
 
@@ -193,16 +193,21 @@ static void escaped_names(struct out *o, const struct items *all)
         out_char(o, ']');
 }
 
-static struct field_set usual_fields(void)
+struct field_set show_json_fields(const struct row *row)
 {
+    static const uint16_t left_out[] = { FIELD_IP_ADDR,           FIELD_IPV6_ADDR,           FIELD_TCP_PORT,
+                                         FIELD_FRAME_TIME,        FIELD_FRAME_TIME_RELATIVE, FIELD_FRAME_TIME_DELTA,
+                                         FIELD_COMMUNITYID,       FIELD_MQTT_MSG_DECODED_AS, FIELD_WS_EXPERT,
+                                         FIELD_WS_EXPERT_MESSAGE, FIELD_WS_EXPERT_SEVERITY };
     struct field_set set;
     for (size_t i = 0; i < sizeof set.bits / sizeof set.bits[0]; i++)
         set.bits[i] = UINT64_MAX;
-    static const uint16_t twice[] = { FIELD_IP_ADDR,           FIELD_IPV6_ADDR,          FIELD_TCP_PORT,
-                                      FIELD_FRAME_TIME,        FIELD_COMMUNITYID,        FIELD_WS_EXPERT,
-                                      FIELD_WS_EXPERT_MESSAGE, FIELD_WS_EXPERT_SEVERITY, FIELD_PROPERTY_USER_PROPERTY };
-    for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++)
-        set.bits[twice[i] / 64] &= ~(1ull << (twice[i] % 64));
+    for (size_t i = 0; i < sizeof left_out / sizeof left_out[0]; i++)
+        field_set_remove(&set, (enum field)left_out[i]);
+    if (row->frame_first == row->frame) {
+        field_set_remove(&set, FIELD_FIRST_FRAME);
+        field_set_remove(&set, FIELD_FIRST_TIME_EPOCH);
+    }
     return set;
 }
 
@@ -218,8 +223,14 @@ static void null_unless_seen(struct out *o, enum field f, const struct field_set
 void show_json(struct out *o, const struct row *row, const struct show_style *style, const struct field_set *only)
 {
     struct items all;
-    struct field_set usual = usual_fields();
-    const struct field_set *want = only != NULL ? only : &usual;
+    struct field_set usual;
+    const struct field_set *want = only;
+    if (only == NULL) {
+        if (json_fast(o, row))
+            return;
+        usual = show_json_fields(row);
+        want = &usual;
+    }
     gather(&all, row, style, want);
     members(o, row, style, want, &all);
     null_unless_seen(o, FIELD_MQTT_VER, want, &all);

@@ -33,10 +33,15 @@ void show_text(struct out *o, const struct row *row, struct show_style *style);
 void show_tree(struct out *o, const struct row *row, const struct show_style *style);
 /* -x: the octets of the packet, as far as they are at hand. */
 void show_hex(struct out *o, const struct row *row, const struct show_style *style);
-/* -T json: one object and a newline. only NULL: every field but those that say a thing twice (ip.addr, tcp.port,
- * frame.time, _ws.expert*) and communityid; else exactly these. mqtt.ver is null while the version is unknown. Strings
- * that are no UTF-8 come in the form of out_json_escaped(), and mqtt.invalid_utf8 then lists their fields. */
+/* -T json: one object and a newline. only NULL: the fields of show_json_fields(); else exactly these. mqtt.ver is null
+ * while the version is unknown. Strings that are no UTF-8 come in the form of out_json_escaped(), and mqtt.invalid_utf8
+ * then lists their fields. */
 void show_json(struct out *o, const struct row *row, const struct show_style *style, const struct field_set *only);
+
+/* Every field but those that say a thing twice or follow from the rows before: ip.addr, ipv6.addr, tcp.port,
+ * frame.time, frame.time_relative, frame.time_delta, mqtt.msg_decoded_as, _ws.expert*, communityid; and
+ * mqtt.first_frame and mqtt.first_time_epoch where the packet lies in one frame. All of them can be asked for. */
+struct field_set show_json_fields(const struct row *row);
 
 /* -T fields */
 enum { SHOW_COLUMNS_MAX = 128 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * -T json: keys that are always there, types, arrays, what is no UTF-8, secrets (decoder/show/json.c). */
-#include "decoder/show/show.h"
+#include "decoder/show/json_parts.h"
+#include "decoder/track/track.h"
 #include "tests/decoder/sample.h"
 
 #include <setjmp.h>
@@ -263,12 +264,131 @@ static void any_octets(void **state)
     }
 }
 
+static uint32_t random_state = 7;
+
+static uint32_t random_below(uint32_t n)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return (random_state >> 8) % n;
+}
+
+/* Text of pieces: plain, to be escaped, wide, deceiving and ill-formed ones; seldom the last kinds. */
+static size_t random_text(uint8_t *to, size_t most)
+{
+    static const char *const pieces[] = {
+        "a",          "temperature",  "/",    "\"",       "\\",           "\n",
+        "\x01",       "\x7f",         " ",    "\xc3\xbc", "\xe6\xb8\xa9", "\xf0\x9f\x98\x80",
+        "{\"t\":21}", "\xe2\x80\xae", "\xff", "\xc3",     "\xc2\x9b"
+    };
+    size_t n = 0;
+    for (uint32_t left = random_below(12); left > 0; left--) {
+        uint32_t kinds = random_below(8) == 0 ? 17 : 13;
+        const char *piece = pieces[random_below(kinds)];
+        if (n + strlen(piece) > most)
+            break;
+        memcpy(to + n, piece, strlen(piece));
+        n += strlen(piece);
+        if (random_below(60) == 0 && n < most)
+            to[n++] = 0;
+    }
+    return n;
+}
+
+static size_t random_publish(uint8_t *to, unsigned version)
+{
+    unsigned qos = random_below(3);
+    size_t topic = random_text(to + 4, 60), n = 4 + topic;
+    to[0] = (uint8_t)(0x30 | qos << 1 | random_below(2) | (qos > 0 ? random_below(2) << 3 : 0));
+    to[2] = 0;
+    to[3] = (uint8_t)topic;
+    if (qos > 0) {
+        to[n++] = (uint8_t)random_below(256);
+        to[n++] = 1;
+    }
+    if (version == MQTT_V5)
+        to[n++] = 0;
+    n += random_text(to + n, 40);
+    to[1] = (uint8_t)(n - 2);
+    return n;
+}
+
+static size_t random_answer(uint8_t *to, unsigned version)
+{
+    static const uint8_t firsts[] = { 0x40, 0x50, 0x62, 0x70, 0xc0, 0xd0 };
+    unsigned kind = random_below(6), form = kind < 4 ? 2 + (version == MQTT_V5 ? random_below(3) : 0) : 0;
+    memcpy(to, (uint8_t[]){ firsts[kind], (uint8_t)form, 1, (uint8_t)random_below(256), 0x10, 0 }, 6);
+    return 2 + form;
+}
+
+static void random_note(struct track_note *n, uint8_t *topic)
+{
+    *n = (struct track_note){ .session = random_below(3),
+                              .exchange = random_below(3) * 77777,
+                              .first_frame = random_below(2) * 12345,
+                              .answers_frame = random_below(2) * 9,
+                              .latency_ns = (int64_t)random_below(4000) - 1,
+                              .step_ns = (int64_t)random_below(3) - 1,
+                              .kind = (uint8_t)random_below(TRACK_KINDS),
+                              .outcome = (uint8_t)random_below(TRACK_OUTCOMES),
+                              .step = (uint8_t)random_below(5),
+                              .owed_by = (uint8_t)random_below(3),
+                              .owed_type = (uint8_t)(1 + random_below(15)),
+                              .resent = (uint16_t)(random_below(4) == 0),
+                              .inflight = (uint16_t)random_below(2000),
+                              .window = (uint16_t)(random_below(2) * 65535) };
+    if (random_below(20) == 0)
+        n->flags = TRACK_RETRANSMITTED | TRACK_RESUMED | TRACK_TAKEOVER;
+    if (random_below(2) == 0)
+        n->topic = view_of(topic, random_text(topic, 60));
+}
+
+/* The fast way writes what the general way writes. */
+static void two_ways(void **state)
+{
+    static char other[1 << 16];
+    unsigned fast = 0;
+    (void)state;
+    for (unsigned run = 0; run < 30000; run++) {
+        uint8_t octets[256], client[64], topic[64];
+        unsigned version = 3 + random_below(3);
+        struct sample s;
+        struct track_note note;
+        size_t n = random_below(3) != 0 ? random_publish(octets, version) : random_answer(octets, version);
+        sample_of(&s, octets, n, version, MQTT_CLIENT);
+        random_note(&note, topic);
+        s.row.note = random_below(5) != 0 ? &note : NULL;
+        s.row.client_id = view_of(random_below(4) != 0 ? client : NULL, random_text(client, 60));
+        s.row.client_id.len = s.row.client_id.ptr != NULL ? s.row.client_id.len : 0;
+        s.row.time_ns = (int64_t)random_below(1u << 24) * 112345678901;
+        s.row.frame = random_below(3) * 1234567;
+        s.row.frame_first = random_below(2) != 0 ? s.row.frame : 3;
+        s.row.stream = random_below(3) * 5000;
+        s.row.frame_len = random_below(70000);
+        s.row.version_source = random_below(9) != 0 ? MQTT_SOURCE_CONNECT : MQTT_SOURCE_INFERRED;
+        if (random_below(3) == 0)
+            s.row.src.addr = s.row.dst.addr =
+                (struct net_addr){ 6, { 0x20, 1, 0x0d, 0xb8, [15] = (uint8_t)random_below(256) } };
+        else
+            s.row.src.addr.octets[3] = (uint8_t)random_below(256);
+        struct field_set all = show_json_fields(&s.row);
+        snprintf(other, sizeof other, "%s", json_of(&s.row, false, &all));
+        assert_string_equal(json_of(&s.row, false, NULL), other);
+        struct out o = out_over(room, sizeof room);
+        fast += json_fast(&o, &s.row);
+        o = out_over(room, 1000); /* too small: nothing is written */
+        assert_false(json_fast(&o, &s.row));
+        assert_int_equal(o.len, 0);
+        free(s.octets);
+    }
+    assert_in_range(fast, 10000, 28000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(always_there), cmocka_unit_test(types_and_arrays), cmocka_unit_test(octets_that_are_no_text),
         cmocka_unit_test(secrets),      cmocka_unit_test(long_lists),       cmocka_unit_test(chosen_fields),
-        cmocka_unit_test(gaps),         cmocka_unit_test(any_octets),
+        cmocka_unit_test(gaps),         cmocka_unit_test(any_octets),       cmocka_unit_test(two_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
