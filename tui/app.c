@@ -10,9 +10,9 @@
 enum { WORK_ROWS = 4000, DETAIL_LINES = 2, LEAST_ROWS = 15, LEAST_COLS = 60 };
 
 static const struct screen *const screens[SCREEN_COUNT] = {
-    [SCREEN_SESSIONS] = &screen_sessions, [SCREEN_LADDER] = &screen_ladder,         [SCREEN_PACKETS] = &screen_packets,
-    [SCREEN_FINDINGS] = &screen_findings, [SCREEN_TOPICS] = &screen_topics,         [SCREEN_STATISTICS] = &screen_statistics,
-    [SCREEN_COMPARE] = &screen_compare,   [SCREEN_HELP] = &screen_help,             [SCREEN_SAVE] = &screen_save,
+    [SCREEN_SESSIONS] = &screen_sessions, [SCREEN_LADDER] = &screen_ladder, [SCREEN_PACKETS] = &screen_packets,
+    [SCREEN_FINDINGS] = &screen_findings, [SCREEN_TOPICS] = &screen_topics, [SCREEN_STATISTICS] = &screen_statistics,
+    [SCREEN_COMPARE] = &screen_compare,   [SCREEN_HELP] = &screen_help,     [SCREEN_SAVE] = &screen_save,
     [SCREEN_SETTINGS] = &screen_settings,
 };
 
@@ -38,7 +38,9 @@ bool app_init(struct app *a, struct store *store, const struct config *config)
     a->sessions.seen_changes = a->findings.seen_changes = UINT64_MAX;
     a->sessions.sort = -1;
     const char *time = config->word[CONFIG_TIME];
-    a->time_mode = strcmp(time, "relative") == 0 ? TIME_SINCE_START : strcmp(time, "delta") == 0 ? TIME_DELTA : TIME_OF_DAY;
+    a->time_mode = strcmp(time, "relative") == 0 ? TIME_SINCE_START
+                   : strcmp(time, "delta") == 0  ? TIME_DELTA
+                                                 : TIME_OF_DAY;
     if (a->filter_memory == NULL || a->prompt_memory == NULL || a->packets.lines == NULL || a->topics == NULL ||
         a->stats == NULL || a->ladder.copies == NULL) {
         app_done(a);
@@ -115,15 +117,32 @@ bool list_action(struct list *l, enum action a, unsigned count, uint64_t n)
 {
     uint64_t last = n > 0 ? n - 1 : 0, page = l->page > 1 ? (uint64_t)l->page - 1 : 1, times = count > 0 ? count : 1;
     switch (a) {
-    case ACTION_UP: l->at = up_by(l->at, times); break;
-    case ACTION_DOWN: l->at += times; break;
-    case ACTION_PAGE_UP: l->at = up_by(l->at, page * times); break;
-    case ACTION_PAGE_DOWN: l->at += page * times; break;
-    case ACTION_HALF_UP: l->at = up_by(l->at, (page + 1) / 2 * times); break;
-    case ACTION_HALF_DOWN: l->at += (page + 1) / 2 * times; break;
-    case ACTION_TOP: l->at = count > 0 ? count - 1 : 0; break;
-    case ACTION_BOTTOM: l->at = count > 0 ? count - 1 : last; break;
-    default: return false;
+    case ACTION_UP:
+        l->at = up_by(l->at, times);
+        break;
+    case ACTION_DOWN:
+        l->at += times;
+        break;
+    case ACTION_PAGE_UP:
+        l->at = up_by(l->at, page * times);
+        break;
+    case ACTION_PAGE_DOWN:
+        l->at += page * times;
+        break;
+    case ACTION_HALF_UP:
+        l->at = up_by(l->at, (page + 1) / 2 * times);
+        break;
+    case ACTION_HALF_DOWN:
+        l->at += (page + 1) / 2 * times;
+        break;
+    case ACTION_TOP:
+        l->at = count > 0 ? count - 1 : 0;
+        break;
+    case ACTION_BOTTOM:
+        l->at = count > 0 ? count - 1 : last;
+        break;
+    default:
+        return false;
     }
     if (l->at > last)
         l->at = last;
@@ -229,7 +248,8 @@ static void catch_up(struct app *a)
     if (seq < a->ladder.rows.next && a->ladder.n_sessions > 0)
         ladder_open(a, a->ladder.sessions, a->ladder.n_sessions, a->ladder.stream);
     if (seq < a->packets.rows.next && a->packets.session != 0)
-        packets_open(a, a->packets.session, a->packets.stream, rowset_seq(&a->packets.rows, a->store, a->packets.list.at));
+        packets_open(a, a->packets.session, a->packets.stream,
+                     rowset_seq(&a->packets.rows, a->store, a->packets.list.at));
 }
 
 bool app_work(struct app *a)
@@ -410,33 +430,88 @@ static void go_back(struct app *a)
 static bool global_action(struct app *a, enum action action)
 {
     switch (action) {
-    case ACTION_BACK: go_back(a); break;
-    case ACTION_QUIT: want_quit(a); break;
-    case ACTION_HELP: open_plain(a, SCREEN_HELP, &a->help); break;
-    case ACTION_SAVE: open_plain(a, SCREEN_SAVE, &a->save); break;
-    case ACTION_SETTINGS: open_plain(a, SCREEN_SETTINGS, &a->settings); break;
-    case ACTION_STATISTICS: open_plain(a, SCREEN_STATISTICS, &a->statistics); break;
-    case ACTION_FILTER: prompt_open(a, PROMPT_FILTER, a->filter_text); break;
-    case ACTION_FIND: prompt_open(a, PROMPT_FIND, a->find_text); break;
-    case ACTION_COMMAND: prompt_open(a, PROMPT_COMMAND, ""); break;
-    case ACTION_NEXT: find_again(a, true); break;
-    case ACTION_PREVIOUS: find_again(a, false); break;
-    case ACTION_PAUSE: toggle_pause(a); break;
-    case ACTION_FOLLOW: toggle_follow(a); break;
-    case ACTION_CLEAR: prompt_open(a, PROMPT_CLEAR, ""); break;
-    case ACTION_STOP: a->matching.stopped = a->packets.rows.stopped = a->ladder.rows.stopped = true; break;
-    case ACTION_SESSIONS: a->depth = 1; break;
-    case ACTION_PACKETS: open_packets(a); break;
-    case ACTION_FINDINGS: app_push(a, SCREEN_FINDINGS); break;
-    case ACTION_TOPICS: app_push(a, SCREEN_TOPICS); break;
-    case ACTION_MARK: prompt_open(a, PROMPT_MARK, ""); break;
-    case ACTION_GO_MARK: prompt_open(a, PROMPT_GO_MARK, ""); break;
-    case ACTION_TIME: a->time_mode = (enum time_mode)((a->time_mode + 1) % TIME_MODES); break;
-    case ACTION_COLOUR: a->colour = !a->colour; a->wish |= WISH_COLOUR; break;
-    case ACTION_MOUSE: a->mouse = !a->mouse; a->wish |= WISH_MOUSE; break;
-    case ACTION_REDRAW: a->wish |= WISH_REDRAW; break;
-    case ACTION_SUSPEND: a->wish |= WISH_SUSPEND; break;
-    default: return false;
+    case ACTION_BACK:
+        go_back(a);
+        break;
+    case ACTION_QUIT:
+        want_quit(a);
+        break;
+    case ACTION_HELP:
+        open_plain(a, SCREEN_HELP, &a->help);
+        break;
+    case ACTION_SAVE:
+        open_plain(a, SCREEN_SAVE, &a->save);
+        break;
+    case ACTION_SETTINGS:
+        open_plain(a, SCREEN_SETTINGS, &a->settings);
+        break;
+    case ACTION_STATISTICS:
+        open_plain(a, SCREEN_STATISTICS, &a->statistics);
+        break;
+    case ACTION_FILTER:
+        prompt_open(a, PROMPT_FILTER, a->filter_text);
+        break;
+    case ACTION_FIND:
+        prompt_open(a, PROMPT_FIND, a->find_text);
+        break;
+    case ACTION_COMMAND:
+        prompt_open(a, PROMPT_COMMAND, "");
+        break;
+    case ACTION_NEXT:
+        find_again(a, true);
+        break;
+    case ACTION_PREVIOUS:
+        find_again(a, false);
+        break;
+    case ACTION_PAUSE:
+        toggle_pause(a);
+        break;
+    case ACTION_FOLLOW:
+        toggle_follow(a);
+        break;
+    case ACTION_CLEAR:
+        prompt_open(a, PROMPT_CLEAR, "");
+        break;
+    case ACTION_STOP:
+        a->matching.stopped = a->packets.rows.stopped = a->ladder.rows.stopped = true;
+        break;
+    case ACTION_SESSIONS:
+        a->depth = 1;
+        break;
+    case ACTION_PACKETS:
+        open_packets(a);
+        break;
+    case ACTION_FINDINGS:
+        app_push(a, SCREEN_FINDINGS);
+        break;
+    case ACTION_TOPICS:
+        app_push(a, SCREEN_TOPICS);
+        break;
+    case ACTION_MARK:
+        prompt_open(a, PROMPT_MARK, "");
+        break;
+    case ACTION_GO_MARK:
+        prompt_open(a, PROMPT_GO_MARK, "");
+        break;
+    case ACTION_TIME:
+        a->time_mode = (enum time_mode)((a->time_mode + 1) % TIME_MODES);
+        break;
+    case ACTION_COLOUR:
+        a->colour = !a->colour;
+        a->wish |= WISH_COLOUR;
+        break;
+    case ACTION_MOUSE:
+        a->mouse = !a->mouse;
+        a->wish |= WISH_MOUSE;
+        break;
+    case ACTION_REDRAW:
+        a->wish |= WISH_REDRAW;
+        break;
+    case ACTION_SUSPEND:
+        a->wish |= WISH_SUSPEND;
+        break;
+    default:
+        return false;
     }
     return true;
 }
@@ -490,7 +565,8 @@ static void draw_title(struct app *a, struct grid *g)
     char rows[TEXT_CAP], held[TEXT_CAP], used[TEXT_CAP], most[TEXT_CAP], right[160];
     char gone[TEXT_CAP], drops[TEXT_CAP];
     grid_fill(g, (struct rect){ 0, 0, 1, g->cols }, ' ', STYLE_TITLE);
-    uint64_t shown = a->filter != NULL ? rowset_lines(&a->matching, a->store) : rowset_lines(&a->packets.rows, a->store);
+    uint64_t shown =
+        a->filter != NULL ? rowset_lines(&a->matching, a->store) : rowset_lines(&a->packets.rows, a->store);
     if (a->filter == NULL)
         shown = store_end(a->store) - store_first(a->store);
     int n = snprintf(right, sizeof right, "%s/%s rows", text_count(rows, shown),
@@ -503,7 +579,10 @@ static void draw_title(struct app *a, struct grid *g)
         n += snprintf(right + n, sizeof right - (size_t)n, "  lost %s", text_octets(gone, s->lost_octets));
     snprintf(right + n, sizeof right - (size_t)n, "  mem %s/%s ", text_mib(used, t->memory + s->memory),
              text_mib(most, t->budget + s->budget));
-    const char *mode = a->paused ? "paused" : !s->live ? (s->ended ? "offline" : "reading") : s->ended ? "ended" : "live";
+    const char *mode = a->paused  ? "paused"
+                       : !s->live ? (s->ended ? "offline" : "reading")
+                       : s->ended ? "ended"
+                                  : "live";
     int x = grid_printf(g, 0, 1, g->cols - 1, STYLE_TITLE, "%s%s %s ", mode, s->recording ? " rec" : "", s->name);
     int width = (int)strlen(right);
     if (x + 2 + width > g->cols) { /* memory gives way first, then the name */
@@ -531,7 +610,8 @@ static void draw_filter_line(struct app *a, struct grid *g, int y)
     if (a->filter != NULL) {
         x += grid_text(g, y, x, g->cols - 2 - x, STYLE_HEAD, "filter: ");
         if (percent < 100)
-            x += grid_printf(g, y, x, g->cols - 2 - x, STYLE_OWED, a->matching.stopped ? "(stopped at %d%%) " : "(%d%%, X stops) ", percent);
+            x += grid_printf(g, y, x, g->cols - 2 - x, STYLE_OWED,
+                             a->matching.stopped ? "(stopped at %d%%) " : "(%d%%, X stops) ", percent);
         x += grid_text(g, y, x, g->cols - 2 - x, STYLE_NORMAL, a->filter_text);
         if (filter_gave_up(a->filter))
             grid_text(g, y, x + 1, g->cols - 3 - x, STYLE_WARNING, "(some comparisons took too long)");
@@ -550,23 +630,62 @@ static void draw_keys(struct app *a, struct grid *g)
         enum action action;
         const char *word;
     } shown[SCREEN_COUNT][12] = {
-        [SCREEN_SESSIONS] = { { ACTION_HELP, "help" }, { ACTION_OPEN, "ladder" }, { ACTION_PACKETS, "packets" },
-                              { ACTION_FINDINGS, "findings" }, { ACTION_TOPICS, "topics" }, { ACTION_STATISTICS, "stats" },
-                              { ACTION_FILTER, "filter" }, { ACTION_SAVE, "save" }, { ACTION_BACK, "quit" } },
-        [SCREEN_LADDER] = { { ACTION_HELP, "help" }, { ACTION_EXCHANGE, "handshake" }, { ACTION_TROUBLE_NEXT, "trouble" },
-                            { ACTION_DETAIL, "packet" }, { ACTION_SELECT, "select" }, { ACTION_TIME, "time" },
-                            { ACTION_FILTER, "filter" }, { ACTION_SAVE, "save" }, { ACTION_BACK, "back" } },
-        [SCREEN_PACKETS] = { { ACTION_HELP, "help" }, { ACTION_PANE, "pane" }, { ACTION_ZOOM, "zoom" }, { ACTION_FORMAT, "payload" },
-                             { ACTION_SELECT, "select" }, { ACTION_FILTER, "filter" }, { ACTION_SAVE, "save" }, { ACTION_BACK, "back" } },
-        [SCREEN_FINDINGS] = { { ACTION_HELP, "help" }, { ACTION_OPEN, "evidence" }, { ACTION_DETAIL, "packet" },
-                              { ACTION_SORT_RIGHT, "sort" }, { ACTION_FILTER, "filter" }, { ACTION_BACK, "back" } },
-        [SCREEN_TOPICS] = { { ACTION_HELP, "help" }, { ACTION_RIGHT, "open" }, { ACTION_LEFT, "close" }, { ACTION_FORMAT, "value" },
-                            { ACTION_DETAIL, "packet" }, { ACTION_SORT_RIGHT, "sort" }, { ACTION_BACK, "back" } },
-        [SCREEN_STATISTICS] = { { ACTION_HELP, "help" }, { ACTION_DOWN, "down" }, { ACTION_UP, "up" }, { ACTION_BACK, "back" } },
-        [SCREEN_COMPARE] = { { ACTION_HELP, "help" }, { ACTION_DOWN, "down" }, { ACTION_UP, "up" }, { ACTION_BACK, "back" } },
+        [SCREEN_SESSIONS] = { { ACTION_HELP, "help" },
+                              { ACTION_OPEN, "ladder" },
+                              { ACTION_PACKETS, "packets" },
+                              { ACTION_FINDINGS, "findings" },
+                              { ACTION_TOPICS, "topics" },
+                              { ACTION_STATISTICS, "stats" },
+                              { ACTION_FILTER, "filter" },
+                              { ACTION_SAVE, "save" },
+                              { ACTION_BACK, "quit" } },
+        [SCREEN_LADDER] = { { ACTION_HELP, "help" },
+                            { ACTION_EXCHANGE, "handshake" },
+                            { ACTION_TROUBLE_NEXT, "trouble" },
+                            { ACTION_DETAIL, "packet" },
+                            { ACTION_SELECT, "select" },
+                            { ACTION_TIME, "time" },
+                            { ACTION_FILTER, "filter" },
+                            { ACTION_SAVE, "save" },
+                            { ACTION_BACK, "back" } },
+        [SCREEN_PACKETS] = { { ACTION_HELP, "help" },
+                             { ACTION_PANE, "pane" },
+                             { ACTION_ZOOM, "zoom" },
+                             { ACTION_FORMAT, "payload" },
+                             { ACTION_SELECT, "select" },
+                             { ACTION_FILTER, "filter" },
+                             { ACTION_SAVE, "save" },
+                             { ACTION_BACK, "back" } },
+        [SCREEN_FINDINGS] = { { ACTION_HELP, "help" },
+                              { ACTION_OPEN, "evidence" },
+                              { ACTION_DETAIL, "packet" },
+                              { ACTION_SORT_RIGHT, "sort" },
+                              { ACTION_FILTER, "filter" },
+                              { ACTION_BACK, "back" } },
+        [SCREEN_TOPICS] = { { ACTION_HELP, "help" },
+                            { ACTION_RIGHT, "open" },
+                            { ACTION_LEFT, "close" },
+                            { ACTION_FORMAT, "value" },
+                            { ACTION_DETAIL, "packet" },
+                            { ACTION_SORT_RIGHT, "sort" },
+                            { ACTION_BACK, "back" } },
+        [SCREEN_STATISTICS] = { { ACTION_HELP, "help" },
+                                { ACTION_DOWN, "down" },
+                                { ACTION_UP, "up" },
+                                { ACTION_BACK, "back" } },
+        [SCREEN_COMPARE] = { { ACTION_HELP, "help" },
+                             { ACTION_DOWN, "down" },
+                             { ACTION_UP, "up" },
+                             { ACTION_BACK, "back" } },
         [SCREEN_HELP] = { { ACTION_DOWN, "down" }, { ACTION_UP, "up" }, { ACTION_BACK, "back" } },
-        [SCREEN_SAVE] = { { ACTION_DOWN, "down" }, { ACTION_RIGHT, "change" }, { ACTION_OPEN, "save" }, { ACTION_BACK, "cancel" } },
-        [SCREEN_SETTINGS] = { { ACTION_DOWN, "down" }, { ACTION_OPEN, "change" }, { ACTION_SAVE, "store" }, { ACTION_BACK, "back" } },
+        [SCREEN_SAVE] = { { ACTION_DOWN, "down" },
+                          { ACTION_RIGHT, "change" },
+                          { ACTION_OPEN, "save" },
+                          { ACTION_BACK, "cancel" } },
+        [SCREEN_SETTINGS] = { { ACTION_DOWN, "down" },
+                              { ACTION_OPEN, "change" },
+                              { ACTION_SAVE, "store" },
+                              { ACTION_BACK, "back" } },
     };
     int x = 1, y = g->rows - 1;
     for (int i = 0; i < 12 && shown[app_screen(a)][i].word != NULL; i++) {

@@ -2,8 +2,9 @@
  *
  * tui/app.h -- the model behind the screens: what is shown, where the cursors are, what a key changes.
  *
- * Nothing here touches a terminal, a file or a clock: keys, sizes, time and rows come in, a grid comes out, and wishes that
- * need the outside (save, suspend, clear) are left in app.wish for the main loop. All calls need the lock of the store. */
+ * Nothing here touches a terminal, a file or a clock: keys, sizes, time and rows come in, a grid comes out, and wishes
+ * that need the outside (save, suspend, clear) are left in app.wish for the main loop. All calls need the lock of the
+ * store. */
 #pragma once
 #include "decoder/filter/filter.h"
 #include "decoder/show/redact.h"
@@ -19,9 +20,9 @@
 /* A list with a cursor: lines 0..n-1, of which `page` are seen. */
 struct list {
     uint64_t at, top;
-    int left;       /* columns scrolled to the right */
-    int page;       /* set by drawing */
-    bool follow;    /* stay on the last line */
+    int left;    /* columns scrolled to the right */
+    int page;    /* set by drawing */
+    bool follow; /* stay on the last line */
 };
 bool list_action(struct list *l, enum action a, unsigned count, uint64_t n); /* false: not a movement */
 void list_settle(struct list *l, uint64_t n, int page); /* before drawing: cursor and top into bounds, cursor in view */
@@ -31,20 +32,30 @@ enum { APP_STACK = 12, APP_INPUT = 512, APP_SELECTED = 64, APP_SESSIONS_CHOSEN =
 struct source { /* where rows come from, as the capturing thread last said */
     char name[256];
     bool live, ended, recording, unsaved;
-    char trouble[512];   /* error or warning, "" none */
+    char trouble[512]; /* error or warning, "" none */
     uint64_t frames, drops, lost_octets;
     uint64_t memory, budget; /* of capture and tracker */
-    uint64_t evicted;    /* by capture and tracker */
+    uint64_t evicted;        /* by capture and tracker */
 };
 
-enum prompt_kind { PROMPT_NONE, PROMPT_FILTER, PROMPT_FIND, PROMPT_COMMAND, PROMPT_MARK, PROMPT_GO_MARK, PROMPT_CLEAR, PROMPT_QUIT,
-                   PROMPT_FILE, PROMPT_VALUE };
+enum prompt_kind {
+    PROMPT_NONE,
+    PROMPT_FILTER,
+    PROMPT_FIND,
+    PROMPT_COMMAND,
+    PROMPT_MARK,
+    PROMPT_GO_MARK,
+    PROMPT_CLEAR,
+    PROMPT_QUIT,
+    PROMPT_FILE,
+    PROMPT_VALUE
+};
 
 struct prompt {
     enum prompt_kind kind;
     char text[APP_INPUT];
-    size_t len, at;          /* octets; the cursor is between characters */
-    bool wrong;              /* FILTER: does not compile as it stands */
+    size_t len, at; /* octets; the cursor is between characters */
+    bool wrong;     /* FILTER: does not compile as it stands */
     struct filter_error error;
     char history[8][APP_INPUT];
     int n_history, history_at;
@@ -63,12 +74,12 @@ struct sessions_screen {
     struct list list;
     struct session_line *lines; /* owned; sorted */
     uint32_t n, cap;
-    uint64_t selected;          /* number of the session under the cursor */
-    uint64_t seen_changes;      /* of the store when lines was made */
+    uint64_t selected;     /* number of the session under the cursor */
+    uint64_t seen_changes; /* of the store when lines was made */
     int64_t made_ms;
-    int sort;                   /* enum of screen_sessions.c; -1: as they appeared */
+    int sort; /* enum of screen_sessions.c; -1: as they appeared */
     bool reverse;
-    bool columns_open;          /* choosing columns */
+    bool columns_open; /* choosing columns */
     struct list columns;
     uint32_t chosen[APP_SESSIONS_CHOSEN];
     int n_chosen;
@@ -80,9 +91,9 @@ struct ladder_screen {
     uint32_t sessions[APP_SESSIONS_CHOSEN]; /* 0 only in [0]: no session, a stream */
     int n_sessions;
     uint32_t stream;
-    uint32_t exchange;   /* only this one and the connection around it; 0: all */
-    bool started, over;  /* of the exchange, while searching */
-    bool subscriber;     /* third lifeline */
+    uint32_t exchange;     /* only this one and the connection around it; 0: all */
+    bool started, over;    /* of the exchange, while searching */
+    bool subscriber;       /* third lifeline */
     struct copies *copies; /* owned: what this session published, to know the copies */
 };
 
@@ -100,21 +111,21 @@ enum packets_pane { PANE_LIST, PANE_FIELDS, PANE_OCTETS, PANE_COUNT };
 struct packets_screen {
     struct list list;
     struct rowset rows;
-    uint32_t session, stream;   /* 0, UINT32_MAX: all */
+    uint32_t session, stream; /* 0, UINT32_MAX: all */
     enum packets_pane pane;
     bool zoom;
     struct list fields, octets; /* octets: lines of the dump; cursor below */
     uint32_t octet;             /* cursor in the octets */
     uint64_t shown;             /* row whose fields are in lines[]; UINT64_MAX none */
     int n_lines;
-    struct packet_line *lines;  /* owned, APP_ITEMS */
-    uint64_t closed_fields[4];  /* fields the user folded, a small set by field % 256 */
-    int format;                 /* payload: 0 text, 1 JSON, 2 octets */
+    struct packet_line *lines; /* owned, APP_ITEMS */
+    uint64_t closed_fields[4]; /* fields the user folded, a small set by field % 256 */
+    int format;                /* payload: 0 text, 1 JSON, 2 octets */
 };
 
 struct findings_screen {
     struct list list;
-    uint32_t *order;            /* owned: indices into the findings, sorted */
+    uint32_t *order; /* owned: indices into the findings, sorted */
     uint32_t n, cap;
     uint64_t seen_changes;
     int sort;
@@ -142,8 +153,17 @@ struct plain_screen { /* help, statistics, settings, save */
 };
 
 /* What the main loop has to do. */
-enum wish { WISH_NONE = 0, WISH_QUIT = 1, WISH_SAVE = 2, WISH_CLEAR = 4, WISH_SUSPEND = 8, WISH_REDRAW = 16, WISH_COLOUR = 32,
-            WISH_MOUSE = 64, WISH_STORE_SETTINGS = 128 };
+enum wish {
+    WISH_NONE = 0,
+    WISH_QUIT = 1,
+    WISH_SAVE = 2,
+    WISH_CLEAR = 4,
+    WISH_SUSPEND = 8,
+    WISH_REDRAW = 16,
+    WISH_COLOUR = 32,
+    WISH_MOUSE = 64,
+    WISH_STORE_SETTINGS = 128
+};
 enum save_format { SAVE_PCAPNG, SAVE_TEXT, SAVE_NDJSON, SAVE_FORMATS };
 enum save_what { SAVE_ALL, SAVE_FILTERED, SAVE_SELECTED, SAVE_SESSION, SAVE_WHATS };
 
@@ -155,14 +175,14 @@ struct app {
     struct stats *stats;
     struct source source;
     struct config config;
-    int64_t now_ms;              /* of a steady clock, set by the caller */
-    int64_t wall_ns;             /* time of day; live: ages count to it */
+    int64_t now_ms;  /* of a steady clock, set by the caller */
+    int64_t wall_ns; /* time of day; live: ages count to it */
 
     enum screen_id stack[APP_STACK];
-    int depth;                   /* stack[depth - 1] is shown */
+    int depth; /* stack[depth - 1] is shown */
     struct prompt prompt;
-    unsigned count;              /* typed before a command */
-    char message[256];           /* one line for the user, "" none */
+    unsigned count;    /* typed before a command */
+    char message[256]; /* one line for the user, "" none */
     bool message_bad;
     bool paused;
     uint64_t paused_end;
@@ -171,17 +191,17 @@ struct app {
     unsigned wish;
 
     char filter_text[APP_INPUT];
-    struct filter *filter;       /* NULL: none; in filter_memory */
+    struct filter *filter;               /* NULL: none; in filter_memory */
     void *filter_memory, *prompt_memory; /* FILTER_MEMORY each, owned */
-    struct rowset matching;      /* rows that pass, when there is a filter */
-    uint64_t *match_sessions;    /* owned: bit set of sessions with a row that passes */
-    uint32_t match_sessions_cap; /* bits */
+    struct rowset matching;              /* rows that pass, when there is a filter */
+    uint64_t *match_sessions;            /* owned: bit set of sessions with a row that passes */
+    uint32_t match_sessions_cap;         /* bits */
 
     char find_text[APP_INPUT];
     uint64_t selected[APP_SELECTED];
     int n_selected;
     struct {
-        uint64_t seq;            /* + 1; 0: not set */
+        uint64_t seq; /* + 1; 0: not set */
         uint64_t session;
     } marks[26];
 
@@ -217,8 +237,8 @@ struct screen {
     void (*click)(struct app *a, int y, int x);                        /* y, x in the body; NULL: nothing */
     bool (*work)(struct app *a);                                       /* true: more to do; NULL: nothing */
 };
-extern const struct screen screen_sessions, screen_ladder, screen_packets, screen_findings, screen_topics, screen_statistics,
-    screen_compare, screen_help, screen_save, screen_settings;
+extern const struct screen screen_sessions, screen_ladder, screen_packets, screen_findings, screen_topics,
+    screen_statistics, screen_compare, screen_help, screen_save, screen_settings;
 
 /* A session of the tracker, masked if need be; false: there is no such session. Views live until the next call. */
 bool app_session(const struct app *a, uint64_t number, struct track_session *out);

@@ -85,7 +85,8 @@ const char *config_set(struct config *c, const char *name, const char *value)
             return set_bool(&c->number[k], value);
         if (settings[k].type == CONFIG_NUMBER)
             return set_number(&c->number[k], value);
-        const char *wrong = strlen(value) >= sizeof c->word[k] ? "it is too long" : check_word((enum config_key)k, value);
+        const char *wrong =
+            strlen(value) >= sizeof c->word[k] ? "it is too long" : check_word((enum config_key)k, value);
         if (wrong == NULL)
             strcpy(c->word[k], value);
         return wrong;

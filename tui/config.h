@@ -30,7 +30,7 @@ const char *config_set(struct config *c, const char *name, const char *value);
 void config_value(const struct config *c, enum config_key key, char *out, size_t cap);
 /* Reads a file; a missing one is fine. Faults are reported on `err` as FILE:LINE: what. False when there was one. */
 bool config_read(struct config *c, const char *path, FILE *err);
-bool config_user_path(char *out, size_t cap); /* false: neither XDG_CONFIG_HOME nor HOME is set */
+bool config_user_path(char *out, size_t cap);                /* false: neither XDG_CONFIG_HOME nor HOME is set */
 bool config_write(const struct config *c, const char *path); /* makes the directory; false: errno tells */
 void config_dump(const struct config *c, FILE *out);
 void config_print_scdoc(FILE *out); /* the table, for the man page */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tui/copies.h -- which messages to other clients are copies of what a client published: same topic and payload, soon after.
+ * tui/copies.h -- which messages to other clients are copies of what a client published: same topic and payload, soon
+ * after.
  *
  * A fixed table; when it is full the oldest entries make room. */
 #pragma once

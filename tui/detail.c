@@ -61,7 +61,8 @@ static void add_verdict(struct build *b, const struct mqtt_verdict *v, unsigned 
     line->offset = v->offset;
     line->len = v->length;
     snprintf(line->label, sizeof line->label, "%c %s", text_severity_sign(v->severity), rule->id);
-    snprintf(line->value, sizeof line->value, "by %s: %s", text_side(v->side), rule->fault[0] != 0 ? rule->fault : rule->statement);
+    snprintf(line->value, sizeof line->value, "by %s: %s", text_side(v->side),
+             rule->fault[0] != 0 ? rule->fault : rule->statement);
     if (rule->fault[0] != 0) {
         line = new_line(b, depth + 2, STYLE_DIM);
         snprintf(line->label, sizeof line->label, "%s asks", mqtt_version_name(rule->version));
@@ -71,7 +72,8 @@ static void add_verdict(struct build *b, const struct mqtt_verdict *v, unsigned 
         const char *name = mqtt_reason_name(MQTT_DISCONNECT, rule->reason);
         line = new_line(b, depth + 2, STYLE_DIM);
         snprintf(line->label, sizeof line->label, "answer due");
-        snprintf(line->value, sizeof line->value, "reason code 0x%02x%s%s", rule->reason, name != NULL ? " " : "", name != NULL ? name : "");
+        snprintf(line->value, sizeof line->value, "reason code 0x%02x%s%s", rule->reason, name != NULL ? " " : "",
+                 name != NULL ? name : "");
     }
 }
 
@@ -320,7 +322,8 @@ bool detail_masked(const struct store_entry *e, const struct detail_options *opt
         return false;
     const struct view secrets[2] = { p->connect.username, p->connect.password };
     for (int i = 0; i < 2; i++)
-        if (secrets[i].ptr != NULL && p->octets + octet >= secrets[i].ptr && p->octets + octet < secrets[i].ptr + secrets[i].len)
+        if (secrets[i].ptr != NULL && p->octets + octet >= secrets[i].ptr &&
+            p->octets + octet < secrets[i].ptr + secrets[i].len)
             return true;
     return false;
 }

@@ -37,7 +37,9 @@ static void on_connection(void *ctx, const struct pipeline_connection *c)
     struct store_link link = {
         .open = c->what == PIPELINE_OPENED,
         .from_syn = c->from_syn,
-        .close = c->what == PIPELINE_CLOSED_RST ? STORE_RST : c->what == PIPELINE_CLOSED_FIN ? STORE_FIN : STORE_ENDED,
+        .close = c->what == PIPELINE_CLOSED_RST   ? STORE_RST
+                 : c->what == PIPELINE_CLOSED_FIN ? STORE_FIN
+                                                  : STORE_ENDED,
         .stream = c->stream,
         .session = (uint32_t)c->session,
         .src = c->src,
@@ -145,7 +147,10 @@ static void name_source(struct source *s, const struct pipeline_options *o)
         n += (size_t)snprintf(s->name + n, sizeof s->name - n, "%s%s", i > 0 ? "," : "", o->interfaces[i]);
     if (!s->live && o->file != NULL) {
         const char *slash = strrchr(o->file, '/');
-        snprintf(s->name, sizeof s->name, "%s", strcmp(o->file, "-") == 0 ? "stdin" : slash != NULL ? slash + 1 : o->file);
+        snprintf(s->name, sizeof s->name, "%s",
+                 strcmp(o->file, "-") == 0 ? "stdin"
+                 : slash != NULL           ? slash + 1
+                                           : o->file);
     }
     if (s->live && o->capture_filter != NULL && *o->capture_filter != 0 && n < sizeof s->name)
         snprintf(s->name + n, sizeof s->name - n, " (%s)", o->capture_filter);
@@ -159,7 +164,8 @@ static uint64_t budget_of(const struct pipeline_budget *b)
            (b->total_packet > 0 ? b->total_packet : usual.total_packet);
 }
 
-struct feed *feed_open(struct app *app, const struct pipeline_options *options, void (*wake)(void), char *error, bool *usage)
+struct feed *feed_open(struct app *app, const struct pipeline_options *options, void (*wake)(void), char *error,
+                       bool *usage)
 {
     static const struct pipeline_events events = { .connection = on_connection, .row = on_row, .finding = on_finding };
     struct feed *f = calloc(1, sizeof *f);

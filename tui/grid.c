@@ -104,9 +104,9 @@ static bool unstable(uint32_t c)
     static const struct {
         uint32_t first, last;
     } ranges[] = {
-        { 0xad, 0xad },       { 0x300, 0x36f },     { 0x590, 0x8ff },     { 0x1f1e6, 0x1f1ff }, { 0x180b, 0x180f },
-        { 0x200b, 0x200f },   { 0x2028, 0x202e },   { 0x2060, 0x206f },   { 0xe000, 0xf8ff },   { 0xfb1d, 0xfdff },
-        { 0xfe00, 0xfe0f },   { 0xfe70, 0xfeff },   { 0xfff0, 0xfffb },   { 0x10800, 0x10fff }, { 0x1e800, 0x1efff },
+        { 0xad, 0xad },       { 0x300, 0x36f },      { 0x590, 0x8ff },   { 0x1f1e6, 0x1f1ff }, { 0x180b, 0x180f },
+        { 0x200b, 0x200f },   { 0x2028, 0x202e },    { 0x2060, 0x206f }, { 0xe000, 0xf8ff },   { 0xfb1d, 0xfdff },
+        { 0xfe00, 0xfe0f },   { 0xfe70, 0xfeff },    { 0xfff0, 0xfffb }, { 0x10800, 0x10fff }, { 0x1e800, 0x1efff },
         { 0x1f3fb, 0x1f3ff }, { 0xe0000, 0x10ffff },
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
@@ -270,12 +270,18 @@ uint32_t grid_line(const struct grid *g, enum grid_line which)
         uint16_t unicode;
         char ascii;
     } lines[] = {
-        [LINE_H] = { 0x2500, '-' },           [LINE_V] = { 0x2502, '|' },
-        [LINE_LEFT_TEE] = { 0x251c, '+' },    [LINE_RIGHT_TEE] = { 0x2524, '+' },
-        [LINE_UP_LEFT] = { 0x250c, '+' },     [LINE_UP_RIGHT] = { 0x2510, '+' },
-        [LINE_DOWN_LEFT] = { 0x2514, '+' },   [LINE_DOWN_RIGHT] = { 0x2518, '+' },
-        [LINE_CROSS] = { 0x253c, '+' },       [LINE_DASH] = { 0x254c, '.' },
-        [LINE_TOP_BRACKET] = { 0x250c, '/' }, [LINE_MID_BRACKET] = { 0x2502, '|' },
+        [LINE_H] = { 0x2500, '-' },
+        [LINE_V] = { 0x2502, '|' },
+        [LINE_LEFT_TEE] = { 0x251c, '+' },
+        [LINE_RIGHT_TEE] = { 0x2524, '+' },
+        [LINE_UP_LEFT] = { 0x250c, '+' },
+        [LINE_UP_RIGHT] = { 0x2510, '+' },
+        [LINE_DOWN_LEFT] = { 0x2514, '+' },
+        [LINE_DOWN_RIGHT] = { 0x2518, '+' },
+        [LINE_CROSS] = { 0x253c, '+' },
+        [LINE_DASH] = { 0x254c, '.' },
+        [LINE_TOP_BRACKET] = { 0x250c, '/' },
+        [LINE_MID_BRACKET] = { 0x2502, '|' },
         [LINE_END_BRACKET] = { 0x2514, '\\' },
     };
     return g->unicode ? lines[which].unicode : (uint8_t)lines[which].ascii;

@@ -20,9 +20,10 @@ uint32_t keys_parse(const char *name, size_t len)
         const char *name;
         uint32_t key;
     } names[] = {
-        { "Up", KEYC_UP },     { "Down", KEYC_DOWN }, { "Left", KEYC_LEFT }, { "Right", KEYC_RIGHT }, { "PgUp", KEYC_PGUP },
-        { "PgDn", KEYC_PGDN }, { "Home", KEYC_HOME }, { "End", KEYC_END },   { "Enter", '\r' },       { "Esc", 27 },
-        { "Space", ' ' },      { "Tab", '\t' },       { "Del", KEYC_DELETE },
+        { "Up", KEYC_UP },      { "Down", KEYC_DOWN }, { "Left", KEYC_LEFT }, { "Right", KEYC_RIGHT },
+        { "PgUp", KEYC_PGUP },  { "PgDn", KEYC_PGDN }, { "Home", KEYC_HOME }, { "End", KEYC_END },
+        { "Enter", '\r' },      { "Esc", 27 },         { "Space", ' ' },      { "Tab", '\t' },
+        { "Del", KEYC_DELETE },
     };
     if (len == 1)
         return (uint8_t)name[0];
@@ -87,7 +88,7 @@ void keys_first(enum action action, char out[16])
 
 const char *screen_name(enum screen_id screen)
 {
-    static const char *const names[SCREEN_COUNT] = { "sessions", "ladder",  "packets", "findings", "topics",
+    static const char *const names[SCREEN_COUNT] = { "sessions",   "ladder",  "packets", "findings", "topics",
                                                      "statistics", "compare", "help",    "save",     "settings" };
     return screen < SCREEN_COUNT ? names[screen] : "";
 }

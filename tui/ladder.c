@@ -5,7 +5,8 @@
 
 static const char *kind_text(unsigned kind)
 {
-    static const char *const names[TRACK_KINDS] = { "", "CONNECT", "QoS 1", "QoS 2", "SUBSCRIBE", "UNSUBSCRIBE", "PING", "AUTH" };
+    static const char *const names[TRACK_KINDS] = { "",          "CONNECT",     "QoS 1", "QoS 2",
+                                                    "SUBSCRIBE", "UNSUBSCRIBE", "PING",  "AUTH" };
     return kind < TRACK_KINDS ? names[kind] : "";
 }
 
@@ -47,7 +48,8 @@ static bool note_of_verdict(const struct store_entry *e, char out[160])
 }
 
 /* What came before on this exchange: sent again, resumed, taken over. */
-static uint8_t note_of_flags(const struct store_row *m, uint32_t connections, const struct store_entry *e, char out[160])
+static uint8_t note_of_flags(const struct store_row *m, uint32_t connections, const struct store_entry *e,
+                             char out[160])
 {
     unsigned type = m->first_octet >> 4;
     if ((m->flags & TRACK_TAKEOVER) && (type == MQTT_CONNECT || type == MQTT_CONNACK)) {
@@ -98,7 +100,8 @@ static void note_of_end(const struct store_row *m, char out[160])
         snprintf(out, 160, "after %s", text_duration(time, m->step_ns));
 }
 
-uint8_t ladder_note(const struct store_entry *e, bool latest, uint32_t connections, int64_t end_ns, bool brief, char out[160])
+uint8_t ladder_note(const struct store_entry *e, bool latest, uint32_t connections, int64_t end_ns, bool brief,
+                    char out[160])
 {
     const struct store_row *m = e->meta;
     char age[TEXT_CAP];
@@ -167,11 +170,12 @@ uint8_t ladder_sentence(const struct store_entry *e, const struct store_row *las
         return STYLE_DIM;
     int n = snprintf(out, 512, "%s%s, step %u", kind_text(m->x_kind), id, m->x_step);
     if (last->x_outcome == TRACK_OPEN && last->owed_by != MQTT_NOBODY)
-        n += snprintf(out + n, 512 - (size_t)n, ", open: %s is owed by the %s for %s", mqtt_type_name(last->owed_type & 15),
-                      text_side(last->owed_by), text_duration(age, end_ns - last->time_ns));
+        n += snprintf(out + n, 512 - (size_t)n, ", open: %s is owed by the %s for %s",
+                      mqtt_type_name(last->owed_type & 15), text_side(last->owed_by),
+                      text_duration(age, end_ns - last->time_ns));
     else
-        n += snprintf(out + n, 512 - (size_t)n, last->latency_ns >= 0 ? ", %s in %s" : ", %s", track_outcome_name(last->x_outcome),
-                      text_duration(age, last->latency_ns));
+        n += snprintf(out + n, 512 - (size_t)n, last->latency_ns >= 0 ? ", %s in %s" : ", %s",
+                      track_outcome_name(last->x_outcome), text_duration(age, last->latency_ns));
     m = last;
     if (m->resent > 0)
         n += snprintf(out + n, 512 - (size_t)n, ", %u sent again", m->resent);

@@ -8,13 +8,19 @@
 #include <errno.h>
 #include <locale.h>
 #include <signal.h>
-#include <sys/random.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAME_MS = 50 /* 20 times a second at most */, LIVE_TICK_MS = 1000, WORK_MS = 8, EXIT_USAGE = 1, EXIT_INPUT = 2 };
+enum {
+    FRAME_MS = 50 /* 20 times a second at most */,
+    LIVE_TICK_MS = 1000,
+    WORK_MS = 8,
+    EXIT_USAGE = 1,
+    EXIT_INPUT = 2
+};
 
 struct program {
     struct options options;
@@ -36,13 +42,14 @@ static int own_options(struct program *p, int argc, char **argv)
 {
     int kept = 1;
     for (int i = 1; i < argc; i++) {
-        bool *own = strcmp(argv[i], "--no-config") == 0     ? &p->no_config
-                    : strcmp(argv[i], "--dump-config") == 0 ? &p->dump_config
-                    : strcmp(argv[i], "--keys") == 0        ? &p->print_keys
-                    : strcmp(argv[i], "--keys-scdoc") == 0  ? &p->print_keys_scdoc
+        bool *own = strcmp(argv[i], "--no-config") == 0        ? &p->no_config
+                    : strcmp(argv[i], "--dump-config") == 0    ? &p->dump_config
+                    : strcmp(argv[i], "--keys") == 0           ? &p->print_keys
+                    : strcmp(argv[i], "--keys-scdoc") == 0     ? &p->print_keys_scdoc
                     : strcmp(argv[i], "--settings-scdoc") == 0 ? &p->print_settings_scdoc
-                    : strcmp(argv[i], "--no-ui") == 0 || strcmp(argv[i], "-N") == 0 || strncmp(argv[i], "-T", 2) == 0 ? &p->text
-                                                                                                                     : NULL;
+                    : strcmp(argv[i], "--no-ui") == 0 || strcmp(argv[i], "-N") == 0 || strncmp(argv[i], "-T", 2) == 0
+                        ? &p->text
+                        : NULL;
         if (own == NULL || own == &p->text) /* mqdump understands -T */
             argv[kept++] = argv[i];
         if (own != NULL)
@@ -229,7 +236,8 @@ static int finish(struct program *p)
         fprintf(stderr, "mqshark: %s\n", feed_error(p->feed));
     if (p->app.source.live)
         fprintf(stderr, "%llu frames captured, %llu received by filter, %llu dropped\n", (unsigned long long)c.frames,
-                (unsigned long long)c.received, (unsigned long long)(c.kernel_drops + c.interface_drops + c.ring_drops));
+                (unsigned long long)c.received,
+                (unsigned long long)(c.kernel_drops + c.interface_drops + c.ring_drops));
     feed_close(p->feed);
     app_done(&p->app);
     grid_done(&p->grid);
@@ -244,7 +252,8 @@ static bool prepare_redact(struct program *p)
         return true;
     p->redact = (struct redact){ .kinds = p->options.redact, .memory = malloc(REDACT_MEMORY), .size = REDACT_MEMORY };
     p->app.redact = &p->redact;
-    return p->redact.memory != NULL && getrandom(p->redact.key, sizeof p->redact.key, 0) == (ssize_t)sizeof p->redact.key;
+    return p->redact.memory != NULL &&
+           getrandom(p->redact.key, sizeof p->redact.key, 0) == (ssize_t)sizeof p->redact.key;
 }
 
 static int run(struct program *p)
@@ -275,7 +284,9 @@ static int run(struct program *p)
         return usage ? EXIT_USAGE : EXIT_INPUT;
     }
     const char *colour = p->config.word[CONFIG_COLOUR];
-    enum term_colour wanted = strcmp(colour, "always") == 0 ? TERM_COLOUR_ALWAYS : strcmp(colour, "never") == 0 ? TERM_COLOUR_NEVER : TERM_COLOUR_AUTO;
+    enum term_colour wanted = strcmp(colour, "always") == 0  ? TERM_COLOUR_ALWAYS
+                              : strcmp(colour, "never") == 0 ? TERM_COLOUR_NEVER
+                                                             : TERM_COLOUR_AUTO;
     if (!term_start(wanted, p->config.number[CONFIG_MOUSE] != 0, &why)) {
         fprintf(stderr, "mqshark: %s\n", why);
         return EXIT_INPUT;
@@ -318,7 +329,8 @@ int main(int argc, char **argv)
         options_help(stdout, OPTIONS_S);
         fputs("\nScreen:\n  -N, --no-ui          print text instead, as mqdump does (so does -T FORMAT)\n"
               "      --no-config      read no settings file\n      --dump-config    print the settings, and end\n"
-              "      --keys           print every key, and end\n", stdout);
+              "      --keys           print every key, and end\n",
+              stdout);
         return 0;
     }
     if (p->options.action == OPTIONS_VERSION || p->options.action == OPTIONS_COMPLETION) {

@@ -107,16 +107,38 @@ static size_t word_left(const struct prompt *p)
 static bool edit(struct prompt *p, uint32_t key)
 {
     switch (key) {
-    case KEYC_LEFT: p->at = left_of(p, p->at); return true;
-    case KEYC_RIGHT: p->at = right_of(p, p->at); return true;
-    case KEYC_HOME: case 1: p->at = 0; return true;
-    case KEYC_END: case 5: p->at = p->len; return true;
-    case KEYC_BACKSPACE: erase(p, left_of(p, p->at), p->at); return true;
-    case KEYC_DELETE: case 4: erase(p, p->at, right_of(p, p->at)); return true;
-    case 21: erase(p, 0, p->at); return true;             /* Ctrl-U */
-    case 11: erase(p, p->at, p->len); return true;        /* Ctrl-K */
-    case 23: erase(p, word_left(p), p->at); return true;  /* Ctrl-W */
-    default: break;
+    case KEYC_LEFT:
+        p->at = left_of(p, p->at);
+        return true;
+    case KEYC_RIGHT:
+        p->at = right_of(p, p->at);
+        return true;
+    case KEYC_HOME:
+    case 1:
+        p->at = 0;
+        return true;
+    case KEYC_END:
+    case 5:
+        p->at = p->len;
+        return true;
+    case KEYC_BACKSPACE:
+        erase(p, left_of(p, p->at), p->at);
+        return true;
+    case KEYC_DELETE:
+    case 4:
+        erase(p, p->at, right_of(p, p->at));
+        return true;
+    case 21:
+        erase(p, 0, p->at);
+        return true; /* Ctrl-U */
+    case 11:
+        erase(p, p->at, p->len);
+        return true; /* Ctrl-K */
+    case 23:
+        erase(p, word_left(p), p->at);
+        return true; /* Ctrl-W */
+    default:
+        break;
     }
     char text[4];
     if (key < 0x20 || key >= 0x110000 || (key >= 0x7f && key < 0xa0))
@@ -283,11 +305,15 @@ void prompt_key(struct app *a, uint32_t key)
 void prompt_draw(struct app *a, struct grid *g, int y)
 {
     static const char *const titles[] = {
-        [PROMPT_FILTER] = "filter: ", [PROMPT_FIND] = "find: ", [PROMPT_COMMAND] = ":",
-        [PROMPT_MARK] = "mark this line with a letter a to z", [PROMPT_GO_MARK] = "go to the mark of letter a to z",
+        [PROMPT_FILTER] = "filter: ",
+        [PROMPT_FIND] = "find: ",
+        [PROMPT_COMMAND] = ":",
+        [PROMPT_MARK] = "mark this line with a letter a to z",
+        [PROMPT_GO_MARK] = "go to the mark of letter a to z",
         [PROMPT_CLEAR] = "forget all rows? y forgets them, any other key does not",
         [PROMPT_QUIT] = "the live capture is not saved: y quits, s saves, any other key stays",
-        [PROMPT_FILE] = "file: ", [PROMPT_VALUE] = "value: ",
+        [PROMPT_FILE] = "file: ",
+        [PROMPT_VALUE] = "value: ",
     };
     struct prompt *p = &a->prompt;
     uint8_t style = p->wrong ? STYLE_BAD : STYLE_NORMAL;

@@ -2,8 +2,9 @@
  *
  * tui/rowset.h -- the rows of the store that a screen shows, in order: all, or those a condition keeps.
  *
- * A set of all rows needs no memory. Any other is found by looking at every row once, in slices, so that a million rows never
- * stop the screen; what is found can be looked at while the rest is being searched. Lines are 0-based places in the set. */
+ * A set of all rows needs no memory. Any other is found by looking at every row once, in slices, so that a million rows
+ * never stop the screen; what is found can be looked at while the rest is being searched. Lines are 0-based places in
+ * the set. */
 #pragma once
 #include "tui/store.h"
 
@@ -13,13 +14,13 @@ typedef bool (*rowset_keep)(void *ctx, struct store *s, uint64_t seq, const stru
 struct rowset {
     rowset_keep keep; /* NULL: all rows */
     void *ctx;
-    uint64_t *seqs;   /* owned */
+    uint64_t *seqs;        /* owned */
     uint64_t n, head, cap; /* seqs[head .. head + n) */
-    uint64_t next;    /* the row to look at next */
-    uint64_t dropped; /* lines that left at the front because the store evicted them */
-    uint64_t limit;   /* paused: rows from here on are not looked at; UINT64_MAX: none */
-    bool stopped;     /* the user stopped the search */
-    bool full;        /* no memory for more lines */
+    uint64_t next;         /* the row to look at next */
+    uint64_t dropped;      /* lines that left at the front because the store evicted them */
+    uint64_t limit;        /* paused: rows from here on are not looked at; UINT64_MAX: none */
+    bool stopped;          /* the user stopped the search */
+    bool full;             /* no memory for more lines */
 };
 
 void rowset_init(struct rowset *r);

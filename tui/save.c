@@ -33,15 +33,18 @@ static bool choose(struct app *a, struct choice *c)
     rowset_init(&all);
     all.next = store_end(a->store);
     switch ((enum save_what)a->save.choice[0]) {
-    case SAVE_FILTERED: return take(c, a->filter != NULL ? &a->matching : &all, a->store);
-    case SAVE_SESSION: return take(c, &a->ladder.rows, a->store);
+    case SAVE_FILTERED:
+        return take(c, a->filter != NULL ? &a->matching : &all, a->store);
+    case SAVE_SESSION:
+        return take(c, &a->ladder.rows, a->store);
     case SAVE_SELECTED:
         c->seqs = malloc(sizeof a->selected);
         if (c->seqs != NULL)
             memcpy(c->seqs, a->selected, sizeof a->selected);
         c->n = (uint64_t)a->n_selected;
         return c->seqs != NULL;
-    default: return take(c, &all, a->store);
+    default:
+        return take(c, &all, a->store);
     }
 }
 
@@ -92,7 +95,8 @@ static uint64_t write_rows(struct app *a, const struct choice *c, struct file *f
     return written;
 }
 
-/* ---- pcapng: the input once more, keeping the connections of the chosen rows -------------------------------------- */
+/* ---- pcapng: the input once more, keeping the connections of the chosen rows --------------------------------------
+ */
 
 struct again {
     uint64_t *numbers; /* of rows, ascending */
@@ -133,7 +137,9 @@ static void numbers_of(struct app *a, struct choice *c)
 static const char *source_of(const struct pipeline_options *input)
 {
     if (input->n_interfaces > 0)
-        return input->record.file != NULL && strcmp(input->record.file, "-") != 0 && input->record.ring_files == 0 ? input->record.file : NULL;
+        return input->record.file != NULL && strcmp(input->record.file, "-") != 0 && input->record.ring_files == 0
+                   ? input->record.file
+                   : NULL;
     return input->file != NULL && strcmp(input->file, "-") != 0 ? input->file : NULL;
 }
 
@@ -151,7 +157,8 @@ static bool save_frames(struct app *a, const struct pipeline_options *input, str
     if (input->n_interfaces > 0)
         o.capture_filter = NULL;
     if (o.file == NULL) {
-        snprintf(error, PIPELINE_ERROR_MAX, "the frames are gone: only a file can be read again, and a live capture needs -w FILE");
+        snprintf(error, PIPELINE_ERROR_MAX,
+                 "the frames are gone: only a file can be read again, and a live capture needs -w FILE");
         return false;
     }
     numbers_of(a, c);

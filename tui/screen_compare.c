@@ -64,7 +64,12 @@ static void draw_pair(struct grid *g, int y, struct rect r, const struct pairs *
     bool differs = i < 0 || k < 0 || strcmp(p->left[i].value, p->right[k].value) != 0;
     if (i >= 0)
         draw_side(g, y, r.x, half, &p->left[i], differs);
-    grid_put(g, y, r.x + half + 1, differs ? (i < 0 ? '+' : k < 0 ? '-' : '*') : grid_line(g, LINE_V), differs ? STYLE_WARNING : STYLE_DIM);
+    grid_put(g, y, r.x + half + 1,
+             differs ? (i < 0   ? '+'
+                        : k < 0 ? '-'
+                                : '*')
+                     : grid_line(g, LINE_V),
+             differs ? STYLE_WARNING : STYLE_DIM);
     if (k >= 0)
         draw_side(g, y, r.x + half + 3, half, &p->right[k], differs);
 }
@@ -75,7 +80,8 @@ static void draw_head(struct app *a, struct grid *g, int y, int x, int w, const 
     char text[TEXT_CAP];
     (void)a;
     label_of(&label, e);
-    int at = x + grid_printf(g, y, x, w, STYLE_HEAD, "#%s %s ", text_count(text, e->meta->number), text_time((char[TEXT_CAP]){ 0 }, e->meta->time_ns));
+    int at = x + grid_printf(g, y, x, w, STYLE_HEAD, "#%s %s ", text_count(text, e->meta->number),
+                             text_time((char[TEXT_CAP]){ 0 }, e->meta->time_ns));
     label_draw(g, y, at, x + w - at, text_style(e->meta), &label);
 }
 
@@ -105,7 +111,8 @@ static void draw(struct app *a, struct grid *g, struct rect body)
     draw_head(a, g, body.y, 0, half, &left);
     draw_head(a, g, body.y, half + 3, half, &right);
     for (int i = 0; i < p->n; i++)
-        differ += p->of_left[i] < 0 || p->of_right[i] < 0 || strcmp(p->left[p->of_left[i]].value, p->right[p->of_right[i]].value) != 0;
+        differ += p->of_left[i] < 0 || p->of_right[i] < 0 ||
+                  strcmp(p->left[p->of_left[i]].value, p->right[p->of_right[i]].value) != 0;
     grid_hline(g, body.y + 1, 0, body.w, STYLE_DIM);
     grid_printf(g, body.y + 1, 2, body.w - 4, STYLE_DIM, " %d lines differ; the right one came %s %s ", differ,
                 text_duration(text, llabs((long long)(right.meta->time_ns - left.meta->time_ns))),

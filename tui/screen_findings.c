@@ -149,15 +149,16 @@ static void draw_below(struct app *a, struct grid *g, struct rect r)
         return;
     const struct mqtt_rule_info *rule = mqtt_rule_info((enum mqtt_rule)f->rule);
     grid_hline(g, r.y, 0, r.w, STYLE_DIM);
-    grid_printf(g, r.y, 2, r.w - 4, text_severity_style(f->severity), " %s %s, %s ", mqtt_severity_name(f->severity), rule_name(f),
-                f->side == MQTT_NOBODY ? "nobody at fault" : text_side(f->side));
+    grid_printf(g, r.y, 2, r.w - 4, text_severity_style(f->severity), " %s %s, %s ", mqtt_severity_name(f->severity),
+                rule_name(f), f->side == MQTT_NOBODY ? "nobody at fault" : text_side(f->side));
     used = draw_wrapped(g, r.y + 1, 1, r.w - 2, r.h - 2, STYLE_NORMAL, sentence(f));
     if (f->rule != MQTT_RULE_NONE && used < r.h - 2 && strcmp(sentence(f), rule->statement) != 0)
         used += draw_wrapped(g, r.y + 1 + used, 1, r.w - 2, r.h - 2 - used, STYLE_DIM, rule->statement);
     int x = 1;
     for (int i = 0; i < TRACK_EVIDENCE; i++)
         if (f->frame[i] != 0)
-            x += grid_printf(g, r.y + r.h - 1, x, r.w - x, STYLE_DIM, x == 1 ? "frame %llu" : ", %llu", (unsigned long long)f->frame[i]);
+            x += grid_printf(g, r.y + r.h - 1, x, r.w - x, STYLE_DIM, x == 1 ? "frame %llu" : ", %llu",
+                             (unsigned long long)f->frame[i]);
 }
 
 static void draw(struct app *a, struct grid *g, struct rect body)
@@ -168,7 +169,8 @@ static void draw(struct app *a, struct grid *g, struct rect body)
     refresh(a);
     list_settle(&s->list, s->n, body.h - 1 - below);
     const char *up = s->reverse ? "v" : "^";
-    grid_printf(g, body.y, 1, 15, STYLE_HEAD, "%s%stime%s", s->sort == BY_SEVERITY ? up : " ", " ", s->sort == BY_TIME ? up : "");
+    grid_printf(g, body.y, 1, 15, STYLE_HEAD, "%s%stime%s", s->sort == BY_SEVERITY ? up : " ", " ",
+                s->sort == BY_TIME ? up : "");
     grid_printf(g, body.y, 17, client_w, STYLE_HEAD, "client%s", s->sort == BY_CLIENT ? up : "");
     grid_printf(g, body.y, 18 + client_w, 18, STYLE_HEAD, "rule%s", s->sort == BY_RULE ? up : "");
     grid_text(g, body.y, 37 + client_w, 6, STYLE_HEAD, "by");
@@ -222,12 +224,23 @@ static bool action(struct app *a, enum action action, unsigned count)
     if (list_action(&s->list, action, count, s->n))
         return true;
     switch (action) {
-    case ACTION_OPEN: open_evidence(a, false); return true;
-    case ACTION_DETAIL: open_evidence(a, true); return true;
-    case ACTION_SORT_LEFT: s->sort = (s->sort + ORDERS - 1) % ORDERS; break;
-    case ACTION_SORT_RIGHT: s->sort = (s->sort + 1) % ORDERS; break;
-    case ACTION_SORT_REVERSE: s->reverse = !s->reverse; break;
-    default: return false;
+    case ACTION_OPEN:
+        open_evidence(a, false);
+        return true;
+    case ACTION_DETAIL:
+        open_evidence(a, true);
+        return true;
+    case ACTION_SORT_LEFT:
+        s->sort = (s->sort + ORDERS - 1) % ORDERS;
+        break;
+    case ACTION_SORT_RIGHT:
+        s->sort = (s->sort + 1) % ORDERS;
+        break;
+    case ACTION_SORT_REVERSE:
+        s->reverse = !s->reverse;
+        break;
+    default:
+        return false;
     }
     s->seen_changes = UINT64_MAX;
     app_say(a, false, "sorted by %s", order_names[s->sort]);

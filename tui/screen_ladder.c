@@ -6,8 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORK_ROWS = 20000, LOOK_AROUND = 4000, INNER_LEAST = 28, INNER_MOST = 60, NOTE_LEAST = 20, TAILS = 4096, TROUBLE_ROWS = 1 << 20,
-       BRACKET_WIDTH = 1 };
+enum {
+    WORK_ROWS = 20000,
+    LOOK_AROUND = 4000,
+    INNER_LEAST = 28,
+    INNER_MOST = 60,
+    NOTE_LEAST = 20,
+    TAILS = 4096,
+    TROUBLE_ROWS = 1 << 20,
+    BRACKET_WIDTH = 1
+};
 
 /* The latest row of exchanges that are open, so that only the last packet of one says what is owed. */
 static struct {
@@ -25,7 +33,8 @@ static void follow_exchange(const struct store_row *m, uint64_t seq)
 
 static bool is_latest(const struct store_row *m, uint64_t seq)
 {
-    return m->exchange != 0 && tails[m->exchange % TAILS].exchange == m->exchange && tails[m->exchange % TAILS].seq == seq;
+    return m->exchange != 0 && tails[m->exchange % TAILS].exchange == m->exchange &&
+           tails[m->exchange % TAILS].seq == seq;
 }
 
 /* ---- which rows ------------------------------------------------------------------------------------------------- */
@@ -100,7 +109,8 @@ static void restart(struct app *a)
 void ladder_open(struct app *a, const uint32_t *sessions, int n, uint32_t stream)
 {
     struct ladder_screen *l = &a->ladder;
-    bool same = n == l->n_sessions && stream == l->stream && memcmp(sessions, l->sessions, (size_t)n * sizeof *sessions) == 0;
+    bool same =
+        n == l->n_sessions && stream == l->stream && memcmp(sessions, l->sessions, (size_t)n * sizeof *sessions) == 0;
     memmove(l->sessions, sessions, (size_t)n * sizeof *sessions);
     l->n_sessions = n;
     l->stream = stream;
@@ -188,7 +198,8 @@ static void draw_title(struct app *a, struct grid *g, int y, int w)
     struct track_session s;
     char buffer[72], endpoint[72], lines[TEXT_CAP], all[TEXT_CAP], right[120];
     int x = 1;
-    snprintf(right, sizeof right, " %s/%s", text_count(lines, l->list.at + 1), text_count(all, rowset_lines(&l->rows, a->store)));
+    snprintf(right, sizeof right, " %s/%s", text_count(lines, l->list.at + 1),
+             text_count(all, rowset_lines(&l->rows, a->store)));
     if (rowset_percent(&l->rows, a->store) < 100)
         snprintf(right, sizeof right, " %d%%", rowset_percent(&l->rows, a->store));
     int room = w - 2 - (int)strlen(right);
@@ -198,7 +209,8 @@ static void draw_title(struct app *a, struct grid *g, int y, int w)
         x += grid_printf(g, y, x, room - x, STYLE_HEAD, " and %d more", l->n_sessions - 1);
     else if (app_session(a, l->sessions[0], &s)) {
         x += grid_printf(g, y, x, room - x, STYLE_NORMAL, " @ %s", text_endpoint(endpoint, &s.client));
-        x += grid_printf(g, y, x, room - x, STYLE_NORMAL, " -> %s  v%s", text_endpoint(endpoint, &s.broker), mqtt_version_name(s.version));
+        x += grid_printf(g, y, x, room - x, STYLE_NORMAL, " -> %s  v%s", text_endpoint(endpoint, &s.broker),
+                         mqtt_version_name(s.version));
     }
     if (l->exchange != 0)
         grid_printf(g, y, x, room - x, STYLE_OWED, "  handshake %u", l->exchange);
@@ -209,7 +221,8 @@ static void draw_heads(struct app *a, struct grid *g, int y, const struct layout
 {
     char buffer[72];
     if (lay->time_w > 0)
-        grid_text(g, y, lay->time_x, lay->time_w, STYLE_HEAD, a->time_mode == TIME_SINCE_START ? "since start" : "time");
+        grid_text(g, y, lay->time_x, lay->time_w, STYLE_HEAD,
+                  a->time_mode == TIME_SINCE_START ? "since start" : "time");
     grid_right(g, y, lay->delta_x, 9, STYLE_HEAD, "delta");
     for (int i = 0; i < lay->n_life; i++) {
         int width = lay->inner - (lay->n_life > 2 ? 1 : 8);
@@ -238,7 +251,8 @@ static void ends_of(const struct app *a, const struct store_entry *e, const stru
     *to = up ? lay->broker : client;
 }
 
-static void draw_arrow(struct grid *g, int y, int left, int right, bool to_right, uint8_t style, const struct label *label)
+static void draw_arrow(struct grid *g, int y, int left, int right, bool to_right, uint8_t style,
+                       const struct label *label)
 {
     int inner = right - left - 1;
     grid_hline(g, y, left + 1, inner, style);
@@ -251,7 +265,8 @@ static void draw_arrow(struct grid *g, int y, int left, int right, bool to_right
 }
 
 /* What is no arrow: a close, an open, a gap. */
-static void draw_event(struct grid *g, int y, const struct store_entry *e, int left, int right, const struct label *label)
+static void draw_event(struct grid *g, int y, const struct store_entry *e, int left, int right,
+                       const struct label *label)
 {
     uint8_t style = text_style(e->meta);
     if (e->meta->kind == STORE_GAP)
@@ -263,7 +278,8 @@ static void draw_event(struct grid *g, int y, const struct store_entry *e, int l
     label_draw(g, y, x + 1, width - 1, style, label);
 }
 
-static void draw_line(struct app *a, struct grid *g, int y, const struct layout *lay, uint64_t seq, int64_t before_ns, bool first)
+static void draw_line(struct app *a, struct grid *g, int y, const struct layout *lay, uint64_t seq, int64_t before_ns,
+                      bool first)
 {
     struct store_entry e;
     struct label label;
@@ -274,13 +290,17 @@ static void draw_line(struct app *a, struct grid *g, int y, const struct layout 
     grid_put(g, y, 0, app_is_selected(a, seq) ? '*' : ' ', STYLE_HEAD);
     if (lay->time_w > 0) {
         int64_t start = store_totals(a->store)->first_ns;
-        const char *time = a->time_mode == TIME_SINCE_START ? text_seconds(text, e.meta->time_ns - start) : text_time(text, e.meta->time_ns);
+        const char *time = a->time_mode == TIME_SINCE_START ? text_seconds(text, e.meta->time_ns - start)
+                                                            : text_time(text, e.meta->time_ns);
         grid_text(g, y, lay->time_x, lay->time_w, STYLE_DIM, time);
     }
     if (!first)
         grid_right(g, y, lay->delta_x, 9, STYLE_NORMAL, text_delta(text, e.meta->time_ns - before_ns));
     char sign = text_sign(e.meta);
-    grid_put(g, y, lay->sign_x, (uint8_t)sign, sign == '!' ? STYLE_ERROR : sign == '~' ? STYLE_WARNING : text_severity_style(e.meta->severity));
+    grid_put(g, y, lay->sign_x, (uint8_t)sign,
+             sign == '!'   ? STYLE_ERROR
+             : sign == '~' ? STYLE_WARNING
+                           : text_severity_style(e.meta->severity));
     for (int i = 0; i < lay->n_life; i++)
         grid_put(g, y, lay->life[i], grid_line(g, LINE_V), STYLE_DIM);
     int from, to;
@@ -291,7 +311,8 @@ static void draw_line(struct app *a, struct grid *g, int y, const struct layout 
     else if (e.meta->kind != STORE_PACKET)
         draw_event(g, y, &e, left, right, &label);
     else
-        draw_arrow(g, y, left, right, from < to, (e.meta->flags & TRACK_RETRANSMITTED) ? STYLE_DIM : text_style(e.meta), &label);
+        draw_arrow(g, y, left, right, from < to, (e.meta->flags & TRACK_RETRANSMITTED) ? STYLE_DIM : text_style(e.meta),
+                   &label);
     struct track_session session = { .connections = 1 };
     if (a->tracker != NULL && e.meta->session != 0)
         app_session(a, e.meta->session, &session);
@@ -340,7 +361,10 @@ static void draw_bracket(struct app *a, struct grid *g, struct rect r, const str
             continue;
         const struct store_row *m = line_meta(a, line, &seq);
         bool mine = m != NULL && m->exchange == exchange;
-        enum grid_line which = line == first ? LINE_TOP_BRACKET : line == last ? LINE_END_BRACKET : mine ? LINE_LEFT_TEE : LINE_MID_BRACKET;
+        enum grid_line which = line == first  ? LINE_TOP_BRACKET
+                               : line == last ? LINE_END_BRACKET
+                               : mine         ? LINE_LEFT_TEE
+                                              : LINE_MID_BRACKET;
         grid_put(g, r.y + i, lay->bracket_x, grid_line(g, which), STYLE_OWED);
         if (mine)
             for (int x = lay->life[0] + 1; x < lay->life[lay->n_life - 1] && x < g->cols; x++)
@@ -402,7 +426,8 @@ static void draw(struct app *a, struct grid *g, struct rect body)
     if (n > 0)
         grid_mark(g, lines.y + (int)(l->list.at - l->list.top), 0, body.w, GRID_SELECTED);
     else
-        grid_text(g, lines.y, 2, body.w - 4, STYLE_DIM, a->filter != NULL ? "no packet here passes the filter" : "no packets");
+        grid_text(g, lines.y, 2, body.w - 4, STYLE_DIM,
+                  a->filter != NULL ? "no packet here passes the filter" : "no packets");
     draw_sentence(a, g, body.y + body.h - 1, body.w);
 }
 
@@ -479,11 +504,19 @@ static bool action(struct app *a, enum action action, unsigned count)
     if (list_action(&l->list, action, count, rowset_lines(&l->rows, a->store)))
         return true;
     switch (action) {
-    case ACTION_LEFT: return scroll(a, -8);
-    case ACTION_RIGHT: return scroll(a, 8);
-    case ACTION_TROUBLE_NEXT: next_trouble(a, true); return true;
-    case ACTION_TROUBLE_PREVIOUS: next_trouble(a, false); return true;
-    case ACTION_EXCHANGE: toggle_exchange(a); return true;
+    case ACTION_LEFT:
+        return scroll(a, -8);
+    case ACTION_RIGHT:
+        return scroll(a, 8);
+    case ACTION_TROUBLE_NEXT:
+        next_trouble(a, true);
+        return true;
+    case ACTION_TROUBLE_PREVIOUS:
+        next_trouble(a, false);
+        return true;
+    case ACTION_EXCHANGE:
+        toggle_exchange(a);
+        return true;
     case ACTION_SUBSCRIBER:
         l->subscriber = !l->subscriber;
         restart(a);
@@ -506,7 +539,8 @@ static bool action(struct app *a, enum action action, unsigned count)
         else
             app_say(a, true, "Space selects the packet to compare with");
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 

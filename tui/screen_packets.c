@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The packets: a list, the fields of the one under the cursor, and its octets; the octets of the chosen field are lit, and
- * the field of the chosen octet. */
+ * The packets: a list, the fields of the one under the cursor, and its octets; the octets of the chosen field are lit,
+ * and the field of the chosen octet. */
 #include "tui/detail.h"
 #include <stdio.h>
 #include <string.h>
@@ -69,9 +69,15 @@ static void draw_row(struct app *a, struct grid *g, int y, int x, int w, uint64_
     grid_text(g, y, x + 9, 13, STYLE_NORMAL, text);
     int client_w = w < 100 ? 14 : 24, at = x + 23;
     const struct row_endpoint *client = m->sender == MQTT_SERVER ? &e.row.dst : &e.row.src;
-    grid_view(g, y, at, client_w, e.row.client_id.len > 0 ? STYLE_HEAD : STYLE_DIM, text_client(buffer, e.row.client_id, client));
+    grid_view(g, y, at, client_w, e.row.client_id.len > 0 ? STYLE_HEAD : STYLE_DIM,
+              text_client(buffer, e.row.client_id, client));
     at += client_w + 1;
-    grid_put(g, y, at, m->kind == STORE_GAP ? '?' : m->sender == MQTT_SERVER ? '<' : m->sender == MQTT_CLIENT ? '>' : '?', STYLE_DIM);
+    grid_put(g, y, at,
+             m->kind == STORE_GAP       ? '?'
+             : m->sender == MQTT_SERVER ? '<'
+             : m->sender == MQTT_CLIENT ? '>'
+                                        : '?',
+             STYLE_DIM);
     at += 2;
     int room = x + w - at, note_w = room > 64 ? room - 44 : 0;
     label_draw(g, y, at, room - note_w, text_style(m), &label);
@@ -93,7 +99,10 @@ static void draw_list(struct app *a, struct grid *g, struct rect r)
     struct track_session s;
     list_settle(&p->list, n, r.h - 1);
     grid_text(g, r.y, r.x + 4, 5, STYLE_HEAD, "  no");
-    grid_text(g, r.y, r.x + 9, 13, STYLE_HEAD, a->time_mode == TIME_OF_DAY ? "time" : a->time_mode == TIME_DELTA ? "delta" : "since start");
+    grid_text(g, r.y, r.x + 9, 13, STYLE_HEAD,
+              a->time_mode == TIME_OF_DAY  ? "time"
+              : a->time_mode == TIME_DELTA ? "delta"
+                                           : "since start");
     grid_text(g, r.y, r.x + 23, 14, STYLE_HEAD, "client");
     int at = r.x + 23 + (r.w < 100 ? 17 : 27);
     at += grid_text(g, r.y, at, 10, STYLE_HEAD, "packet") + 2;
@@ -104,7 +113,8 @@ static void draw_list(struct app *a, struct grid *g, struct rect r)
         at += grid_printf(g, r.y, at, 20, STYLE_DIM, "only stream %u", p->stream);
     }
     char right[120];
-    snprintf(right, sizeof right, "%s/%s%s", text_count(count, n > 0 ? p->list.at + 1 : 0), text_count(all, n), p->list.follow ? " A" : "");
+    snprintf(right, sizeof right, "%s/%s%s", text_count(count, n > 0 ? p->list.at + 1 : 0), text_count(all, n),
+             p->list.follow ? " A" : "");
     grid_right(g, r.y, r.x + r.w - 14, 13, STYLE_HEAD, right);
     int64_t before = store_totals(a->store)->first_ns;
     for (int i = -1; i < r.h - 1; i++) {
@@ -120,7 +130,9 @@ static void draw_list(struct app *a, struct grid *g, struct rect r)
     }
     if (n == 0)
         grid_text(g, r.y + 1, r.x + 2, r.w - 4, STYLE_DIM,
-                  rowset_percent(&p->rows, a->store) < 100 ? "searching" : a->filter != NULL ? "no packet passes the filter" : "no packets");
+                  rowset_percent(&p->rows, a->store) < 100 ? "searching"
+                  : a->filter != NULL                      ? "no packet passes the filter"
+                                                           : "no packets");
 }
 
 /* ---- fields ----------------------------------------------------------------------------------------------------- */
@@ -220,7 +232,8 @@ static int octets_per_line(int w)
 }
 
 static void draw_octet_line(struct grid *g, int y, struct rect r, int per, const struct store_entry *e,
-                            const struct detail_options *options, uint32_t at, uint32_t from, uint32_t len, int64_t cursor)
+                            const struct detail_options *options, uint32_t at, uint32_t from, uint32_t len,
+                            int64_t cursor)
 {
     static const char digits[] = "0123456789abcdef";
     grid_printf(g, y, r.x, 5, STYLE_DIM, "%04x", at);
@@ -260,7 +273,8 @@ static void draw_octets(struct app *a, struct grid *g, struct rect r, const stru
     list_settle(&p->octets, lines, r.h);
     for (int i = 0; i < r.h && p->octets.top + (uint64_t)i < lines; i++) {
         uint32_t at = (uint32_t)(p->octets.top + (uint64_t)i) * (uint32_t)per;
-        draw_octet_line(g, r.y + i, r, per, e, &options, at, from, len, p->pane == PANE_OCTETS ? (int64_t)p->octet : -1);
+        draw_octet_line(g, r.y + i, r, per, e, &options, at, from, len,
+                        p->pane == PANE_OCTETS ? (int64_t)p->octet : -1);
     }
     if (e->packet.held == 0)
         grid_text(g, r.y, r.x, r.w, STYLE_DIM, "no octets at hand");
@@ -309,8 +323,8 @@ static void draw_borders(struct app *a, struct grid *g, const struct panes *pane
     const struct rect *f = &panes->fields, *o = &panes->octets;
     if (panes->list.h > 0 && f->h > 0) {
         grid_hline(g, f->y - 1, 0, g->cols, STYLE_DIM);
-        grid_printf(g, f->y - 1, 2, 30, a->packets.pane == PANE_FIELDS ? STYLE_HEAD : STYLE_DIM, " fields, payload as %s ",
-                    formats[a->packets.format]);
+        grid_printf(g, f->y - 1, 2, 30, a->packets.pane == PANE_FIELDS ? STYLE_HEAD : STYLE_DIM,
+                    " fields, payload as %s ", formats[a->packets.format]);
     }
     if (f->h > 0 && o->h > 0 && o->y == f->y) {
         grid_vline(g, f->y, o->x - 1, f->h, STYLE_DIM);
@@ -361,18 +375,36 @@ static bool fields_action(struct app *a, enum action action, unsigned count)
 static bool octets_action(struct app *a, enum action action, unsigned count, const struct store_entry *e)
 {
     struct packets_screen *p = &a->packets;
-    int64_t at = p->octet, step = count > 0 ? count : 1, per = a->packets.octets.page > 0 ? 8 : 8, last = (int64_t)e->packet.held - 1;
+    int64_t at = p->octet, step = count > 0 ? count : 1, per = a->packets.octets.page > 0 ? 8 : 8,
+            last = (int64_t)e->packet.held - 1;
     per = p->zoom ? 16 : per;
     switch (action) {
-    case ACTION_LEFT: at -= step; break;
-    case ACTION_RIGHT: at += step; break;
-    case ACTION_UP: at -= per * step; break;
-    case ACTION_DOWN: at += per * step; break;
-    case ACTION_PAGE_UP: at -= per * p->octets.page; break;
-    case ACTION_PAGE_DOWN: at += per * p->octets.page; break;
-    case ACTION_TOP: at = 0; break;
-    case ACTION_BOTTOM: at = last; break;
-    default: return false;
+    case ACTION_LEFT:
+        at -= step;
+        break;
+    case ACTION_RIGHT:
+        at += step;
+        break;
+    case ACTION_UP:
+        at -= per * step;
+        break;
+    case ACTION_DOWN:
+        at += per * step;
+        break;
+    case ACTION_PAGE_UP:
+        at -= per * p->octets.page;
+        break;
+    case ACTION_PAGE_DOWN:
+        at += per * p->octets.page;
+        break;
+    case ACTION_TOP:
+        at = 0;
+        break;
+    case ACTION_BOTTOM:
+        at = last;
+        break;
+    default:
+        return false;
     }
     p->octet = (uint32_t)(at > last ? (last > 0 ? last : 0) : at < 0 ? 0 : at);
     choose_field_of_octet(p);
@@ -454,17 +486,31 @@ static bool action(struct app *a, enum action action, unsigned count)
             return !came_deep;
         }
         return false;
-    case ACTION_OPEN: open_row(a, seq); return true;
-    case ACTION_PANE: cycle_pane(p); return true;
-    case ACTION_ZOOM: p->zoom = !p->zoom; return true;
-    case ACTION_LAYOUT: change_layout(a); return true;
+    case ACTION_OPEN:
+        open_row(a, seq);
+        return true;
+    case ACTION_PANE:
+        cycle_pane(p);
+        return true;
+    case ACTION_ZOOM:
+        p->zoom = !p->zoom;
+        return true;
+    case ACTION_LAYOUT:
+        change_layout(a);
+        return true;
     case ACTION_RAW:
         p->zoom = !(p->zoom && p->pane == PANE_OCTETS);
         p->pane = p->zoom ? PANE_OCTETS : PANE_LIST;
         return true;
-    case ACTION_FORMAT: p->format = (p->format + 1) % 3; return true;
-    case ACTION_TROUBLE_NEXT: next_trouble(a, true); return true;
-    case ACTION_TROUBLE_PREVIOUS: next_trouble(a, false); return true;
+    case ACTION_FORMAT:
+        p->format = (p->format + 1) % 3;
+        return true;
+    case ACTION_TROUBLE_NEXT:
+        next_trouble(a, true);
+        return true;
+    case ACTION_TROUBLE_PREVIOUS:
+        next_trouble(a, false);
+        return true;
     case ACTION_SELECT:
         if (seq != UINT64_MAX)
             app_select(a, seq);
@@ -475,7 +521,8 @@ static bool action(struct app *a, enum action action, unsigned count)
         else
             app_say(a, true, "Space selects the packet to compare with");
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -488,7 +535,8 @@ static bool row_has(struct app *a, uint64_t seq)
     if (e.row.packet != NULL && app_contains(view_of(e.packet.octets, e.packet.held), a->find_text))
         return true;
     label_of(&label, &e);
-    return app_contains(view_of(label.head, strlen(label.head)), a->find_text) || app_contains(e.row.client_id, a->find_text);
+    return app_contains(view_of(label.head, strlen(label.head)), a->find_text) ||
+           app_contains(e.row.client_id, a->find_text);
 }
 
 static bool find(struct app *a, bool forward, bool from_here)

@@ -5,9 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum column { COL_CLIENT, COL_ADDRESS, COL_VERSION, COL_STATE, COL_CONNECTIONS, COL_UP, COL_DOWN, COL_OPEN, COL_FINDINGS, COL_LAST,
-              COL_RTT, COL_OWED, COL_FIRST, COL_KEEP_ALIVE, COL_SUBSCRIPTIONS, COL_IN_FLIGHT, COL_WILL, COL_BROKER, COL_OCTETS,
-              COL_COUNT };
+enum column {
+    COL_CLIENT,
+    COL_ADDRESS,
+    COL_VERSION,
+    COL_STATE,
+    COL_CONNECTIONS,
+    COL_UP,
+    COL_DOWN,
+    COL_OPEN,
+    COL_FINDINGS,
+    COL_LAST,
+    COL_RTT,
+    COL_OWED,
+    COL_FIRST,
+    COL_KEEP_ALIVE,
+    COL_SUBSCRIPTIONS,
+    COL_IN_FLIGHT,
+    COL_WILL,
+    COL_BROKER,
+    COL_OCTETS,
+    COL_COUNT
+};
 
 static const struct {
     const char *name, *title, *meaning;
@@ -43,7 +62,8 @@ static int column_find(const char *name, size_t len)
     return -1;
 }
 
-/* The columns that fit into `width`, in the order of the settings; returns how many, *client the width of the first one. */
+/* The columns that fit into `width`, in the order of the settings; returns how many, *client the width of the first
+ * one. */
 static int columns_that_fit(const struct app *a, int width, uint8_t out[COL_COUNT], int *client)
 {
     const char *word = a->config.word[CONFIG_SESSION_COLUMNS];
@@ -81,26 +101,46 @@ static uint64_t time_key(int64_t ns)
 static uint64_t key_of(const struct app *a, const struct track_session *s, int column)
 {
     switch (column) {
-    case COL_CLIENT: return text_key(s->client_id);
-    case COL_ADDRESS: return text_key(view_of(s->client.addr.octets, 8));
-    case COL_BROKER: return text_key(view_of(s->broker.addr.octets, 8));
-    case COL_VERSION: return s->version;
-    case COL_STATE: return s->link;
-    case COL_CONNECTIONS: return s->connections;
-    case COL_UP: return s->packets[0];
-    case COL_DOWN: return s->packets[1];
-    case COL_OPEN: return s->open;
-    case COL_FINDINGS: return (uint64_t)s->violations[3] << 42 | (uint64_t)s->violations[2] << 21 | s->violations[1];
-    case COL_LAST: return time_key(s->last_ns);
-    case COL_FIRST: return time_key(s->first_ns);
-    case COL_RTT: return stats_rtt_us(a->stats, s->number);
-    case COL_OWED: return s->owed_by == MQTT_NOBODY ? 0 : UINT64_MAX - time_key(s->owed_since_ns);
-    case COL_KEEP_ALIVE: return s->keep_alive_s;
-    case COL_SUBSCRIPTIONS: return s->subscriptions;
-    case COL_IN_FLIGHT: return s->inflight[0] + s->inflight[1];
-    case COL_WILL: return s->will;
-    case COL_OCTETS: return s->octets[0] + s->octets[1];
-    default: return s->number;
+    case COL_CLIENT:
+        return text_key(s->client_id);
+    case COL_ADDRESS:
+        return text_key(view_of(s->client.addr.octets, 8));
+    case COL_BROKER:
+        return text_key(view_of(s->broker.addr.octets, 8));
+    case COL_VERSION:
+        return s->version;
+    case COL_STATE:
+        return s->link;
+    case COL_CONNECTIONS:
+        return s->connections;
+    case COL_UP:
+        return s->packets[0];
+    case COL_DOWN:
+        return s->packets[1];
+    case COL_OPEN:
+        return s->open;
+    case COL_FINDINGS:
+        return (uint64_t)s->violations[3] << 42 | (uint64_t)s->violations[2] << 21 | s->violations[1];
+    case COL_LAST:
+        return time_key(s->last_ns);
+    case COL_FIRST:
+        return time_key(s->first_ns);
+    case COL_RTT:
+        return stats_rtt_us(a->stats, s->number);
+    case COL_OWED:
+        return s->owed_by == MQTT_NOBODY ? 0 : UINT64_MAX - time_key(s->owed_since_ns);
+    case COL_KEEP_ALIVE:
+        return s->keep_alive_s;
+    case COL_SUBSCRIPTIONS:
+        return s->subscriptions;
+    case COL_IN_FLIGHT:
+        return s->inflight[0] + s->inflight[1];
+    case COL_WILL:
+        return s->will;
+    case COL_OCTETS:
+        return s->octets[0] + s->octets[1];
+    default:
+        return s->number;
     }
 }
 
@@ -207,8 +247,8 @@ static void findings_text(char out[TEXT_CAP], const struct track_session *s)
     if (worst(s) == 0)
         snprintf(out, TEXT_CAP, "-");
     else
-        snprintf(out, TEXT_CAP, "%.5s %.5s %.5s", text_count(n[0], s->violations[3]), text_count(n[1], s->violations[2]),
-                 text_count(n[2], s->violations[1]));
+        snprintf(out, TEXT_CAP, "%.5s %.5s %.5s", text_count(n[0], s->violations[3]),
+                 text_count(n[1], s->violations[2]), text_count(n[2], s->violations[1]));
 }
 
 static int64_t age_ns(const struct app *a, int64_t since)
@@ -221,22 +261,54 @@ static void column_text(const struct app *a, const struct track_session *s, int 
 {
     char t[TEXT_CAP], address[72];
     switch (column) {
-    case COL_ADDRESS: snprintf(out, TEXT_CAP, "%s", text_address(address, &s->client.addr)); break;
-    case COL_BROKER: snprintf(out, TEXT_CAP, "%.47s", text_endpoint(address, &s->broker)); break;
-    case COL_VERSION: snprintf(out, TEXT_CAP, "%s", mqtt_version_name(s->version)); break;
-    case COL_STATE: snprintf(out, TEXT_CAP, "%s", track_link_name(s->link)); break;
-    case COL_CONNECTIONS: text_count(out, s->connections); break;
-    case COL_UP: text_count(out, s->packets[0]); break;
-    case COL_DOWN: text_count(out, s->packets[1]); break;
-    case COL_OPEN: text_count(out, s->open); break;
-    case COL_FINDINGS: findings_text(out, s); break;
-    case COL_LAST: text_time(out, s->last_ns); break;
-    case COL_FIRST: text_time(out, s->first_ns); break;
-    case COL_KEEP_ALIVE: text_count(out, s->keep_alive_s); break;
-    case COL_SUBSCRIPTIONS: text_count(out, s->subscriptions); break;
-    case COL_IN_FLIGHT: snprintf(out, TEXT_CAP, "%u/%u", s->inflight[0], s->inflight[1]); break;
-    case COL_WILL: snprintf(out, TEXT_CAP, "%s", track_will_name(s->will)); break;
-    case COL_OCTETS: text_octets(out, s->octets[0] + s->octets[1]); break;
+    case COL_ADDRESS:
+        snprintf(out, TEXT_CAP, "%s", text_address(address, &s->client.addr));
+        break;
+    case COL_BROKER:
+        snprintf(out, TEXT_CAP, "%.47s", text_endpoint(address, &s->broker));
+        break;
+    case COL_VERSION:
+        snprintf(out, TEXT_CAP, "%s", mqtt_version_name(s->version));
+        break;
+    case COL_STATE:
+        snprintf(out, TEXT_CAP, "%s", track_link_name(s->link));
+        break;
+    case COL_CONNECTIONS:
+        text_count(out, s->connections);
+        break;
+    case COL_UP:
+        text_count(out, s->packets[0]);
+        break;
+    case COL_DOWN:
+        text_count(out, s->packets[1]);
+        break;
+    case COL_OPEN:
+        text_count(out, s->open);
+        break;
+    case COL_FINDINGS:
+        findings_text(out, s);
+        break;
+    case COL_LAST:
+        text_time(out, s->last_ns);
+        break;
+    case COL_FIRST:
+        text_time(out, s->first_ns);
+        break;
+    case COL_KEEP_ALIVE:
+        text_count(out, s->keep_alive_s);
+        break;
+    case COL_SUBSCRIPTIONS:
+        text_count(out, s->subscriptions);
+        break;
+    case COL_IN_FLIGHT:
+        snprintf(out, TEXT_CAP, "%u/%u", s->inflight[0], s->inflight[1]);
+        break;
+    case COL_WILL:
+        snprintf(out, TEXT_CAP, "%s", track_will_name(s->will));
+        break;
+    case COL_OCTETS:
+        text_octets(out, s->octets[0] + s->octets[1]);
+        break;
     case COL_RTT: {
         uint32_t rtt = stats_rtt_us(a->stats, s->number);
         snprintf(out, TEXT_CAP, "%s", rtt > 0 ? text_duration(t, (int64_t)rtt * 1000) : "-");
@@ -249,7 +321,8 @@ static void column_text(const struct app *a, const struct track_session *s, int 
             snprintf(out, TEXT_CAP, "%s %s %s", mqtt_type_name(s->owed_type & 15), text_side(s->owed_by),
                      text_duration(t, age_ns(a, s->owed_since_ns)));
         break;
-    default: out[0] = 0;
+    default:
+        out[0] = 0;
     }
 }
 
@@ -296,7 +369,8 @@ static void draw_line(struct app *a, struct grid *g, int y, int w, uint64_t numb
     for (int i = 0; i < n; i++) {
         int width = shown[i] == COL_CLIENT ? client : columns[shown[i]].width;
         if (shown[i] == COL_CLIENT) {
-            grid_view(g, y, x, width, s.client_id.len > 0 ? STYLE_HEAD : STYLE_DIM, text_client(buffer, s.client_id, &s.client));
+            grid_view(g, y, x, width, s.client_id.len > 0 ? STYLE_HEAD : STYLE_DIM,
+                      text_client(buffer, s.client_id, &s.client));
         } else {
             column_text(a, &s, shown[i], text);
             if (columns[shown[i]].right)
@@ -337,13 +411,14 @@ static bool is_shown(const struct app *a, int column)
 
 static void draw_columns(struct app *a, struct grid *g, struct rect body)
 {
-    struct rect box = { body.y + 1, 4, body.h - 2 < COL_COUNT + 2 ? body.h - 2 : COL_COUNT + 2, body.w - 8 < 70 ? body.w - 8 : 70 };
+    struct rect box = { body.y + 1, 4, body.h - 2 < COL_COUNT + 2 ? body.h - 2 : COL_COUNT + 2,
+                        body.w - 8 < 70 ? body.w - 8 : 70 };
     struct rect in = grid_box(g, box, STYLE_NORMAL, "columns: Space chooses, < > move, q closes");
     list_settle(&a->sessions.columns, COL_COUNT, in.h);
     for (int i = 0; i < in.h && a->sessions.columns.top + (uint64_t)i < COL_COUNT; i++) {
         int c = (int)a->sessions.columns.top + i;
-        grid_printf(g, in.y + i, in.x + 1, in.w - 2, STYLE_NORMAL, "[%c] %-14s %s", is_shown(a, c) ? 'x' : ' ', columns[c].name,
-                    columns[c].meaning);
+        grid_printf(g, in.y + i, in.x + 1, in.w - 2, STYLE_NORMAL, "[%c] %-14s %s", is_shown(a, c) ? 'x' : ' ',
+                    columns[c].name, columns[c].meaning);
         if ((uint64_t)c == a->sessions.columns.at)
             grid_mark(g, in.y + i, in.x, in.w, GRID_SELECTED);
     }
@@ -359,9 +434,10 @@ static void draw(struct app *a, struct grid *g, struct rect body)
         s->selected = s->lines[s->list.at].number;
     if (s->n == 0)
         grid_text(g, body.y + 2, 2, body.w - 4, STYLE_DIM,
-                  a->filter != NULL ? "no session has a packet that passes the filter"
+                  a->filter != NULL                    ? "no session has a packet that passes the filter"
                   : a->source.live && !a->source.ended ? "waiting for MQTT packets"
-                  : a->source.ended ? "no MQTT in this capture" : "reading");
+                  : a->source.ended                    ? "no MQTT in this capture"
+                                                       : "reading");
     for (int i = 0; i < body.h - 1 && s->list.top + (uint64_t)i < s->n; i++) {
         uint64_t line = s->list.top + (uint64_t)i;
         draw_line(a, g, body.y + 1 + i, body.w, s->lines[line].number);
@@ -410,7 +486,8 @@ static void move_column(struct app *a, int column, int step)
     order[at + step] = column;
     size_t len = 0;
     for (int i = 0; i < n; i++)
-        len += (size_t)snprintf(words + len, sizeof a->config.word[0] - len, "%s%s", i > 0 ? " " : "", columns[order[i]].name);
+        len += (size_t)snprintf(words + len, sizeof a->config.word[0] - len, "%s%s", i > 0 ? " " : "",
+                                columns[order[i]].name);
 }
 
 static bool columns_action(struct app *a, enum action action, unsigned count)
@@ -504,22 +581,37 @@ static bool action(struct app *a, enum action action, unsigned count)
         return columns_action(a, action, count);
     if (!list_action(&s->list, action, count, s->n))
         switch (action) {
-        case ACTION_OPEN: open_chosen(a); break;
-        case ACTION_SELECT: choose(a); break;
-        case ACTION_COLUMNS: s->columns_open = true; break;
-        case ACTION_SORT_LEFT: sort_by(a, -1); break;
-        case ACTION_SORT_RIGHT: sort_by(a, 1); break;
+        case ACTION_OPEN:
+            open_chosen(a);
+            break;
+        case ACTION_SELECT:
+            choose(a);
+            break;
+        case ACTION_COLUMNS:
+            s->columns_open = true;
+            break;
+        case ACTION_SORT_LEFT:
+            sort_by(a, -1);
+            break;
+        case ACTION_SORT_RIGHT:
+            sort_by(a, 1);
+            break;
         case ACTION_SORT_REVERSE:
             s->reverse = !s->reverse;
             s->seen_changes = UINT64_MAX;
             break;
-        case ACTION_TROUBLE_NEXT: next_trouble(a, true); break;
-        case ACTION_TROUBLE_PREVIOUS: next_trouble(a, false); break;
+        case ACTION_TROUBLE_NEXT:
+            next_trouble(a, true);
+            break;
+        case ACTION_TROUBLE_PREVIOUS:
+            next_trouble(a, false);
+            break;
         case ACTION_PACKETS:
             app_push(a, SCREEN_PACKETS);
             packets_open(a, (uint32_t)(count > 0 ? 0 : s->selected), UINT32_MAX, UINT64_MAX);
             break;
-        default: known = false;
+        default:
+            known = false;
         }
     if (s->seen_changes != UINT64_MAX && s->list.at < s->n)
         s->selected = s->lines[s->list.at].number;
@@ -535,7 +627,9 @@ static bool find(struct app *a, bool forward, bool from_here)
         char buffer[72];
         if (app_session(a, s->lines[line].number, &session) &&
             (app_contains(session.client_id, a->find_text) ||
-             app_contains(view_of(text_endpoint(buffer, &session.client), strlen(text_endpoint(buffer, &session.client))), a->find_text))) {
+             app_contains(
+                 view_of(text_endpoint(buffer, &session.client), strlen(text_endpoint(buffer, &session.client))),
+                 a->find_text))) {
             s->list.at = line;
             s->selected = s->lines[line].number;
             return true;

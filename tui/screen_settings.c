@@ -20,7 +20,8 @@ static void draw_settings(struct app *a, struct grid *g, struct rect body)
             grid_mark(g, body.y + 1 + i, 0, body.w, GRID_SELECTED);
     }
     grid_text(g, body.y + body.h - 2, 2, body.w - 4, STYLE_DIM, config_text((enum config_key)a->settings.list.at));
-    grid_text(g, body.y + body.h - 1, 2, body.w - 4, STYLE_DIM, "s stores them in the settings file; memory and color count from the next start");
+    grid_text(g, body.y + body.h - 1, 2, body.w - 4, STYLE_DIM,
+              "s stores them in the settings file; memory and color count from the next start");
 }
 
 static bool settings_action(struct app *a, enum action action, unsigned count)
@@ -54,7 +55,8 @@ enum field { WHAT, FORMAT, FILE_NAME, SAVE_FIELDS };
 
 static const char *const formats[SAVE_FORMATS] = { "pcapng", "text", "NDJSON" };
 static const char *const whats[SAVE_WHATS] = { "all", "filtered", "selected", "session" };
-static const char *const what_texts[SAVE_WHATS] = { "all rows that are held", "rows that pass the filter", "packets selected with Space",
+static const char *const what_texts[SAVE_WHATS] = { "all rows that are held", "rows that pass the filter",
+                                                    "packets selected with Space",
                                                     "the session or streams of the ladder" };
 
 static void draw_save(struct app *a, struct grid *g, struct rect body)
@@ -66,11 +68,13 @@ static void draw_save(struct app *a, struct grid *g, struct rect body)
         int y = body.y + 2 + i;
         grid_text(g, y, 2, 8, STYLE_NORMAL, names[i]);
         if (i == WHAT)
-            grid_printf(g, y, 11, body.w - 12, STYLE_HEAD, "< %s >  %s", whats[a->save.choice[WHAT]], what_texts[a->save.choice[WHAT]]);
+            grid_printf(g, y, 11, body.w - 12, STYLE_HEAD, "< %s >  %s", whats[a->save.choice[WHAT]],
+                        what_texts[a->save.choice[WHAT]]);
         else if (i == FORMAT)
             grid_printf(g, y, 11, body.w - 12, STYLE_HEAD, "< %s >", formats[a->save.choice[FORMAT]]);
         else
-            grid_text(g, y, 11, body.w - 12, STYLE_HEAD, a->save.text[0] != 0 ? a->save.text : "(none: Right types its name)");
+            grid_text(g, y, 11, body.w - 12, STYLE_HEAD,
+                      a->save.text[0] != 0 ? a->save.text : "(none: Right types its name)");
         if ((uint64_t)i == a->save.list.at)
             grid_mark(g, y, 0, body.w, GRID_SELECTED);
     }
@@ -99,9 +103,13 @@ static bool save_action(struct app *a, enum action action, unsigned count)
     if (list_action(&a->save.list, action, count, SAVE_FIELDS))
         return true;
     switch (action) {
-    case ACTION_LEFT: change(a, -1); return true;
+    case ACTION_LEFT:
+        change(a, -1);
+        return true;
     case ACTION_RIGHT:
-    case ACTION_SELECT: change(a, 1); return true;
+    case ACTION_SELECT:
+        change(a, 1);
+        return true;
     case ACTION_OPEN:
     case ACTION_SAVE:
         if (a->save.text[0] == 0) {
@@ -111,7 +119,8 @@ static bool save_action(struct app *a, enum action action, unsigned count)
             a->wish |= WISH_SAVE;
         }
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 

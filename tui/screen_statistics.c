@@ -63,7 +63,8 @@ static void sparkline(struct page *p, const char *name, bool octets)
     (void)last;
     if (seen(p)) {
         grid_text(p->g, row(p), 1, 10, STYLE_NORMAL, name);
-        grid_printf(p->g, row(p), 12 + (int)columns + 1, 13, STYLE_DIM, "top %s", octets ? text_octets(text, most) : text_count(text, most));
+        grid_printf(p->g, row(p), 12 + (int)columns + 1, 13, STYLE_DIM, "top %s",
+                    octets ? text_octets(text, most) : text_count(text, most));
     }
     p->line++;
     if (octets && per > 1 && seen(p))
@@ -114,7 +115,8 @@ static void answers(struct page *p)
             grid_text(p->g, row(p), 1, 24, STYLE_NORMAL, stats_answer_name((enum stats_answer)a));
             grid_right(p->g, row(p), 25, 9, STYLE_NORMAL, text_count(text, h->n));
             for (int i = 0; i < 3; i++)
-                grid_right(p->g, row(p), 35 + 10 * i, 9, STYLE_NORMAL, text_duration(text, stats_percentile(h, percentiles[i])));
+                grid_right(p->g, row(p), 35 + 10 * i, 9, STYLE_NORMAL,
+                           text_duration(text, stats_percentile(h, percentiles[i])));
             grid_right(p->g, row(p), 65, 9, STYLE_NORMAL, text_duration(text, h->most_ns));
         }
         p->line++;
@@ -146,7 +148,8 @@ static void histogram(struct page *p)
             continue;
         grid_right(p->g, row(p), 1, 9, STYLE_NORMAL, text_duration(text, stats_bucket_ns((unsigned)i)));
         grid_right(p->g, row(p), 11, 7, STYLE_DIM, text_count(text, h->bucket[i]));
-        grid_fill(p->g, (struct rect){ row(p), 20, 1, h->bucket[i] > 0 && width == 0 ? 1 : width }, bar_char(p->g, 8), STYLE_REQUEST);
+        grid_fill(p->g, (struct rect){ row(p), 20, 1, h->bucket[i] > 0 && width == 0 ? 1 : width }, bar_char(p->g, 8),
+                  STYLE_REQUEST);
     }
 }
 
@@ -174,17 +177,18 @@ static void losses(struct page *p)
     count(p, 0, "frames", s->frames, false);
     count(p, 1, "frames dropped", s->drops, true);
     count(p, 0, "packets", t->packets, false);
-    pair(p, 1, "octets lost in streams", text_octets(a, s->lost_octets), s->lost_octets > 0 ? STYLE_WARNING : STYLE_NORMAL);
+    pair(p, 1, "octets lost in streams", text_octets(a, s->lost_octets),
+         s->lost_octets > 0 ? STYLE_WARNING : STYLE_NORMAL);
     pair(p, 0, "octets of packets", text_octets(a, t->octets), STYLE_NORMAL);
     count(p, 1, "rows evicted", t->evicted_rows, true);
     count(p, 0, "findings", t->by_severity[1] + t->by_severity[2] + t->by_severity[3], false);
     count(p, 1, "findings evicted", t->evicted_findings, true);
     count(p, 0, "topics", topics_count(p->a->topics), false);
     count(p, 1, "followed no longer", s->evicted, true);
-    snprintf(text, sizeof text, "%s of %s", text_octets(a, t->memory), text_octets(b, t->budget));
+    snprintf(text, sizeof text, "%s of %s", text_mib(a, t->memory), text_mib(b, t->budget));
     pair(p, 0, "memory, rows", text, STYLE_NORMAL);
     count(p, 1, "packets cut", t->cut_packets, false);
-    snprintf(text, sizeof text, "%s of %s", text_octets(a, s->memory), text_octets(b, s->budget));
+    snprintf(text, sizeof text, "%s of %s", text_mib(a, s->memory), text_mib(b, s->budget));
     pair(p, 0, "memory, tracking", text, STYLE_NORMAL);
     p->line++;
 }

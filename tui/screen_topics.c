@@ -82,7 +82,8 @@ static void value_line(void *ctx, struct view text, int indent)
         grid_view(v->g, v->r.y + y, v->r.x + x, v->r.w - x, STYLE_NORMAL, text);
 }
 
-static void draw_peers(struct app *a, struct grid *g, int y, int x, int w, const char *what, const uint32_t *peers, uint8_t n)
+static void draw_peers(struct app *a, struct grid *g, int y, int x, int w, const char *what, const uint32_t *peers,
+                       uint8_t n)
 {
     struct track_session s;
     char buffer[72];
@@ -93,7 +94,8 @@ static void draw_peers(struct app *a, struct grid *g, int y, int x, int w, const
     for (int i = 0; i < n && i < TOPICS_PEERS; i++)
         if (app_session(a, peers[i], &s)) {
             x += grid_text(g, y, x, end - x, STYLE_DIM, " ");
-            x += grid_view(g, y, x, end - x < 24 ? end - x : 24, STYLE_NORMAL, text_client(buffer, s.client_id, &s.client));
+            x += grid_view(g, y, x, end - x < 24 ? end - x : 24, STYLE_NORMAL,
+                           text_client(buffer, s.client_id, &s.client));
         }
     if (n > TOPICS_PEERS)
         grid_text(g, y, x, end - x, STYLE_DIM, " and more");
@@ -109,14 +111,19 @@ static void draw_value(struct app *a, struct grid *g, struct rect r, uint32_t in
         return;
     grid_hline(g, r.y, 0, r.w, STYLE_DIM);
     int x = 2 + grid_text(g, r.y, 2, r.w - 4, STYLE_DIM, " ");
-    x += grid_view(g, r.y, x, r.w - x - 20, STYLE_HEAD, view_of(path, topics_path(a->topics, index, path, sizeof path)));
+    x +=
+        grid_view(g, r.y, x, r.w - x - 20, STYLE_HEAD, view_of(path, topics_path(a->topics, index, path, sizeof path)));
     grid_text(g, r.y, x, r.w - x, STYLE_DIM, " ");
     if (n->published + n->delivered == 0)
         return;
     x = 1 + grid_printf(g, r.y + 1, 1, r.w - 2, STYLE_DIM, "%llu published, %llu delivered, last %s of %s as %s%s%s",
-                        (unsigned long long)n->published, (unsigned long long)n->delivered, text_octets(text, n->payload_len),
-                        text_time((char[TEXT_CAP]){ 0 }, n->last_ns), formats[a->topic_list.format],
-                        n->retained ? ", retained" : n->retained_known ? ", retained value cleared" : "", n->cut ? ", cut" : "");
+                        (unsigned long long)n->published, (unsigned long long)n->delivered,
+                        text_octets(text, n->payload_len), text_time((char[TEXT_CAP]){ 0 }, n->last_ns),
+                        formats[a->topic_list.format],
+                        n->retained         ? ", retained"
+                        : n->retained_known ? ", retained value cleared"
+                                            : "",
+                        n->cut ? ", cut" : "");
     draw_peers(a, g, r.y + 2, 1, r.w / 2 - 1, "from", n->publishers, n->n_publishers);
     draw_peers(a, g, r.y + 2, r.w / 2, r.w / 2 - 1, "to", n->receivers, n->n_receivers);
     struct value_lines v = { .g = g, .r = { r.y + 3, 1, r.h - 3, r.w - 2 }, .skip = (int)a->topic_list.value.top };
@@ -173,7 +180,8 @@ static bool action(struct app *a, enum action action, unsigned count)
     struct topics_screen *s = &a->topic_list;
     uint32_t n = make_lines(a), index = topics_line(a->topics, (uint32_t)s->list.at);
     struct topic_node *node = topics_node(a->topics, index);
-    if (s->zoom || s->value_pane ? list_action(&s->value, action, count, 300) : list_action(&s->list, action, count, n)) {
+    if (s->zoom || s->value_pane ? list_action(&s->value, action, count, 300)
+                                 : list_action(&s->list, action, count, n)) {
         s->value.top = s->value.at;
         if (!s->zoom && !s->value_pane)
             s->value.at = s->value.top = 0;
@@ -191,14 +199,29 @@ static bool action(struct app *a, enum action action, unsigned count)
             return false;
         s->zoom = s->value_pane = false;
         return true;
-    case ACTION_ZOOM: s->zoom = !s->zoom; return true;
-    case ACTION_PANE: s->value_pane = !s->value_pane; return true;
-    case ACTION_FORMAT: s->format = (s->format + 1) % 3; return true;
-    case ACTION_DETAIL: open_packet(a, node); return true;
-    case ACTION_SORT_LEFT: s->sort = (s->sort + ORDERS - 1) % ORDERS; return true;
-    case ACTION_SORT_RIGHT: s->sort = (s->sort + 1) % ORDERS; return true;
-    case ACTION_SORT_REVERSE: s->reverse = !s->reverse; return true;
-    default: return false;
+    case ACTION_ZOOM:
+        s->zoom = !s->zoom;
+        return true;
+    case ACTION_PANE:
+        s->value_pane = !s->value_pane;
+        return true;
+    case ACTION_FORMAT:
+        s->format = (s->format + 1) % 3;
+        return true;
+    case ACTION_DETAIL:
+        open_packet(a, node);
+        return true;
+    case ACTION_SORT_LEFT:
+        s->sort = (s->sort + ORDERS - 1) % ORDERS;
+        return true;
+    case ACTION_SORT_RIGHT:
+        s->sort = (s->sort + 1) % ORDERS;
+        return true;
+    case ACTION_SORT_REVERSE:
+        s->reverse = !s->reverse;
+        return true;
+    default:
+        return false;
     }
 }
 

@@ -84,24 +84,35 @@ int64_t stats_percentile(const struct stats_histogram *h, double p)
 
 const char *stats_answer_name(enum stats_answer a)
 {
-    static const char *const names[ANSWER_COUNT] = { "CONNECT to CONNACK", "PUBLISH to PUBACK",      "PUBLISH to PUBREC",
-                                                     "PUBREC to PUBREL",   "PUBREL to PUBCOMP",      "QoS 2 in all",
-                                                     "SUBSCRIBE to SUBACK", "UNSUBSCRIBE to UNSUBACK", "PINGREQ to PINGRESP" };
+    static const char *const names[ANSWER_COUNT] = { "CONNECT to CONNACK",  "PUBLISH to PUBACK",
+                                                     "PUBLISH to PUBREC",   "PUBREC to PUBREL",
+                                                     "PUBREL to PUBCOMP",   "QoS 2 in all",
+                                                     "SUBSCRIBE to SUBACK", "UNSUBSCRIBE to UNSUBACK",
+                                                     "PINGREQ to PINGRESP" };
     return names[a];
 }
 
 static int answer_of(unsigned type)
 {
     switch (type) {
-    case MQTT_CONNACK: return ANSWER_CONNACK;
-    case MQTT_PUBACK: return ANSWER_PUBACK;
-    case MQTT_PUBREC: return ANSWER_PUBREC;
-    case MQTT_PUBREL: return ANSWER_PUBREL;
-    case MQTT_PUBCOMP: return ANSWER_PUBCOMP;
-    case MQTT_SUBACK: return ANSWER_SUBACK;
-    case MQTT_UNSUBACK: return ANSWER_UNSUBACK;
-    case MQTT_PINGRESP: return ANSWER_PINGRESP;
-    default: return -1;
+    case MQTT_CONNACK:
+        return ANSWER_CONNACK;
+    case MQTT_PUBACK:
+        return ANSWER_PUBACK;
+    case MQTT_PUBREC:
+        return ANSWER_PUBREC;
+    case MQTT_PUBREL:
+        return ANSWER_PUBREL;
+    case MQTT_PUBCOMP:
+        return ANSWER_PUBCOMP;
+    case MQTT_SUBACK:
+        return ANSWER_SUBACK;
+    case MQTT_UNSUBACK:
+        return ANSWER_UNSUBACK;
+    case MQTT_PINGRESP:
+        return ANSWER_PINGRESP;
+    default:
+        return -1;
     }
 }
 

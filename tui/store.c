@@ -4,14 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RELABEL_ROWS = 20000 /* as far back as a CONNECT is looked for */, CHUNK_ROWS = 1024, CHUNK_OCTETS = 1 << 20 /* a chunk is full with either */, CONN_BUCKETS = 256 };
+enum {
+    RELABEL_ROWS = 20000 /* as far back as a CONNECT is looked for */,
+    CHUNK_ROWS = 1024,
+    CHUNK_OCTETS = 1 << 20 /* a chunk is full with either */,
+    CONN_BUCKETS = 256
+};
 
 struct conn { /* what the rows of one connection share */
     struct row_endpoint src, dst;
     uint32_t stream, interface_id;
-    uint32_t client;     /* place of the client identifier in the blob */
+    uint32_t client; /* place of the client identifier in the blob */
     uint16_t client_len;
-    uint16_t next;       /* in the bucket, 1-based */
+    uint16_t next; /* in the bucket, 1-based */
     bool has_client;
 };
 
@@ -30,16 +35,18 @@ struct store {
     pthread_mutex_t gate, lock; /* the gate makes the lock fair: who waits, waits in it */
     struct chunk **chunks;      /* oldest first */
     size_t n_chunks, cap_chunks;
-    uint64_t first, next;       /* sequence numbers held */
-    size_t hint;                /* the chunk looked at last */
-    uint64_t relabelled;        /* lowest row with another session than it began with; UINT64_MAX: none */
-    int64_t start_ns;           /* of the first frame of the capture */
+    uint64_t first, next;           /* sequence numbers held */
+    size_t hint;                    /* the chunk looked at last */
+    uint64_t relabelled;            /* lowest row with another session than it began with; UINT64_MAX: none */
+    int64_t start_ns;               /* of the first frame of the capture */
     struct store_finding *findings; /* a ring once it is STORE_FINDINGS long */
     uint32_t findings_from, n_findings, cap_findings;
     struct store_totals totals;
 };
 
-static const char *const gap_reasons[] = { "", "lost segment", "snaplen", "start in mid-stream", "framing lost", "gap" };
+static const char *const gap_reasons[] = {
+    "", "lost segment", "snaplen", "start in mid-stream", "framing lost", "gap"
+};
 
 struct store *store_new(uint64_t budget)
 {
@@ -206,15 +213,16 @@ static bool add_conn(struct store *s, struct chunk *c, const struct conn *conn, 
     return true;
 }
 
-/* The place of the connection among those of the chunk; -1: no memory. Directions and client ids make entries of their own. */
+/* The place of the connection among those of the chunk; -1: no memory. Directions and client ids make entries of their
+ * own. */
 static int find_conn(struct store *s, struct chunk *c, const struct conn *conn, struct view client)
 {
     if (client.len > UINT16_MAX)
         client.len = UINT16_MAX;
     for (uint16_t i = c->buckets[conn->stream % CONN_BUCKETS]; i != 0; i = c->conns[i - 1].next) {
         const struct conn *old = &c->conns[i - 1];
-        if (old->stream == conn->stream && old->interface_id == conn->interface_id && same_endpoint(&old->src, &conn->src) &&
-            same_endpoint(&old->dst, &conn->dst) && same_client(c, old, client))
+        if (old->stream == conn->stream && old->interface_id == conn->interface_id &&
+            same_endpoint(&old->src, &conn->src) && same_endpoint(&old->dst, &conn->dst) && same_client(c, old, client))
             return i - 1;
     }
     return add_conn(s, c, conn, client) ? c->n_conns - 1 : -1;
@@ -409,7 +417,8 @@ static struct store_row meta_of(const struct row *row)
 
 static struct chunk *chunk_of(struct store *s, uint64_t seq);
 
-/* CONNACK tells to which session the packets before it belong (struct track_note of CONNECT has a number of its own then). */
+/* CONNACK tells to which session the packets before it belong (struct track_note of CONNECT has a number of its own
+ * then). */
 static void relabel(struct store *s, const struct store_row *connack)
 {
     uint64_t least = s->next - s->first > RELABEL_ROWS ? s->next - RELABEL_ROWS : s->first;
@@ -490,10 +499,17 @@ void store_add_link(struct store *s, const struct store_link *link, const struct
     struct chunk *c = open_chunk(s);
     if (c == NULL)
         return;
-    struct store_row m = { .time_ns = link->time_ns, .time_first_ns = link->time_ns, .latency_ns = -1, .step_ns = -1,
-                           .frame = link->frame, .session = link->session, .stream = link->stream,
-                           .kind = link->open ? STORE_OPEN : STORE_CLOSE, .sender = link->sender,
-                           .close = (uint8_t)link->close, .from_syn = link->from_syn };
+    struct store_row m = { .time_ns = link->time_ns,
+                           .time_first_ns = link->time_ns,
+                           .latency_ns = -1,
+                           .step_ns = -1,
+                           .frame = link->frame,
+                           .session = link->session,
+                           .stream = link->stream,
+                           .kind = link->open ? STORE_OPEN : STORE_CLOSE,
+                           .sender = link->sender,
+                           .close = (uint8_t)link->close,
+                           .from_syn = link->from_syn };
     struct conn conn = { .src = link->src, .dst = link->dst, .stream = link->stream };
     struct track_session session;
     struct view client = { 0 };
@@ -567,7 +583,8 @@ const struct store_row *store_meta(struct store *s, uint64_t seq)
     return c == NULL ? NULL : &c->rows[seq - c->first];
 }
 
-static void fill_note(struct track_note *n, const struct store_row *m, struct view client, struct view topic, struct view alias)
+static void fill_note(struct track_note *n, const struct store_row *m, struct view client, struct view topic,
+                      struct view alias)
 {
     *n = (struct track_note){
         .session = m->session,

@@ -40,7 +40,7 @@ static void on_signal(int number)
     errno = saved;
 }
 
-static void catch(int number)
+static void catch (int number)
 {
     struct sigaction action = { .sa_handler = on_signal };
     sigemptyset(&action.sa_mask);
@@ -79,10 +79,11 @@ static void init_pairs(void)
         uint8_t style;
         short front, back;
     } pairs[] = {
-        { STYLE_ERROR, COLOR_WHITE, COLOR_RED }, { STYLE_WARNING, COLOR_YELLOW, -1 }, { STYLE_NOTE, COLOR_CYAN, -1 },
-        { STYLE_REQUEST, COLOR_GREEN, -1 },      { STYLE_ANSWER, COLOR_BLUE, -1 },    { STYLE_RESET, COLOR_RED, -1 },
-        { STYLE_OWED, COLOR_YELLOW, -1 },        { STYLE_KEY, COLOR_CYAN, -1 },       { STYLE_LIT, COLOR_BLACK, COLOR_YELLOW },
-        { STYLE_BAD, COLOR_WHITE, COLOR_RED },
+        { STYLE_ERROR, COLOR_WHITE, COLOR_RED },  { STYLE_WARNING, COLOR_YELLOW, -1 },
+        { STYLE_NOTE, COLOR_CYAN, -1 },           { STYLE_REQUEST, COLOR_GREEN, -1 },
+        { STYLE_ANSWER, COLOR_BLUE, -1 },         { STYLE_RESET, COLOR_RED, -1 },
+        { STYLE_OWED, COLOR_YELLOW, -1 },         { STYLE_KEY, COLOR_CYAN, -1 },
+        { STYLE_LIT, COLOR_BLACK, COLOR_YELLOW }, { STYLE_BAD, COLOR_WHITE, COLOR_RED },
     };
     start_color();
     use_default_colors();
@@ -95,12 +96,14 @@ static void init_pairs(void)
 static attr_t attributes_of(const struct cell *c)
 {
     static const attr_t plain[STYLE_COUNT] = {
-        [STYLE_TITLE] = A_REVERSE, [STYLE_HEAD] = A_BOLD,    [STYLE_DIM] = A_DIM,          [STYLE_ERROR] = A_BOLD | A_REVERSE,
-        [STYLE_WARNING] = A_BOLD,  [STYLE_RESET] = A_BOLD,   [STYLE_OWED] = A_BOLD,        [STYLE_KEY] = A_BOLD,
+        [STYLE_TITLE] = A_REVERSE, [STYLE_HEAD] = A_BOLD,
+        [STYLE_DIM] = A_DIM,       [STYLE_ERROR] = A_BOLD | A_REVERSE,
+        [STYLE_WARNING] = A_BOLD,  [STYLE_RESET] = A_BOLD,
+        [STYLE_OWED] = A_BOLD,     [STYLE_KEY] = A_BOLD,
         [STYLE_LIT] = A_REVERSE,   [STYLE_BAD] = A_UNDERLINE | A_BOLD,
     };
     static const attr_t coloured[STYLE_COUNT] = {
-        [STYLE_TITLE] = A_REVERSE, [STYLE_HEAD] = A_BOLD, [STYLE_DIM] = A_DIM,   [STYLE_ERROR] = A_BOLD,
+        [STYLE_TITLE] = A_REVERSE, [STYLE_HEAD] = A_BOLD, [STYLE_DIM] = A_DIM,    [STYLE_ERROR] = A_BOLD,
         [STYLE_OWED] = A_BOLD,     [STYLE_BAD] = A_BOLD,  [STYLE_RESET] = A_BOLD,
     };
     attr_t out = term.colour ? coloured[c->style] : plain[c->style];
@@ -171,7 +174,7 @@ bool term_start(enum term_colour colour, bool mouse, const char **why)
     term_set_mouse(mouse);
     static const int caught[] = { SIGHUP, SIGINT, SIGTERM, SIGWINCH, SIGCONT };
     for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
-        catch(caught[i]);
+        catch (caught[i]);
     signal(SIGPIPE, SIG_IGN);
     return true;
 }
@@ -245,9 +248,18 @@ static uint32_t key_of(int curses_key)
         int from;
         uint32_t to;
     } keys[] = {
-        { KEY_UP, KEYC_UP },         { KEY_DOWN, KEYC_DOWN },   { KEY_LEFT, KEYC_LEFT },        { KEY_RIGHT, KEYC_RIGHT },
-        { KEY_PPAGE, KEYC_PGUP },    { KEY_NPAGE, KEYC_PGDN },  { KEY_HOME, KEYC_HOME },        { KEY_END, KEYC_END },
-        { KEY_BTAB, KEYC_BACKTAB },  { KEY_DC, KEYC_DELETE },   { KEY_BACKSPACE, KEYC_BACKSPACE }, { KEY_ENTER, '\r' },
+        { KEY_UP, KEYC_UP },
+        { KEY_DOWN, KEYC_DOWN },
+        { KEY_LEFT, KEYC_LEFT },
+        { KEY_RIGHT, KEYC_RIGHT },
+        { KEY_PPAGE, KEYC_PGUP },
+        { KEY_NPAGE, KEYC_PGDN },
+        { KEY_HOME, KEYC_HOME },
+        { KEY_END, KEYC_END },
+        { KEY_BTAB, KEYC_BACKTAB },
+        { KEY_DC, KEYC_DELETE },
+        { KEY_BACKSPACE, KEYC_BACKSPACE },
+        { KEY_ENTER, '\r' },
         { KEY_RESIZE, KEYC_RESIZE },
     };
     if (curses_key > KEY_F0 && curses_key <= KEY_F(12))

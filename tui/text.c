@@ -143,8 +143,8 @@ static void label_publish(struct label *out, const struct store_entry *e)
 {
     const struct mqtt_packet *p = &e->packet;
     char size[TEXT_CAP];
-    int n = snprintf(out->head, sizeof out->head, "PUBLISH %s%sq%u ", p->publish.dup ? "D " : "", p->publish.retain ? "R " : "",
-                     p->publish.qos);
+    int n = snprintf(out->head, sizeof out->head, "PUBLISH %s%sq%u ", p->publish.dup ? "D " : "",
+                     p->publish.retain ? "R " : "", p->publish.qos);
     if (p->has_id)
         snprintf(out->head + n, sizeof out->head - (size_t)n, "#%u ", p->id);
     out->text = p->publish.topic.len > 0 ? p->publish.topic : e->row.alias_topic;
@@ -229,7 +229,8 @@ static void label_link(struct label *out, const struct store_entry *e)
     const struct store_row *m = e->meta;
     const char *who = m->sender == MQTT_NOBODY ? "" : m->sender == MQTT_CLIENT ? " by client" : " by broker";
     if (m->kind == STORE_OPEN)
-        snprintf(out->head, sizeof out->head, m->from_syn ? "TCP opened%s" : "TCP was open already", m->from_syn ? who : "");
+        snprintf(out->head, sizeof out->head, m->from_syn ? "TCP opened%s" : "TCP was open already",
+                 m->from_syn ? who : "");
     else if (m->close == STORE_ENDED)
         snprintf(out->head, sizeof out->head, "capture ends");
     else
@@ -252,14 +253,25 @@ void label_of(struct label *out, const struct store_entry *e)
         return;
     }
     switch (e->packet.header_len == 0 ? 0 : e->packet.type) {
-    case MQTT_PUBLISH: label_publish(out, e); break;
-    case MQTT_CONNECT: label_connect(out, e); break;
-    case MQTT_CONNACK: label_connack(out, e); break;
+    case MQTT_PUBLISH:
+        label_publish(out, e);
+        break;
+    case MQTT_CONNECT:
+        label_connect(out, e);
+        break;
+    case MQTT_CONNACK:
+        label_connack(out, e);
+        break;
     case MQTT_SUBSCRIBE:
-    case MQTT_UNSUBSCRIBE: label_filters(out, e); break;
+    case MQTT_UNSUBSCRIBE:
+        label_filters(out, e);
+        break;
     case MQTT_SUBACK:
-    case MQTT_UNSUBACK: label_codes(out, e); break;
-    default: label_other(out, e);
+    case MQTT_UNSUBACK:
+        label_codes(out, e);
+        break;
+    default:
+        label_other(out, e);
     }
 }
 
@@ -270,7 +282,8 @@ static struct view whole(const char *s)
 
 int label_width(const struct label *l, bool unicode)
 {
-    return grid_plain_width(whole(l->head), unicode) + grid_width(l->text, unicode) + grid_plain_width(whole(l->tail), unicode);
+    return grid_plain_width(whole(l->head), unicode) + grid_width(l->text, unicode) +
+           grid_plain_width(whole(l->tail), unicode);
 }
 
 int label_draw(struct grid *g, int y, int x, int w, uint8_t style, const struct label *l)

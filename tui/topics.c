@@ -9,13 +9,13 @@ static const int64_t WINDOW_NS = 10000000000;
 struct topics {
     struct topic_node *nodes;
     uint32_t n, cap;
-    uint32_t *hash;     /* open addressing over (parent, name); 0: free */
-    uint32_t *lines;    /* the tree as opened */
+    uint32_t *hash;  /* open addressing over (parent, name); 0: free */
+    uint32_t *lines; /* the tree as opened */
     uint32_t n_lines, cap_lines;
     uint64_t changes, lines_made; /* lines are made again when the tree has changed */
     topics_order order;
     bool reverse;
-    uint64_t values;    /* octets of all last values */
+    uint64_t values; /* octets of all last values */
     uint64_t lost;
 };
 
@@ -105,8 +105,11 @@ static uint32_t add_child(struct topics *t, uint32_t parent, struct view name, u
     if (name.len > 0)
         memcpy(copy, name.ptr, name.len);
     uint32_t i = t->n++;
-    t->nodes[i] = (struct topic_node){ .parent = parent, .next = t->nodes[parent].child, .name = copy,
-                                       .name_len = (uint16_t)name.len, .depth = (uint8_t)(t->nodes[parent].depth + 1),
+    t->nodes[i] = (struct topic_node){ .parent = parent,
+                                       .next = t->nodes[parent].child,
+                                       .name = copy,
+                                       .name_len = (uint16_t)name.len,
+                                       .depth = (uint8_t)(t->nodes[parent].depth + 1),
                                        .open = t->nodes[parent].depth < 2 };
     t->nodes[parent].child = i;
     *slot = i;

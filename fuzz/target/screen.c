@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/target/screen.c -- keys, sizes and packets to the model behind the screens. Claims: no cell holds a control character,
- * whatever a client calls itself and whatever it publishes; a wide character has both its columns; cursors stay in their
- * lists; the store keeps its budget.
+ * fuzz/target/screen.c -- keys, sizes and packets to the model behind the screens. Claims: no cell holds a control
+ * character, whatever a client calls itself and whatever it publishes; a wide character has both its columns; cursors
+ * stay in their lists; the store keeps its budget.
  *
- * After the octet of scene comes a list of steps: below 0x80 a key; 0x80.. a special key; 0xa0.. a new size from two octets;
- * 0xb0.. a packet of the length that follows; 0xe0.. what happens to a connection or a finding; 0xf0.. work on filters. */
+ * After the octet of scene comes a list of steps: below 0x80 a key; 0x80.. a special key; 0xa0.. a new size from two
+ * octets; 0xb0.. a packet of the length that follows; 0xe0.. what happens to a connection or a finding; 0xf0.. work on
+ * filters. */
 #include "fuzz/target/target.h"
 
 #include <locale.h>
@@ -54,9 +55,11 @@ static void begin(struct scene *s)
     config_defaults(&config);
     track_defaults(&track);
     s->store = store_new(STORE_BUDGET_LEAST);
-    s->track = track_new(&track, (struct track_memory){ .resize = resize }, (struct track_events){ .finding = on_finding, .ctx = s });
+    s->track = track_new(&track, (struct track_memory){ .resize = resize },
+                         (struct track_events){ .finding = on_finding, .ctx = s });
     s->now = 1000000000;
-    HOLDS(s->store != NULL && s->track != NULL && app_init(&s->app, s->store, &config) && grid_init(&s->grid, 24, 80, true));
+    HOLDS(s->store != NULL && s->track != NULL && app_init(&s->app, s->store, &config) &&
+          grid_init(&s->grid, 24, 80, true));
     s->app.tracker = s->track;
 }
 
@@ -81,18 +84,29 @@ static void check_cells(const struct grid *g)
 
 static struct row row_of(struct scene *s, unsigned stream, bool client)
 {
-    struct row_endpoint a = { .addr = { 4, { 10, 0, 0, (uint8_t)stream } }, .port = 50000 }, b = { .addr = { 4, { 10, 0, 0, 99 } }, .port = 1883 };
+    struct row_endpoint a = { .addr = { 4, { 10, 0, 0, (uint8_t)stream } }, .port = 50000 },
+                        b = { .addr = { 4, { 10, 0, 0, 99 } }, .port = 1883 };
     s->frame++;
     s->now += 1000000;
-    return (struct row){ .number = s->frame, .frame = s->frame, .frame_first = s->frame, .time_ns = s->now, .time_first_ns = s->now,
-                         .time_start_ns = 1000000000, .time_before_ns = s->now - 1000000, .stream = stream, .src = client ? a : b,
-                         .dst = client ? b : a, .sender = client ? MQTT_CLIENT : MQTT_SERVER };
+    return (struct row){ .number = s->frame,
+                         .frame = s->frame,
+                         .frame_first = s->frame,
+                         .time_ns = s->now,
+                         .time_first_ns = s->now,
+                         .time_start_ns = 1000000000,
+                         .time_before_ns = s->now - 1000000,
+                         .stream = stream,
+                         .src = client ? a : b,
+                         .dst = client ? b : a,
+                         .sender = client ? MQTT_CLIENT : MQTT_SERVER };
 }
 
 static void open_stream(struct scene *s, unsigned stream)
 {
     struct row r = row_of(s, stream, true);
-    struct track_opening o = { .side = { r.src, r.dst }, .stream = stream, .from_syn = true, .time_ns = s->now, .frame = s->frame };
+    struct track_opening o = {
+        .side = { r.src, r.dst }, .stream = stream, .from_syn = true, .time_ns = s->now, .frame = s->frame
+    };
     if (s->conn[stream] == 0)
         s->conn[stream] = track_open(s->track, &o);
 }
@@ -112,9 +126,16 @@ static void add_packet(struct scene *s, unsigned kind, struct view octets)
     if (p.header_len == 0)
         return;
     r.version = p.version;
-    struct track_input in = { .packet = &p, .dir = !client, .sender = r.sender, .version = r.version,
-                              .version_source = MQTT_SOURCE_CONNECT, .roles_sure = true, .frame = r.frame, .frame_first = r.frame,
-                              .time_ns = s->now, .time_first_ns = s->now };
+    struct track_input in = { .packet = &p,
+                              .dir = !client,
+                              .sender = r.sender,
+                              .version = r.version,
+                              .version_source = MQTT_SOURCE_CONNECT,
+                              .roles_sure = true,
+                              .frame = r.frame,
+                              .frame_first = r.frame,
+                              .time_ns = s->now,
+                              .time_first_ns = s->now };
     track_packet(s->track, s->conn[stream], &in, &v, &note);
     r.packet = &p;
     r.verdicts = at;
@@ -147,9 +168,16 @@ static void add_event(struct scene *s, unsigned kind)
     }
     open_stream(s, stream);
     bool open = kind < 8;
-    struct store_link link = { .open = open, .from_syn = kind & 1, .close = open ? STORE_FIN : (enum store_close)(kind % 3), .stream = stream,
-                               .session = (uint32_t)track_session_of(s->track, s->conn[stream]), .src = r.src, .dst = r.dst,
-                               .sender = MQTT_CLIENT, .time_ns = s->now, .frame = s->frame };
+    struct store_link link = { .open = open,
+                               .from_syn = kind & 1,
+                               .close = open ? STORE_FIN : (enum store_close)(kind % 3),
+                               .stream = stream,
+                               .session = (uint32_t)track_session_of(s->track, s->conn[stream]),
+                               .src = r.src,
+                               .dst = r.dst,
+                               .sender = MQTT_CLIENT,
+                               .time_ns = s->now,
+                               .frame = s->frame };
     store_add_link(s->store, &link, s->track);
     if (open)
         return;

@@ -28,8 +28,15 @@ static inline const struct row *make_publish(struct made *m, uint64_t n, const c
     at += 3;
     struct mqtt_context context = { .version = MQTT_V311, .sender = MQTT_CLIENT };
     mqtt_decode(view_of(m->octets, at), context, &m->packet, NULL);
-    m->note = (struct track_note){ .session = 1 + n % 3, .exchange = n + 1, .first_frame = n + 1, .latency_ns = -1, .step_ns = -1,
-                                   .kind = TRACK_QOS1, .step = 1, .owed_by = MQTT_SERVER, .owed_type = MQTT_PUBACK };
+    m->note = (struct track_note){ .session = 1 + n % 3,
+                                   .exchange = n + 1,
+                                   .first_frame = n + 1,
+                                   .latency_ns = -1,
+                                   .step_ns = -1,
+                                   .kind = TRACK_QOS1,
+                                   .step = 1,
+                                   .owed_by = MQTT_SERVER,
+                                   .owed_type = MQTT_PUBACK };
     m->row = (struct row){
         .kind = ROW_PACKET,
         .number = n + 1,
@@ -43,7 +50,10 @@ static inline const struct row *make_publish(struct made *m, uint64_t n, const c
         .dst = { .addr = { 4, { 10, 0, 0, 9 } }, .port = 1883 },
         .sender = MQTT_CLIENT,
         .version = MQTT_V311,
-        .client_id = view_of(n % 3 == 0 ? "zero" : n % 3 == 1 ? "one" : "two", n % 3 == 0 ? 4 : 3),
+        .client_id = view_of(n % 3 == 0   ? "zero"
+                             : n % 3 == 1 ? "one"
+                                          : "two",
+                             n % 3 == 0 ? 4 : 3),
         .packet = &m->packet,
         .note = &m->note,
     };

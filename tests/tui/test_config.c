@@ -24,15 +24,18 @@ static void file_is_read_and_faults_are_named(void **state)
     struct config c;
     (void)state;
     assert_true(mkstemp(path) >= 0);
-    write_file(path, "# all of it\ncolor never # why not\n\n  memory\t64  \nascii yes\nnonsense 1\nmouse perhaps\nmemory -5\n"
-                     "session-columns client owed\ntime sometimes\n");
+    write_file(path,
+               "# all of it\ncolor never # why not\n\n  memory\t64  \nascii yes\nnonsense 1\nmouse perhaps\nmemory -5\n"
+               "session-columns client owed\ntime sometimes\n");
     FILE *err = open_memstream(&said, &len);
     config_defaults(&c);
     assert_false(config_read(&c, path, err));
     fclose(err);
     char want[512];
-    snprintf(want, sizeof want, "%s:6: nonsense: there is no such setting\n%s:7: mouse: yes or no is expected\n"
-             "%s:8: memory: a number is expected\n%s:10: time: absolute, relative or delta is expected\n", path, path, path, path);
+    snprintf(want, sizeof want,
+             "%s:6: nonsense: there is no such setting\n%s:7: mouse: yes or no is expected\n"
+             "%s:8: memory: a number is expected\n%s:10: time: absolute, relative or delta is expected\n",
+             path, path, path, path);
     assert_string_equal(said, want);
     assert_string_equal(c.word[CONFIG_COLOUR], "never");
     assert_int_equal(c.number[CONFIG_MEMORY], 64);

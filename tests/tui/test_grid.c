@@ -49,24 +49,30 @@ static void hostile_text_is_escaped(void **state)
         const char *shown;
     } cases[] = {
         { "plain", 5, "plain" },
-        { "\x1b[2J", 4, "\\x1b[2J" },             /* clear the screen */
-        { "\x1b]0;x\x07", 6, "\\x1b]0;x\\x07" },  /* set the title */
-        { "\x9b""31m", 4, "\\x9b31m" },           /* one-octet CSI: ill-formed UTF-8 */
-        { "\xc2\x9b""1m", 4, "\\u{009b}1m" },       /* U+009B */
+        { "\x1b[2J", 4, "\\x1b[2J" },            /* clear the screen */
+        { "\x1b]0;x\x07", 6, "\\x1b]0;x\\x07" }, /* set the title */
+        { "\x9b"
+          "31m",
+          4, "\\x9b31m" }, /* one-octet CSI: ill-formed UTF-8 */
+        { "\xc2\x9b"
+          "1m",
+          4, "\\u{009b}1m" }, /* U+009B */
         { "a\nb\tc\rd", 7, "a\\nb\\tc\\rd" },
         { "\0z", 2, "\\x00z" },
         { "\x7f", 1, "\\x7f" },
-        { "\\x1b", 4, "\\\\x1b" },                /* looks like an escape and is none */
+        { "\\x1b", 4, "\\\\x1b" }, /* looks like an escape and is none */
         { "\xff\xfe", 2, "\\xff\\xfe" },
-        { "\xe2\x80\xae""abc", 6, "\\u{202e}abc" }, /* right-to-left override */
-        { "e\xcc\x81", 3, "e\\u{0301}" },           /* combining acute */
-        { "\xe2\x80\x8b", 3, "\\u{200b}" },         /* zero width space */
-        { "\xd7\x90", 2, "\\u{05d0}" },             /* Hebrew alef: terminals may reorder the line */
+        { "\xe2\x80\xae"
+          "abc",
+          6, "\\u{202e}abc" },                    /* right-to-left override */
+        { "e\xcc\x81", 3, "e\\u{0301}" },         /* combining acute */
+        { "\xe2\x80\x8b", 3, "\\u{200b}" },       /* zero width space */
+        { "\xd7\x90", 2, "\\u{05d0}" },           /* Hebrew alef: terminals may reorder the line */
         { "\xed\xa0\x80", 3, "\\xed\\xa0\\x80" }, /* surrogate */
         { "\xef\xbb\xbf", 3, "\\u{feff}" },
-        { "\xc3\xa9", 2, "\xc3\xa9" },            /* e acute */
-        { "\xe6\xbc\xa2", 3, "\xe6\xbc\xa2" },    /* wide */
-        { "\xf0\x9f\x8f\xbd", 4, "\\u{1f3fd}" },   /* skin tone modifier */
+        { "\xc3\xa9", 2, "\xc3\xa9" },           /* e acute */
+        { "\xe6\xbc\xa2", 3, "\xe6\xbc\xa2" },   /* wide */
+        { "\xf0\x9f\x8f\xbd", 4, "\\u{1f3fd}" }, /* skin tone modifier */
     };
     struct grid g;
     (void)state;
@@ -121,7 +127,8 @@ static void what_does_not_fit_is_said(void **state)
     grid_text(&g, 0, 0, 4, STYLE_NORMAL, "abcde");
     assert_line(&g, 0, "abc~");
     grid_clear(&g);
-    grid_view(&g, 0, 0, 4, STYLE_NORMAL, text("\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2")); /* three wide ones: room for one and ~ */
+    grid_view(&g, 0, 0, 4, STYLE_NORMAL,
+              text("\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2")); /* three wide ones: room for one and ~ */
     assert_line(&g, 0, "\xe6\xbc\xa2~");
     grid_clear(&g);
     grid_right(&g, 0, 2, 5, STYLE_NORMAL, "xy");
@@ -172,8 +179,8 @@ static void no_octets_get_through(void **state)
         assert_cells_sound(&g);
     }
     for (uint32_t c = 0x800; c < 0x110000; c += c < 0x20000 ? 1 : 257) {
-        uint8_t octets[4] = { (uint8_t)(0xf0 | c >> 18), (uint8_t)(0x80 | (c >> 12 & 63)), (uint8_t)(0x80 | (c >> 6 & 63)),
-                              (uint8_t)(0x80 | (c & 63)) };
+        uint8_t octets[4] = { (uint8_t)(0xf0 | c >> 18), (uint8_t)(0x80 | (c >> 12 & 63)),
+                              (uint8_t)(0x80 | (c >> 6 & 63)), (uint8_t)(0x80 | (c & 63)) };
         struct view v = view_of(octets, 4);
         if (c < 0x10000) {
             octets[1] = (uint8_t)(0xe0 | c >> 12);
@@ -189,9 +196,12 @@ static void no_octets_get_through(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hostile_text_is_escaped),       cmocka_unit_test(without_unicode_all_is_ascii),
-        cmocka_unit_test(text_never_leaves_its_columns), cmocka_unit_test(what_does_not_fit_is_said),
-        cmocka_unit_test(half_a_wide_character_never_stays), cmocka_unit_test(drawing_outside_does_nothing),
+        cmocka_unit_test(hostile_text_is_escaped),
+        cmocka_unit_test(without_unicode_all_is_ascii),
+        cmocka_unit_test(text_never_leaves_its_columns),
+        cmocka_unit_test(what_does_not_fit_is_said),
+        cmocka_unit_test(half_a_wide_character_never_stays),
+        cmocka_unit_test(drawing_outside_does_nothing),
         cmocka_unit_test(no_octets_get_through),
     };
     if (setlocale(LC_CTYPE, "C.UTF-8") == NULL && setlocale(LC_CTYPE, "en_US.UTF-8") == NULL)

@@ -41,8 +41,8 @@ static void no_key_is_taken_twice(void **state)
             for (const char *n = keys_names((enum action)a); *n != 0; n += strcspn(n, " "), n += strspn(n, " ")) {
                 enum action does = keys_action(keys_parse(n, strcspn(n, " ")), (enum screen_id)s);
                 if ((int)does != a)
-                    fail_msg("%s on %s: meant for '%s', does '%s'", n, screen_name((enum screen_id)s), keys_text((enum action)a),
-                             keys_text(does));
+                    fail_msg("%s on %s: meant for '%s', does '%s'", n, screen_name((enum screen_id)s),
+                             keys_text((enum action)a), keys_text(does));
             }
         }
 }

@@ -15,7 +15,9 @@ static void a_row_comes_back_as_it_was(void **state)
     struct store *s = store_new(0);
     struct made m;
     struct store_entry e;
-    struct mqtt_verdict v = { .rule = 3, .side = MQTT_CLIENT, .severity = MQTT_SEVERITY_ERROR, .offset = 1, .length = 2 };
+    struct mqtt_verdict v = {
+        .rule = 3, .side = MQTT_CLIENT, .severity = MQTT_SEVERITY_ERROR, .offset = 1, .length = 2
+    };
     (void)state;
     make_publish(&m, 7, "a/b", 4660);
     m.row.verdicts = &v;
