@@ -171,7 +171,7 @@ install: $(PROGRAMS) $(MANUALS)
 	    install -D -m 644 $B/$$m '$(DESTDIR)$(PREFIX)/share/man/man'$${m##*.}/$$m || exit 1; done
 
 clean:
-	rm -rf $B build-asan build-clang build-fuzz build-coverage
+	rm -rf $B build-asan build-clang build-fuzz build-coverage build-afl
 
 include fuzz/fuzz.mk
 

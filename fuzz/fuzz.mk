@@ -64,9 +64,39 @@ coverage:
 		$(patsubst %,-object build-coverage/replay/%,$(FUZZ_TARGETS)) build-coverage/replay/decode >/dev/null
 	@fuzz/run.py coverage | tee build-coverage/coverage.txt
 
+# ---- AFL++: persistent mode with input in shared memory, by its driver for libFuzzer's entry point ----
+
+AFL_SHAPE_decode = packet
+AFL_SHAPE_roundtrip = packet
+AFL_SHAPE_framing = stream
+AFL_SHAPE_render = stream
+AFL_SHAPE_track = talk
+AFL_SHAPE_broker = talk
+AFL_SHAPE_judge = talk
+JOBS ?= 1
+$B/afl/%: $B/fuzz/target/%.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
+	@$(say) LD $@; mkdir -p $(@D)
+	$Q$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_SYSTEM)
+$B/mutator.so: fuzz/engine/afl.c fuzz/engine/shape.c $(patsubst %,fuzz/%.c,mutator fresh breaker talk) $(wildcard decoder/mqtt/*.c decoder/base/*.c)
+	@$(say) LD $@; mkdir -p $(@D)
+	$Qclang $(FLAGS) -MF $@.d -fPIC -shared -o $@ $^
+afl:
+	+@AFL_QUIET=1 $(MAKE) --no-print-directory CC=afl-clang-fast B=build-afl CFLAGS='-O2 -g' build-afl/afl/$(TARGET)
+	+@$(MAKE) --no-print-directory B=build-afl CFLAGS='-O2 -g' build-afl/mutator.so
+	@mkdir -p build-afl/found/$(TARGET)
+	@for job in $$(seq 2 $(JOBS)); do \
+		AFL_NO_UI=1 $(AFL_RUN) -S job$$job -- build-afl/afl/$(TARGET) >build-afl/found/$(TARGET).job$$job.log 2>&1 & done; \
+	AFL_NO_UI=1 $(AFL_RUN) -M job1 -- build-afl/afl/$(TARGET); wait; \
+	grep -HE '^(execs_done|execs_per_sec|edges_found|bitmap_cvg|saved_crashes)' build-afl/found/$(TARGET)/*/fuzzer_stats; \
+	! ls build-afl/found/$(TARGET)/*/crashes/id* 2>/dev/null
+# AFL++ wants a quiet machine and a core file in its own way; neither matters to what it finds.
+AFL_RUN = AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 FUZZ_SHAPE=$(or $(AFL_SHAPE_$(TARGET)),octets) \
+	AFL_CUSTOM_MUTATOR_LIBRARY=build-afl/mutator.so afl-fuzz -V $(TIME) -i corpus/$(TARGET) -o build-afl/found/$(TARGET) \
+	-x $(firstword $(wildcard corpus/$(TARGET).dict) corpus/mqtt.dict)
+
 # ---- corpus ----
 
 $B/seeds: $B/fuzz/engine/seeds.o $B/libfuzz.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8
-.PHONY: replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers
+.PHONY: afl replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers
