@@ -11,6 +11,7 @@ TARGET       ?= decode
 TIME         ?= 60
 # what runs the targets: an object or option that has main(); build.sh hands in its own
 ENGINE       ?= -fsanitize=fuzzer
+LINK         ?= $(CC)
 FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $B/libtui.a $B/libcapture.a $(LIB)
 FUZZ_SYSTEM   = $(CAPTURE_LIBS)
 SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch bench)
@@ -21,7 +22,7 @@ $B/replay/%: $B/fuzz/target/%.o $B/fuzz/engine/replay.o $(SHELL_OBJECTS) $(FUZZ_
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(FUZZ_SYSTEM)
 $B/fuzzer/%: $B/fuzz/target/%.o $B/fuzz/engine/libfuzzer.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
-	$Q$(CC) $(LDFLAGS) $(ENGINE) -o $@ $^ $(FUZZ_SYSTEM)
+	$Q$(LINK) $(LDFLAGS) $(ENGINE) -o $@ $^ $(FUZZ_SYSTEM)
 
 replays: $(patsubst %,$B/replay/%,$(FUZZ_TARGETS))
 fuzzers: $(patsubst %,$B/fuzzer/%,$(FUZZ_TARGETS))
@@ -46,7 +47,7 @@ corpus:
 	@fuzz/run.py corpus
 # Each planted bug of tests/fuzz/planted must be found within a minute.
 test-fuzzers:
-	+@$(in_fuzz) build-fuzz/seeds
+	+@$(in_fuzz) fuzzers build-fuzz/seeds
 	@fuzz/run.py planted
 
 # What the corpus alone reaches. LLVM_COV and LLVM_PROFDATA name the tools of the compiler in use.

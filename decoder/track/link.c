@@ -149,7 +149,8 @@ static void refused(struct track *t, struct conn *c, struct exch *x, const struc
     bool id_refused = code == (c->version == MQTT_V5 ? REASON_BAD_CLIENT_ID : CODE_BAD_CLIENT_ID);
     if (id_refused && plain_client_id(c->session) && (c->flags & C_BAD_CONNECT) == 0)
         judge(t, c, by_version(c, MQTT_R4_3_1_3_5, MQTT_R5_3_1_3_5), MQTT_SEVERITY_WARNING, MQTT_SERVER);
-    if (c->version == MQTT_V311 && (c->flags & (C_BAD_CONNECT | C_ODD_NAME)) == C_BAD_CONNECT && code > CODE_BAD_CLIENT_ID)
+    if (c->version == MQTT_V311 && (c->flags & (C_BAD_CONNECT | C_ODD_NAME)) == C_BAD_CONNECT && code > CODE_BAD_CLIENT_ID &&
+        code != REASON_BAD_VERSION)
         judge(t, c, MQTT_R4_3_1_4_1, MQTT_SEVERITY_NONE, MQTT_SERVER);
     const char *name = c->version == MQTT_V5 && code >= REASON_FAILURE ? mqtt_reason_name(MQTT_CONNACK, code) : mqtt_return_name(code);
     found(t, &(struct found){ .diag = (c->flags & C_AUTH_DONE) != 0 ? TRACK_DIAG_AUTH_FAILED : TRACK_DIAG_CONNECT_REFUSED,

@@ -4,14 +4,15 @@
  * knows the dictionary and the comparisons that failed. */
 #include "fuzz/engine/shape.h"
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t cap);
+__attribute__((weak)) size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t cap); /* other engines have none */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t cap, unsigned seed);
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len, uint8_t *out,
                                  size_t cap, unsigned seed);
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t cap, unsigned seed)
 {
-    if (seed % 4 == 0 || fuzz_target.shape == FUZZ_OCTETS || fuzz_target.shape == FUZZ_TEXT)
+    bool its_turn = seed % 4 == 0 || fuzz_target.shape == FUZZ_OCTETS || fuzz_target.shape == FUZZ_TEXT;
+    if (its_turn && LLVMFuzzerMutate != NULL)
         return LLVMFuzzerMutate(data, size, cap);
     return shape_mutate(fuzz_target.shape, data, size, cap, seed);
 }
