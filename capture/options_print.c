@@ -10,7 +10,7 @@
 #define MQSHARK_VERSION "0.1.0"
 #endif
 
-enum { NAME_COLUMN = 34, LINE_COLUMNS = 100 };
+enum { NAME_COLUMN = 31, LINE_COLUMNS = 80 };
 
 static void usage(FILE *to, unsigned program)
 {
@@ -20,7 +20,7 @@ static void usage(FILE *to, unsigned program)
         return;
     }
     fprintf(to, "Usage: mqdump [options] [FILE | capture filter]\n"
-                "Prints each MQTT packet of a capture file or a live capture, and what is wrong with it.\n"
+                "Prints each MQTT packet of a file or a live capture, and what is wrong with it.\n"
                 "  mqdump -i lo                           watch the loopback, any port\n"
                 "  mqdump -r capture.pcap -V              every field of every packet\n"
                 "  mqdump -r capture.pcap -T json | jq .  for programs\n"
@@ -71,8 +71,8 @@ void options_help(FILE *to, unsigned program)
             if (option_table[i].group == group && (option_table[i].programs & program) != 0)
                 option_line(to, &option_table[i]);
     }
-    fprintf(to, "\nExit status: 0 done, 1 wrong usage, 2 input or output fails (what was read so far is shown)");
-    fprintf(to, program == OPTIONS_D ? ",\n3 with --fail-on: findings of that severity.\n" : ".\n");
+    fprintf(to, "\nExit status: 0 done, 1 wrong usage, 2 input or output fails (what was read so\nfar is shown)");
+    fprintf(to, program == OPTIONS_D ? ", 3 with --fail-on: findings of that severity.\n" : ".\n");
 }
 
 void options_version(FILE *to, unsigned program)
