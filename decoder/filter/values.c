@@ -64,7 +64,7 @@ static bool envelope_value(const struct row *r, unsigned field, unsigned step, s
     }
 }
 
-/* Fields of the fixed header, and the topic of a PUBLISH. */
+/* Fields that the decoded packet holds at hand. */
 static bool packet_value(const struct row *r, unsigned field, unsigned step, struct value *out)
 {
     const struct mqtt_packet *p = r->packet;
@@ -79,6 +79,10 @@ static bool packet_value(const struct row *r, unsigned field, unsigned step, str
         return p->header_len > 1 && number(out, FIELD_UINT, p->remaining);
     case FIELD_MQTT_RETAIN:
         return p->type == MQTT_PUBLISH && number(out, FIELD_BOOL, p->flags & 1);
+    case FIELD_MQTT_QOS:
+        return number(out, FIELD_UINT, p->flags >> 1 & 3);
+    case FIELD_MQTT_DUPFLAG:
+        return number(out, FIELD_BOOL, p->flags >> 3);
     default: /* FIELD_MQTT_TOPIC of a PUBLISH */
         *out = (struct value){ .type = FIELD_STRING, .text = p->publish.topic };
         if (p->publish.topic.len == 0 && p->publish.topic.ptr != NULL && r->alias_topic.ptr != NULL)
@@ -87,7 +91,8 @@ static bool packet_value(const struct row *r, unsigned field, unsigned step, str
     }
 }
 
-enum place { PLACE_WALK, PLACE_ENVELOPE, PLACE_PACKET, PLACE_TOPIC };
+/* PLACE_PUBLISH: at hand in a PUBLISH, by a walk elsewhere. */
+enum place { PLACE_WALK, PLACE_ENVELOPE, PLACE_PACKET, PLACE_PUBLISH };
 
 static enum place place_of(unsigned field)
 {
@@ -116,7 +121,9 @@ static enum place place_of(unsigned field)
     case FIELD_MQTT_RETAIN:
         return PLACE_PACKET;
     case FIELD_MQTT_TOPIC:
-        return PLACE_TOPIC;
+    case FIELD_MQTT_QOS:
+    case FIELD_MQTT_DUPFLAG:
+        return PLACE_PUBLISH;
     default:
         return PLACE_WALK;
     }
@@ -127,10 +134,55 @@ static bool is_publish(const struct row *r)
     return r->kind == ROW_PACKET && r->packet->type == MQTT_PUBLISH && r->packet->header_len > 0;
 }
 
+enum { ALL_TYPES = 0xffff };
+
+#define IN(type) (1u << MQTT_##type)
+
+/* The packet types that a walk could find the field in: the others are not walked for it. */
+static unsigned types_of(unsigned field)
+{
+    if ((field >= FIELD_MQTT_PROTO_LEN && field <= FIELD_MQTT_PASSWD) && field != FIELD_MQTT_VER &&
+        field != FIELD_MQTT_VER_SOURCE && field != FIELD_MQTT_CLIENTID)
+        return IN(CONNECT);
+    if (field >= FIELD_MQTT_CONACK_FLAGS && field <= FIELD_MQTT_CONACK_VAL)
+        return IN(CONNACK);
+    switch (field) {
+    case FIELD_MQTT_QOS:
+    case FIELD_MQTT_DUPFLAG:
+    case FIELD_MQTT_RETAIN_RESERVED:
+        return IN(PUBLISH) | IN(PUBREL) | IN(SUBSCRIBE) | IN(UNSUBSCRIBE);
+    case FIELD_MQTT_TOPIC:
+    case FIELD_MQTT_TOPIC_LEN:
+        return IN(PUBLISH) | IN(SUBSCRIBE) | IN(UNSUBSCRIBE);
+    case FIELD_MQTT_MSG:
+    case FIELD_MQTT_MSG_TEXT:
+    case FIELD_MQTT_MSG_LEN:
+    case FIELD_MQTT_MSG_DECODED_AS:
+        return IN(PUBLISH);
+    case FIELD_MQTT_SUB_QOS:
+    case FIELD_MQTT_SUBSCRIPTION_OPTIONS:
+        return IN(SUBSCRIBE);
+    case FIELD_MQTT_SUBACK_QOS:
+    case FIELD_MQTT_SUBACK_REASON_CODE:
+        return IN(SUBACK);
+    case FIELD_MQTT_CONNACK_REASON_CODE:
+        return IN(CONNACK);
+    case FIELD_MQTT_DISCONNECT_REASON_CODE:
+        return IN(DISCONNECT);
+    default:
+        return ALL_TYPES;
+    }
+}
+
+static bool may_have(const struct row *r, unsigned field)
+{
+    return r->kind != ROW_PACKET || (types_of(field) >> (r->packet->type & 15) & 1) != 0;
+}
+
 void values_want(struct filter *f, unsigned field)
 {
     enum place place = place_of(field);
-    if (place == PLACE_WALK || place == PLACE_TOPIC)
+    if (place == PLACE_WALK || place == PLACE_PUBLISH)
         field_set_add(&f->want, (enum field)field);
 }
 
@@ -177,11 +229,14 @@ void values_start(struct value_cursor *c, struct filter *f, const struct row *ro
     c->field = (uint16_t)field;
     c->step = 0;
     c->source = VALUES_DIRECT;
-    if (place == PLACE_ENVELOPE || place == PLACE_PACKET || (place == PLACE_TOPIC && is_publish(row)))
+    if (place == PLACE_ENVELOPE || place == PLACE_PACKET || (place == PLACE_PUBLISH && is_publish(row)))
+        return;
+    c->source = VALUES_POOL;
+    c->step = SLOT_NONE;
+    if (!may_have(row, field))
         return;
     if (!f->walked)
         walk_row(f, row);
-    c->source = VALUES_POOL;
     c->step = f->slots[field].first;
     if (!f->slots[field].spilled)
         return;

@@ -2,30 +2,30 @@
  *
  * decoder/show/redact.c -- masks, and where in a packet they go. */
 #include "decoder/show/redact.h"
-#include "decoder/base/sha1.h"
+#include "decoder/base/siphash.h"
 #include <string.h>
 
 enum { TEXT_MAX = 65536 };
 
 /* --- masks --- */
 
-/* Letters and digits from SHA-1 over key, kind and value; linear in len. */
+/* Letters and digits from a keyed hash of kind and value, spread by the steps of a generator (SplitMix64); linear in
+ * len. */
 static void mask(const struct redact *r, unsigned kind, uint8_t *octets, size_t len)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    uint8_t message[REDACT_KEY + 1 + SHA1_OCTETS + 8], block[SHA1_OCTETS];
-    uint8_t *counter = message + REDACT_KEY + 1 + SHA1_OCTETS;
-    memcpy(message, r->key, REDACT_KEY);
-    message[REDACT_KEY] = (uint8_t)kind;
-    sha1(view_of(octets, len), message + REDACT_KEY + 1);
-    memset(counter, 0, 8);
+    uint8_t key[REDACT_KEY];
+    memcpy(key, r->key, REDACT_KEY);
+    key[0] ^= (uint8_t)kind;
+    uint64_t seed = siphash(key, view_of(octets, len)), word = 0;
     for (size_t at = 0; at < len; at++) {
-        if (at % SHA1_OCTETS == 0) {
-            for (unsigned i = 0; i < 8; i++)
-                counter[i] = (uint8_t)((uint64_t)at >> (8 * i));
-            sha1(view_of(message, sizeof message), block);
+        if (at % 8 == 0) {
+            seed += 0x9e3779b97f4a7c15u;
+            word = (seed ^ seed >> 30) * 0xbf58476d1ce4e5b9u;
+            word = (word ^ word >> 27) * 0x94d049bb133111ebu;
+            word ^= word >> 31;
         }
-        octets[at] = (uint8_t)letters[block[at % SHA1_OCTETS] % (sizeof letters - 1)];
+        octets[at] = (uint8_t)letters[(word >> (8 * (at % 8)) & 0xff) % (sizeof letters - 1)];
     }
 }
 

@@ -5,6 +5,7 @@
 #include "decoder/base/base64.h"
 #include "decoder/base/community.h"
 #include "decoder/base/sha1.h"
+#include "decoder/base/siphash.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +33,19 @@ static void test_sha1(void **state)
     check_sha1("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
                "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
     check_sha1(million, sizeof million, "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
+}
+
+/* the example of the SipHash paper, appendix A, and the first of its authors' test vectors */
+static void test_siphash(void **state)
+{
+    (void)state;
+    uint8_t key[SIPHASH_KEY], message[15];
+    for (unsigned i = 0; i < SIPHASH_KEY; i++)
+        key[i] = (uint8_t)i;
+    for (unsigned i = 0; i < sizeof message; i++)
+        message[i] = (uint8_t)i;
+    assert_true(siphash(key, view_of(message, sizeof message)) == 0xa129ca6149be45e5u);
+    assert_true(siphash(key, view_of(message, 0)) == 0x726fdb47dd0e0e31u);
 }
 
 static void check_base64(const char *text, const char *expected)
@@ -83,6 +97,7 @@ static void test_community_ipv6(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_sha1), cmocka_unit_test(test_base64),
-                                        cmocka_unit_test(test_community), cmocka_unit_test(test_community_ipv6) };
+                                        cmocka_unit_test(test_siphash), cmocka_unit_test(test_community),
+                                        cmocka_unit_test(test_community_ipv6) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
