@@ -27,6 +27,9 @@ static void tell_refusal(struct track *t, struct conn *c, struct exch *x, const 
         s->own_frame = 0;
     s->refused_msg[x->slot] = (struct refusal){ .time_ns = in->time_ns, .print = x->print, .id = x->id };
     const char *name = mqtt_reason_name(p->type, p->reason);
+    if (c->said_codes == CODES_SAID)
+        return;
+    c->said_codes++;
     found(t, &(struct found){ .diag = TRACK_DIAG_PUBLISH_REFUSED, .side = slot_side(c, slot), .conn = c, .exch = x, .time_ns = in->time_ns,
                               .frame = { x->step[0].frame, in->frame } },
           "%s id %u refuses the PUBLISH with reason 0x%02x (%s)", mqtt_type_name(p->type), x->id, p->reason,
@@ -35,6 +38,9 @@ static void tell_refusal(struct track *t, struct conn *c, struct exch *x, const 
 
 static void tell_code(struct track *t, struct conn *c, struct exch *x, const struct track_input *in, unsigned slot)
 {
+    if (c->said_codes == CODES_SAID)
+        return;
+    c->said_codes++;
     if (in->packet->reason == NO_MATCH)
         found(t, &(struct found){ .diag = TRACK_DIAG_NO_SUBSCRIBERS, .side = slot_side(c, slot), .conn = c, .exch = x,
                                   .time_ns = in->time_ns, .frame = { x->step[0].frame, in->frame } },

@@ -208,7 +208,7 @@ static void restart(struct track *t, struct conn *c, struct session *s)
     s->taint = 0;
     s->prev_aliases[0] = s->prev_aliases[1] = 0;
     s->refused_msg[0] = s->refused_msg[1] = (struct refusal){ 0 };
-    s->flags &= ~(uint32_t)(S_ECHOED | S_LOOPED);
+    s->flags &= ~(uint32_t)(S_ECHOED | S_LOOPED | S_UNDELIVERED);
     s->flags |= S_WHOLE;
     if ((c->flags & C_CLEAN) == 0 && c->version != MQTT_V5)
         s->flags |= S_CLIENT_OLD;

@@ -9,7 +9,7 @@
 #pragma once
 #include "decoder/track/track.h"
 
-enum { DELIVERY_MS = 100, /* a delivery that takes longer is missed at the end of the connection */ LINGER_MS = 1000, /* how long answers may cross a FIN */ LATE_SAID = 8, /* findings of unanswered packets a connection */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
+enum { DELIVERY_MS = 100, /* a delivery that takes longer is missed at the end of the connection */ LINGER_MS = 1000, /* how long answers may cross a FIN */ LATE_SAID = 8, /* findings of unanswered packets a connection */ CODES_SAID = 16, /* and of reason codes */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
 
 struct slabs { /* records of one size with addresses that stay */
     void **slab;
@@ -92,6 +92,7 @@ enum session_flag {
     S_KEEP_SERVER = 512,
     S_EXPIRES = 1024, /* the timer stands for the end of the session */
     S_WILL_WAITS = 2048, /* the timer stands for the end of the Will Delay */
+    S_UNDELIVERED = 8192, /* said so already */
     S_CLIENT_OLD = 4096, /* 3.1.1: the client may go on with messages of before the server's state began */
 };
 
@@ -188,7 +189,7 @@ struct conn {
     uint16_t window[2], alias_max[2]; /* bound that side */
     uint16_t keep_alive_s, sub_done, unsub_done; /* ids answered last */
     uint16_t due_rule, bad_rule;
-    uint8_t said_late; /* findings of unanswered packets so far */
+    uint8_t said_late, said_codes; /* findings of unanswered packets, of reason codes so far */
     uint8_t version, source, flip, link, will_qos, max_qos, bye_reason[2], bye, due_side, due_diag, connect_level;
     bool server_ka, unsubscribed, early_said, no_expiry;
     bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */

@@ -326,8 +326,9 @@ void tell_own(struct track *t, struct conn *c, int64_t waited_ns, uint64_t frame
     bool taken = x == NULL || x->stage > 1; /* the server has acknowledged it */
     uint64_t own = s->own_frame;
     s->own_frame = 0;
-    if (!taken || !session_sure(c))
+    if (!taken || !session_sure(c) || (s->flags & S_UNDELIVERED) != 0)
         return;
+    s->flags |= S_UNDELIVERED;
     found(t, &(struct found){ .diag = TRACK_DIAG_NOT_DELIVERED, .side = MQTT_SERVER, .conn = c, .time_ns = s->own_ns + waited_ns,
                               .frame = { own, frame } },
           "The PUBLISH id %u in frame %llu was acknowledged but not delivered to the client's own matching subscription within %lld ms",
