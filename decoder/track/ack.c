@@ -74,6 +74,8 @@ static void on_pubrec(struct track *t, struct conn *c, struct exch *x, unsigned 
     bool again = x->step[1].type != 0;
     if (slot == 0 && !again)
         judge_order(t, c, x, 1);
+    if (again && x->conn == c)
+        misuse(c, x->slot, x->id, slot); /* what follows comes twice, too */
     exch_step(t, x, c, 1, again ? TRACK_RETRANSMITTED : 0, in);
     x->marks |= X_RECEIVED;
     if (failed) {
@@ -114,10 +116,12 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
 {
     bool resumed = x->conn == NULL, again = x->step[2].type != 0;
     judge_pubrel(t, c, x, resumed);
-    if (x->stage == 1 && (x->marks & X_RECEIVED) == 0)
-        misuse(c, slot, x->id);
+    if (x->stage == 1 && (x->marks & (X_RECEIVED | X_WRONG)) == 0)
+        misuse(c, slot, x->id, slot);
     if (slot == 0 && !resumed && !again)
         judge_order(t, c, x, 2);
+    if (again && !resumed)
+        misuse(c, slot, x->id, slot); /* its PUBCOMP comes twice, too */
     x->marks |= resumed ? X_RESUMED_REL : 0;
     exch_step(t, x, c, 2, (again ? TRACK_RETRANSMITTED : 0) | (x->stage == 1 ? TRACK_OUT_OF_PLACE : 0), in);
     x->owed_since = in->time_ns;
@@ -141,7 +145,7 @@ static void on_pubcomp(struct track *t, struct conn *c, struct exch *x, unsigned
     if (early && !exch_tainted(x) && is_sane(c, x->slot, x->id) && (x->conn == NULL ? session_sure(c) : conn_sure(c)))
         judge(t, c, by_version(c, MQTT_R4_4_3_3_2, MQTT_R5_4_3_3_11), MQTT_SEVERITY_NONE, slot_side(c, slot));
     if (early)
-        misuse(c, x->slot, x->id);
+        misuse(c, x->slot, x->id, slot);
     exch_step(t, x, c, 3, early ? TRACK_OUT_OF_PLACE : 0, in);
     x->reason = in->packet->reason;
     if (x->reason != 0)
@@ -165,7 +169,7 @@ static void wrong_answer(struct track *t, struct conn *c, struct exch *x, unsign
     x->flags |= TRACK_OUT_OF_PLACE;
     exch_note(t, x);
     bool sure = conn_sure(c) && !exch_tainted(x) && is_sane(c, x->slot, x->id);
-    misuse(c, x->slot, x->id);
+    misuse(c, x->slot, x->id, slot);
     if (!sure)
         return;
     if (c->version != MQTT_V31) {
@@ -202,7 +206,7 @@ static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned
         enum mqtt_rule v311 = p->type == MQTT_PUBCOMP ? MQTT_S4_2_3_1_B : MQTT_R4_2_3_1_6;
         judge(t, c, by_version(c, v311, MQTT_R5_2_2_1_5), MQTT_SEVERITY_NONE, slot_side(c, slot));
     }
-    misuse(c, starter, p->id);
+    misuse(c, starter, p->id, slot);
     t->note->flags |= TRACK_NO_START | TRACK_OUT_OF_PLACE;
     if (taken || p->type == MQTT_PUBCOMP || (p->type == MQTT_PUBACK && !c->ahead))
         return;

@@ -55,11 +55,11 @@ static void tell_late(struct track *t, struct conn *c, struct exch *x, int64_t n
 static int64_t check_answers(struct track *t, struct conn *c, int64_t now)
 {
     for (struct exch *x; (x = c->wait) != NULL;) {
-        int64_t due = x->owed_since + t->cfg.answer_ns;
+        int64_t due = x->owed_since + exch_patience(t, x);
         if (due > now)
             return due;
         bool say = conn_sure(c) && !exch_tainted(x) && (x->marks & X_REPORTED) == 0 && x->owed_type != 0 && c->said_late < LATE_SAID &&
-                   (x->id == 0 || is_sane(c, x->slot, x->id)) && c->bad_frame == 0 && c->bye_frame[0] == 0 && c->bye_frame[1] == 0;
+                   (x->id == 0 || !misused_by(c, x->slot, x->id, 1u - x->owed_slot)) && c->bad_frame == 0 && c->bye_frame[0] == 0 && c->bye_frame[1] == 0;
         x->marks |= X_REPORTED;
         exch_park(x);
         if (say)

@@ -95,7 +95,7 @@ void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type)
     x->owed_type = (uint8_t)type;
     struct conn *c = x->conn;
     if (c != NULL && type != 0)
-        timer_set(t, &c->timer, x->owed_since + t->cfg.answer_ns);
+        timer_set(t, &c->timer, x->owed_since + exch_patience(t, x));
 }
 
 void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags, const struct track_input *in)

@@ -169,7 +169,7 @@ void quota_take(struct track *t, struct conn *c, struct exch *x, const struct tr
     if (c->version != MQTT_V5 || (x->marks & X_COUNTED) != 0)
         return;
     bool bound = slot == 1 ? (c->flags & C_CONNECT) != 0 : (c->flags & (C_CONNECT | C_CONNACK)) == (C_CONNECT | C_CONNACK);
-    if (bound && c->quota[slot] <= 0 && conn_sure(c) && c->odd[slot] == 0)
+    if (bound && c->quota[slot] <= 0 && conn_sure(c) && c->odd[0][slot] == 0 && c->odd[1][slot] == 0)
         judge_limit(t, c, slot, slot == 0 ? MQTT_R5_3_3_4_7 : MQTT_R5_3_3_4_9, in);
     c->quota[slot]--;
     x->marks |= X_COUNTED;

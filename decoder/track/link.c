@@ -23,7 +23,7 @@ static bool has_error(const struct mqtt_verdicts *v)
 /* A CONNECT that a server may take for another protocol, or for a version it does not know. */
 static bool is_odd(const struct mqtt_connect *k)
 {
-    unsigned level = k->level & 0x7f;
+    unsigned level = k->level; /* with the private bit of bridges set it is another one, too */
     if (k->protocol_name.len == 4 && (level == MQTT_V311 || level == MQTT_V5))
         return k->protocol_name.ptr[0] != 'M' || k->protocol_name.ptr[1] != 'Q' || k->protocol_name.ptr[2] != 'T' ||
                k->protocol_name.ptr[3] != 'T';

@@ -211,7 +211,7 @@ static void on_repeat(struct track *t, struct conn *c, struct exch *x, const str
     bool request = x->kind == TRACK_SUBSCRIBE || x->kind == TRACK_UNSUBSCRIBE;
     sure = sure && is_sane(c, m->slot, x->id);
     c->flags |= C_RESENT;
-    misuse(c, m->slot, x->id);
+    misuse(c, m->slot, x->id, m->slot);
     if (request || differs(x, m)) {
         if (sure)
             judge(t, c, reuse_rule(c, m->slot), MQTT_SEVERITY_NONE, side);

@@ -79,7 +79,7 @@ void session_free(struct track *t, struct session *s)
     while (s->parked != NULL)
         exch_finish(t, s->parked, TRACK_UNKNOWN, t->now);
     will_forget(t, s);
-    subs_clear(t, s);
+    subs_clear(t, s, NULL);
     key_remove(t, s);
     timer_stop(t, &s->timer);
     if (s->client_id != NULL) {
@@ -173,6 +173,7 @@ static void move_into(struct track *t, struct conn *c, struct session *from, str
         move_exchange(t, x, to);
     while (from->parked != NULL)
         move_exchange(t, from->parked, to);
+    subs_move(t, from, to);
     for (unsigned i = 0; i < 2; i++) {
         to->packets[i] += from->packets[i];
         to->octets[i] += from->octets[i];
@@ -204,7 +205,7 @@ static void restart(struct track *t, struct conn *c, struct session *s)
     if (c->version != MQTT_V5 && (c->flags & C_CLEAN) == 0)
         slots = 2;
     finish_parked(t, s, TRACK_REPLACED, slots);
-    subs_clear(t, s);
+    subs_clear(t, s, c);
     s->taint = 0;
     s->prev_aliases[0] = s->prev_aliases[1] = 0;
     s->refused_msg[0] = s->refused_msg[1] = (struct refusal){ 0 };
@@ -394,7 +395,7 @@ void session_end(struct track *t, struct session *s, int64_t time_ns, uint64_t f
     if ((s->flags & S_WILL_WAITS) != 0)
         will_due(t, s, frame);
     finish_parked(t, s, TRACK_ABANDONED, 3);
-    subs_clear(t, s);
+    subs_clear(t, s, NULL);
     if ((s->flags & S_LIVE) != 0)
         session_event(t, s, TRACK_SESSION_ENDED, frame);
     s->flags &= ~(uint32_t)(S_LIVE | S_EXPIRES);

@@ -180,7 +180,7 @@ struct conn {
     uint64_t seen_end[2];             /* octets of that side that have come as packets */
     uint64_t close_frame;
     int64_t closed_ns;
-    uint64_t odd[2];                  /* identifiers, modulo 64, that were misused here: what belongs to what is open */
+    uint64_t odd[2][2];               /* [by][whose] identifiers, modulo 64, that were misused here: what belongs to what is open */
     uint64_t resent_number[2];        /* exchange of the latest PUBLISH re-sent here */
     uint32_t packet_max[2];           /* bounds that side; 0: none */
     uint32_t method;                  /* print of the Authentication Method */
@@ -254,7 +254,9 @@ struct topic *topic_share(struct topic *w);                  /* once more; NULL 
 void topic_drop(struct track *t, struct topic *w);           /* NULL is fine */
 struct sub *sub_find(const struct track *t, const struct session *s, const struct topic *filter);
 struct sub *sub_add(struct track *t, struct session *s, struct topic *filter); /* takes over the hold */
-void subs_clear(struct track *t, struct session *s);
+void sub_unask(struct sub *b); /* no request asks for it any more */
+void subs_clear(struct track *t, struct session *s, const struct conn *asker); /* all but what this connection asks for now */
+void subs_move(struct track *t, struct session *from, struct session *to);
 
 static inline struct view topic_view(const struct topic *w)
 {
@@ -348,6 +350,12 @@ __attribute__((format(printf, 3, 4))) void found(struct track *t, const struct f
 /* A verdict of conduct on the packet under way. severity NONE: the rule's own. */
 void judge(struct track *t, const struct conn *c, enum mqtt_rule rule, unsigned severity, unsigned side);
 
+/* How long an answer may take. CONNECT gets more: a server asks others before it answers. */
+static inline int64_t exch_patience(const struct track *t, const struct exch *x)
+{
+    return x->kind == TRACK_CONNECT ? 4 * t->cfg.answer_ns : t->cfg.answer_ns;
+}
+
 static inline unsigned slot_side(const struct conn *c, unsigned slot)
 {
     return (c->flags & C_ROLES) == 0 ? MQTT_NOBODY : slot == 0 ? MQTT_CLIENT : MQTT_SERVER;
@@ -366,15 +374,20 @@ static inline bool conn_sure(const struct conn *c)
     return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead && !contested;
 }
 
-/* An identifier of that side was used against the rules: nothing is held against anyone for it any more here. */
-static inline void misuse(struct conn *c, unsigned slot, uint16_t id)
+/* `by` used an identifier of `slot` against the rules: nothing is held against anyone for it any more here. */
+static inline void misuse(struct conn *c, unsigned slot, uint16_t id, unsigned by)
 {
-    c->odd[slot] |= 1ull << (id & 63);
+    c->odd[by][slot] |= 1ull << (id & 63);
+}
+
+static inline bool misused_by(const struct conn *c, unsigned slot, uint16_t id, unsigned by)
+{
+    return (c->odd[by][slot] >> (id & 63) & 1) != 0;
 }
 
 static inline bool is_sane(const struct conn *c, unsigned slot, uint16_t id)
 {
-    return (c->odd[slot] >> (id & 63) & 1) == 0;
+    return !misused_by(c, slot, id, 0) && !misused_by(c, slot, id, 1);
 }
 
 static inline bool session_sure(const struct conn *c)

@@ -8,21 +8,9 @@
 
 enum { FAILURE = 0x80, NOT_ANSWERED = 0xff, NO_LOCAL = 4, QOS_BITS = 3, SUBS_WALKED = 64 };
 
-/* Out of the request that asked for it before. */
-static void unask(struct sub *b)
-{
-    struct sub **at = b->asked != NULL ? &b->asked->subs : NULL;
-    while (at != NULL && *at != NULL && *at != b)
-        at = &(*at)->asked_next;
-    if (at != NULL && *at == b)
-        *at = b->asked_next;
-    b->asked = NULL;
-    b->asked_next = NULL;
-}
-
 static void ask(struct exch *x, struct sub *b, uint32_t at)
 {
-    unask(b);
+    sub_unask(b);
     b->asked = x;
     b->asked_at = at;
     b->asked_next = x->subs;
@@ -104,7 +92,7 @@ static bool taken_id(struct track *t, struct conn *c, struct exch *old, const st
     bool sure = !exch_tainted(old) && is_sane(c, 0, old->id) && (old->conn == NULL ? session_sure(c) : conn_sure(c));
     if (sure)
         judge(t, c, by_version(c, MQTT_R4_2_3_1_2, MQTT_R5_2_2_1_3), MQTT_SEVERITY_NONE, MQTT_CLIENT);
-    misuse(c, 0, old->id);
+    misuse(c, 0, old->id, 0);
     exch_finish(t, old, exch_tainted(old) ? TRACK_UNKNOWN : TRACK_REPLACED, in->time_ns);
     return false;
 }

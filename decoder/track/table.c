@@ -318,22 +318,74 @@ struct sub *sub_add(struct track *t, struct session *s, struct topic *filter)
     return b;
 }
 
-void subs_clear(struct track *t, struct session *s)
+static void unhash(struct track *t, struct sub *b)
 {
-    for (struct sub *b = s->subs, *next; b != NULL; b = next) {
-        next = b->next;
-        struct sub **at = &t->filters[sub_hash(s, b->filter) & (t->n_filters - 1)];
-        while (*at != NULL && *at != b)
-            at = &(*at)->chain;
-        if (*at == b)
-            *at = b->chain;
-        if (b->asked != NULL)
-            b->asked->subs = NULL;
-        topic_drop(t, b->filter);
-        slab_give(&t->subs, b);
+    struct sub **at = &t->filters[sub_hash(b->session, b->filter) & (t->n_filters - 1)];
+    while (*at != NULL && *at != b)
+        at = &(*at)->chain;
+    if (*at == b)
+        *at = b->chain;
+}
+
+static void sub_drop(struct track *t, struct sub *b)
+{
+    unhash(t, b);
+    sub_unask(b);
+    topic_drop(t, b->filter);
+    slab_give(&t->subs, b);
+}
+
+void sub_unask(struct sub *b)
+{
+    struct sub **at = b->asked != NULL ? &b->asked->subs : NULL;
+    while (at != NULL && *at != NULL && *at != b)
+        at = &(*at)->asked_next;
+    if (at != NULL && *at == b)
+        *at = b->asked_next;
+    b->asked = NULL;
+    b->asked_next = NULL;
+}
+
+void subs_clear(struct track *t, struct session *s, const struct conn *asker)
+{
+    struct sub **at = &s->subs;
+    for (struct sub *b; (b = *at) != NULL;) {
+        if (asker != NULL && b->asked != NULL && b->asked->conn == asker) {
+            b->granted = b->best = 0xff;
+            b->gone = b->changed = false;
+            b->identifier_was = 0;
+            at = &b->next;
+            continue;
+        }
+        *at = b->next;
+        sub_drop(t, b);
     }
-    s->subs = NULL;
     s->n_subs = 0;
     s->low_grant = 2;
     s->flags &= ~(uint32_t)S_SUBS_LOST;
+}
+
+void subs_move(struct track *t, struct session *from, struct session *to)
+{
+    for (struct sub *b; (b = from->subs) != NULL;) {
+        from->subs = b->next;
+        struct sub *old = sub_find(t, to, b->filter);
+        if (old != NULL) { /* what is asked now replaces it */
+            struct sub **at = &to->subs;
+            while (*at != old)
+                at = &(*at)->next;
+            *at = old->next;
+            b->best = old->best;
+            b->granted = old->granted;
+            b->identifier_was = old->identifier;
+            sub_drop(t, old);
+        }
+        unhash(t, b);
+        b->session = to;
+        b->next = to->subs;
+        to->subs = b;
+        struct sub **place = &t->filters[sub_hash(to, b->filter) & (t->n_filters - 1)];
+        b->chain = *place;
+        *place = b;
+    }
 }

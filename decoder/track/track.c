@@ -15,7 +15,7 @@ void track_defaults(struct track_config *c)
                                 .max_topics = 262144,
                                 .max_subscriptions = 262144,
                                 .max_text = 64u << 20,
-                                .answer_ns = 2 * second,
+                                .answer_ns = 5 * second / 2,
                                 .close_ns = 30 * second,
                                 .reach_ns = second,
                                 .keep_alive_slack_ns = second,

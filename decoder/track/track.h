@@ -205,7 +205,7 @@ struct track_config {
     uint32_t max_topics;        /* distinct topics and filters kept as text */
     uint32_t max_subscriptions;
     uint32_t max_text;          /* octets of client identifiers, topics and filters together */
-    int64_t answer_ns;          /* an answer that takes longer is a finding (the standards give no deadline) */
+    int64_t answer_ns;          /* an answer that takes longer is a finding (the standards give no deadline); CONNECT: 4 times */
     int64_t close_ns;           /* a close that is due and takes longer is a finding */
     int64_t reach_ns;           /* after this much silence CONNACK has surely reached the client */
     int64_t keep_alive_slack_ns; /* beyond 1.5 times Keep Alive; at least half of that time is allowed in any case */
