@@ -106,7 +106,8 @@ static void judge_pubrel(struct track *t, struct conn *c, const struct exch *x, 
         if (sure && !exch_tainted(x))
             judge(t, c, by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_4), (x->marks & X_WRONG) != 0 ? MQTT_SEVERITY_NOTE : MQTT_SEVERITY_NONE,
                   side);
-    } else if (x->stage == 3 && !resumed && conn_sure(c) && (c->flags & C_RESENT) == 0) {
+    } else if (x->stage == 3 && !resumed && conn_sure(c) && (c->flags & C_RESENT) == 0 && !exch_tainted(x) &&
+               is_sane(c, x->slot, x->id)) {
         if (x->resent == 0) /* a repeated PUBREC may be answered again */
             judge(t, c, by_version(c, MQTT_S4_4_4_A, MQTT_R5_4_4_0_1), MQTT_SEVERITY_NONE, side);
     }

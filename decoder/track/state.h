@@ -255,7 +255,7 @@ void topic_drop(struct track *t, struct topic *w);           /* NULL is fine */
 struct sub *sub_find(const struct track *t, const struct session *s, const struct topic *filter);
 struct sub *sub_add(struct track *t, struct session *s, struct topic *filter); /* takes over the hold */
 void sub_unask(struct sub *b); /* no request asks for it any more */
-void subs_clear(struct track *t, struct session *s, const struct conn *asker); /* all but what this connection asks for now */
+void subs_clear(struct track *t, struct session *s, const struct conn *asker); /* all but what this connection asked for */
 void subs_move(struct track *t, struct session *from, struct session *to);
 
 static inline struct view topic_view(const struct topic *w)

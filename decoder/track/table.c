@@ -350,7 +350,7 @@ void subs_clear(struct track *t, struct session *s, const struct conn *asker)
 {
     struct sub **at = &s->subs;
     for (struct sub *b; (b = *at) != NULL;) {
-        if (asker != NULL && b->asked != NULL && b->asked->conn == asker) {
+        if (asker != NULL && b->frame >= asker->connect_frame) {
             b->granted = b->best = 0xff;
             b->gone = b->changed = false;
             b->identifier_was = 0;
