@@ -59,12 +59,15 @@ $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
 $B/mqbroker: $B/fuzz/broker/mqbroker.o $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
-$B/generate: $(filter-out %/noop.o,$(call objs,tests/bench))
+$B/generate: $(filter-out %/noop.o %/measure.o,$(call objs,tests/bench))
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/noop: $B/tests/bench/noop.o
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcap
+$B/measure: $B/tests/bench/measure.o
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/mqfuzz: $B/fuzz/mqfuzz.o $B/libfuzz.a $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
@@ -127,14 +130,15 @@ golden: all
 	@B=$B tests/program/golden.py --rewrite
 
 # Reference tables that are printed from the .def files.
-docs-tables: $B/tests/decoder/test_docs_rules
+docs-tables: $B/tests/decoder/test_docs_rules $B/tests/decoder/test_docs_fields
 	@$B/tests/decoder/test_docs_rules --print >docs/rules.md.new && mv docs/rules.md.new docs/rules.md
+	@$B/tests/decoder/test_docs_fields --write
 
 # Pictures of the screen for README.md and docs/, from the real program.
 screenshots: $B/mqshark
 	@B=$B tests/screenshots
 
-bench: $B/mqdump $B/generate $B/noop
+bench: $B/mqdump $B/generate $B/noop $B/measure
 	@B=$B tests/bench/bench
 
 demo:

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 512, SLOTS_MIN = 1024 };
+enum { CHUNK = 512, SLOTS_MIN = 1024, LINE = 64 /* octets of a cache line */ };
+
+_Static_assert(sizeof(struct flow) % LINE == 0, "flows begin with a cache line");
 
 struct slot {
     uint32_t hash;
@@ -192,7 +194,7 @@ static bool grow_chunks(struct flow_table *t)
     if (chunks == NULL)
         return false;
     t->chunks = chunks;
-    chunks[t->n_chunks] = malloc(CHUNK * sizeof(struct flow));
+    chunks[t->n_chunks] = aligned_alloc(LINE, CHUNK * sizeof(struct flow));
     if (chunks[t->n_chunks] == NULL)
         return false;
     t->n_chunks++;
@@ -288,15 +290,29 @@ void flow_prefetch_slot(const struct flow_table *t, uint32_t hash)
     __builtin_prefetch(&t->slots[hash & t->mask]);
 }
 
-void flow_prefetch(const struct flow_table *t, uint32_t hash)
+/* Most likely the flow with this hash; only for prefetching. */
+static const struct flow *likely(const struct flow_table *t, uint32_t hash)
 {
     const struct slot *s = &t->slots[hash & t->mask];
-    if (s->flow == 0)
+    return s->flow != 0 ? at(t, s->flow) : NULL;
+}
+
+void flow_prefetch(const struct flow_table *t, uint32_t hash)
+{
+    const struct flow *f = likely(t, hash);
+    if (f == NULL)
         return;
-    const char *f = (const char *)at(t, s->flow);
     __builtin_prefetch(f);
-    __builtin_prefetch(f + 64);
-    __builtin_prefetch(f + 128);
+    __builtin_prefetch((const char *)f + LINE);
+}
+
+void flow_prefetch_upper(const struct flow_table *t, uint32_t hash)
+{
+    const struct flow *f = likely(t, hash);
+    if (f == NULL || f->upper == NULL)
+        return;
+    __builtin_prefetch(f->upper);
+    __builtin_prefetch((const char *)f->upper + LINE);
 }
 
 uint32_t flow_expire(struct flow_table *t, int64_t before_ns)

@@ -7,7 +7,10 @@
 #pragma once
 #include "capture/stream.h"
 
+/* What every segment touches lies in the first two cache lines. */
 struct flow {
+    void *upper; /* of the owner */
+    int64_t last_ns;
     uint8_t addr[2][16]; /* side 0 sent the first segment that was seen; side n sends in direction n */
     uint16_t port[2];
     uint8_t family;  /* 4 or 6 */
@@ -16,13 +19,13 @@ struct flow {
     uint8_t closed;  /* bit 0, 1: that direction has ended; 4: RST */
     uint32_t number; /* tcp.stream */
     uint32_t hash;
+    struct stream dir[2];
     uint32_t older, newer; /* queue; index + 1, 0: none */
     uint32_t first_seq[2];
-    int64_t last_ns, queued_ns;
+    int64_t queued_ns;
     int64_t first_ns; /* of the first segment */
     uint64_t first_frame;
-    struct stream dir[2];
-    void *upper; /* of the owner */
+    uint8_t unused[24]; /* to whole cache lines */
 };
 
 struct flow_table;
@@ -43,6 +46,7 @@ struct flow *flow_find_hashed(struct flow_table *t, const struct segment *g, uin
                               unsigned *dir);
 void flow_prefetch_slot(const struct flow_table *t, uint32_t hash);
 void flow_prefetch(const struct flow_table *t, uint32_t hash);
+void flow_prefetch_upper(const struct flow_table *t, uint32_t hash);
 
 /* Forgets the flows that were silent since before_ns. */
 uint32_t flow_expire(struct flow_table *t, int64_t before_ns);

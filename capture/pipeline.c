@@ -361,6 +361,8 @@ static void process_batch(struct pipeline *p)
     for (uint32_t i = 0; i < p->n_batch && !talks_stopped(p->talks); i++) {
         if (i + AHEAD < p->n_batch)
             tcp_prefetch_flow(p->tcp, p->batch[i + AHEAD].hash);
+        if (i + AHEAD / 2 < p->n_batch)
+            tcp_prefetch_upper(p->tcp, p->batch[i + AHEAD / 2].hash);
         const struct pending *b = &p->batch[i];
         talks_current_frame(p->talks, b->stamp.frame);
         tcp_time(p->tcp, &b->stamp);

@@ -9,6 +9,7 @@
 
 enum {
     VERDICTS = 64,
+    SPARE_PARTIALS = 64,
     SCAN_ALWAYS = 8192, /* octets up to which every segment starts a search through all of them */
     SCAN_STEP = 1024,   /* beyond: so many new ones */
     RECENT_PIECES = 16, /* starts of segments that are looked at first */
@@ -31,14 +32,21 @@ struct first_octet {
     int64_t time_ns;
 };
 
+/* A packet that is under way in one direction. */
+struct partial {
+    struct mqtt_framer framer;
+    struct first_octet first;
+    struct partial *next; /* in the list of spare ones */
+};
+
+/* Small, for a fleet of idle connections: what only some of them need hangs on pointers. */
 struct talk {
     struct mqtt_conn conn;
     bool decided, opened, closed;
     uint8_t state[2]; /* enum direction_state */
     uint32_t client_id_len;
-    uint8_t *client_id; /* NULL: not known */
-    struct mqtt_framer framer[2];
-    struct first_octet first[2]; /* of the packet under way */
+    uint8_t *client_id;         /* NULL: not known */
+    struct partial *partial[2]; /* NULL: between two packets */
     struct probe *probe[2];
     track_conn track;
 };
@@ -56,8 +64,10 @@ struct talks {
     struct track_note note;
     struct mqtt_verdict verdicts[VERDICTS];
     struct talk *spare; /* one, so that short connections need no allocation */
-    uint8_t *kept;      /* bit set of the connections with a row that was answered with PIPELINE_KEEP */
-    uint32_t kept_len;  /* octets */
+    struct partial *spare_partial;
+    uint32_t n_spare_partial;
+    uint8_t *kept;     /* bit set of the connections with a row that was answered with PIPELINE_KEEP */
+    uint32_t kept_len; /* octets */
 };
 
 /* What one packet comes with. */
@@ -82,6 +92,11 @@ void talks_free(struct talks *t)
 {
     if (t == NULL)
         return;
+    while (t->spare_partial != NULL) {
+        struct partial *next = t->spare_partial->next;
+        free(t->spare_partial);
+        t->spare_partial = next;
+    }
     free(t->spare);
     free(t->kept);
     free(t);
@@ -355,7 +370,43 @@ static void take_back(struct talks *t, struct mqtt_framer *fr)
     t->n.held -= fr->lent_cap;
     free(fr->lent);
     mqtt_framer_lend(fr, NULL, 0);
-    fr->limit = t->options.packet_limit;
+}
+
+/* The packet under way is to be gone on with later. False: no memory. */
+static bool suspend(struct talks *t, struct talk *k, unsigned dir, const struct mqtt_framer *fr,
+                    const struct first_octet *first)
+{
+    struct partial *p = t->spare_partial;
+    if (p != NULL) {
+        t->spare_partial = p->next;
+        t->n_spare_partial--;
+    } else {
+        p = malloc(sizeof *p);
+    }
+    if (p == NULL)
+        return false;
+    *p = (struct partial){ .framer = *fr, .first = *first };
+    t->n.memory += sizeof *p;
+    k->partial[dir] = p;
+    return true;
+}
+
+/* No packet is under way any more. */
+static void drop_partial(struct talks *t, struct talk *k, unsigned dir)
+{
+    struct partial *p = k->partial[dir];
+    if (p == NULL)
+        return;
+    k->partial[dir] = NULL;
+    take_back(t, &p->framer);
+    t->n.memory -= sizeof *p;
+    if (t->n_spare_partial == SPARE_PARTIALS) {
+        free(p);
+        return;
+    }
+    p->next = t->spare_partial;
+    t->spare_partial = p;
+    t->n_spare_partial++;
 }
 
 static void search(const struct arrival *a, bool final);
@@ -364,7 +415,7 @@ static bool begin_search(const struct arrival *a, uint64_t gap, uint64_t skipped
 {
     struct talk *k = a->k;
     struct probe *p = k->probe[a->dir] != NULL ? k->probe[a->dir] : probe_new();
-    take_back(a->t, &k->framer[a->dir]);
+    drop_partial(a->t, k, a->dir);
     if (p == NULL) {
         give_gap(a, gap, skipped, why);
         k->state[a->dir] = STATE_OVER;
@@ -383,36 +434,50 @@ static bool begin_search(const struct arrival *a, uint64_t gap, uint64_t skipped
     return true;
 }
 
+/* Framing is lost at `at`: the rest of the segment is where the search begins. */
+static void lose_framing(const struct arrival *a, uint64_t at, struct view rest)
+{
+    if (!begin_search(a, 0, 0, "framing lost") || rest.len == 0)
+        return;
+    a->t->n.held += (uint64_t)probe_add(a->k->probe[a->dir], at, rest, a->stamp, a->acked);
+    search(a, false);
+}
+
 static void frame_octets(const struct arrival *a, uint64_t at, struct view octets)
 {
-    struct mqtt_framer *fr = &a->k->framer[a->dir];
+    struct partial *partial = a->k->partial[a->dir];
     struct first_octet here = { a->stamp->frame, a->acked, a->stamp->time_ns };
+    struct first_octet first = partial != NULL ? partial->first : here;
+    struct mqtt_framer usual, *fr = &usual;
     struct cursor in = cur_over(octets.ptr, octets.len);
-    while (!a->t->stopped) {
-        struct mqtt_frame out;
-        bool fresh = !mqtt_framer_under_way(fr);
-        enum mqtt_frame_status status = mqtt_framer_next(fr, &in, &out);
-        if (status == MQTT_FRAME_PACKET) {
-            give_packet(a, &out, fresh ? &here : &a->k->first[a->dir], at + in.pos);
-            continue;
-        }
+    struct mqtt_frame out;
+    enum mqtt_frame_status status;
+    if (partial != NULL)
+        fr = &partial->framer;
+    else
+        mqtt_framer_init(fr, a->t->options.packet_limit);
+    while ((status = mqtt_framer_next(fr, &in, &out)) != MQTT_FRAME_MORE) {
         if (status == MQTT_FRAME_MEMORY && lend(a, fr))
             continue;
-        if (fresh && mqtt_framer_under_way(fr))
-            a->k->first[a->dir] = here;
-        if (status == MQTT_FRAME_MORE)
+        if (status != MQTT_FRAME_MEMORY)
+            give_packet(a, &out, &first, at + in.pos);
+        if (status != MQTT_FRAME_PACKET || a->t->stopped)
             break;
-        if (status == MQTT_FRAME_BAD)
-            give_packet(a, &out, fresh ? &here : &a->k->first[a->dir], at + in.pos);
-        struct view rest = view_of(in.base + in.pos, cur_left(&in));
-        if (begin_search(a, 0, 0, "framing lost") && rest.len > 0) {
-            a->t->n.held += (uint64_t)probe_add(a->k->probe[a->dir], at + in.pos, rest, a->stamp, a->acked);
-            search(a, false);
-        }
-        return;
+        first = here;
     }
-    if (!mqtt_framer_under_way(fr))
-        take_back(a->t, fr);
+    bool lost = status == MQTT_FRAME_BAD || status == MQTT_FRAME_MEMORY;
+    bool under_way = status == MQTT_FRAME_MORE && mqtt_framer_under_way(fr);
+    if (partial == NULL && under_way && !suspend(a->t, a->k, a->dir, fr, &first)) {
+        under_way = false;
+        lost = true;
+    }
+    if (!under_way) {
+        drop_partial(a->t, a->k, a->dir);
+        if (partial == NULL)
+            take_back(a->t, fr);
+    }
+    if (lost)
+        lose_framing(a, at + in.pos, view_of(in.base + in.pos, cur_left(&in)));
 }
 
 /* ---- searching for a border ---- */
@@ -530,7 +595,6 @@ static void search(const struct arrival *a, bool final)
     }
     p->dropped += border;
     k->probe[a->dir] = NULL;
-    mqtt_framer_restart(&k->framer[a->dir]);
     k->state[a->dir] = STATE_FRAMING;
     give_probe_gap(a, p);
     feed_probe(a, p, border);
@@ -584,8 +648,6 @@ static struct talk *make_talk(struct talks *t, struct flow *f)
     mqtt_conn_init(&k->conn);
     if (f->client < 2)
         mqtt_conn_client(&k->conn, f->client);
-    for (unsigned dir = 0; dir < 2; dir++)
-        mqtt_framer_init(&k->framer[dir], t->options.packet_limit);
     f->upper = k;
     return k;
 }
@@ -597,7 +659,7 @@ static void drop_talk(struct talks *t, struct flow *f)
         return;
     f->upper = NULL;
     for (unsigned dir = 0; dir < 2; dir++) {
-        take_back(t, &k->framer[dir]);
+        drop_partial(t, k, dir);
         release_probe(t, k->probe[dir]);
     }
     t->n.held -= k->client_id_len;
@@ -718,20 +780,24 @@ static const char *reason_of(enum stream_gap why)
 
 static void gap_while_framing(const struct arrival *a, uint64_t at, uint64_t len, enum stream_gap why)
 {
-    struct mqtt_framer *fr = &a->k->framer[a->dir];
+    struct partial *p = a->k->partial[a->dir];
     struct mqtt_frame out;
     bool complete;
-    uint64_t begun = fr->total == 0 ? fr->seen : 0; /* of a header that stays incomplete */
-    uint64_t rest = fr->total - fr->seen;
-    bool bridged = mqtt_framer_hole(fr, len, &out, &complete);
+    if (p == NULL) { /* between two packets: nobody knows how many are lost */
+        begin_search(a, len, 0, reason_of(why));
+        return;
+    }
+    uint64_t begun = p->framer.total == 0 ? p->framer.seen : 0; /* of a header that stays incomplete */
+    uint64_t rest = p->framer.total - p->framer.seen;
+    bool bridged = mqtt_framer_hole(&p->framer, len, &out, &complete);
     if (bridged && why != STREAM_SNAPLEN) /* octets that the snaplen cut show in the packet itself */
         give_gap(a, len, 0, reason_of(why));
     if (complete)
-        give_packet(a, &out, &a->k->first[a->dir], at + rest);
+        give_packet(a, &out, &p->first, at + rest);
     if (!bridged)
         begin_search(a, len, begun, reason_of(why));
-    else if (!mqtt_framer_under_way(fr))
-        take_back(a->t, fr);
+    else if (complete)
+        drop_partial(a->t, a->k, a->dir);
 }
 
 static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, enum stream_gap why,
@@ -770,7 +836,6 @@ static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_
 static void settle(const struct arrival *a, enum tcp_end how)
 {
     struct talk *k = a->k;
-    struct mqtt_framer *fr = &k->framer[a->dir];
     struct probe *p = k->probe[a->dir];
     if (!k->decided) {
         if (p != NULL && p->len > 0)
@@ -788,8 +853,9 @@ static void settle(const struct arrival *a, enum tcp_end how)
             p->gap = p->dropped = 0;
         }
     }
-    if (k->state[a->dir] == STATE_FRAMING && mqtt_framer_under_way(fr) && how != TCP_END_INPUT)
-        give_gap(a, 0, fr->seen - fr->missing, "packet cut off by the end of the connection");
+    struct partial *partial = k->partial[a->dir];
+    if (k->state[a->dir] == STATE_FRAMING && partial != NULL && how != TCP_END_INPUT)
+        give_gap(a, 0, partial->framer.seen - partial->framer.missing, "packet cut off by the end of the connection");
     k->state[a->dir] = STATE_OVER;
 }
 

@@ -281,6 +281,11 @@ void tcp_prefetch_flow(const struct tcp *t, uint32_t hash)
     flow_prefetch(t->flows, hash);
 }
 
+void tcp_prefetch_upper(const struct tcp *t, uint32_t hash)
+{
+    flow_prefetch_upper(t->flows, hash);
+}
+
 void tcp_time(struct tcp *t, const struct stamp *stamp)
 {
     t->stamp = stamp;

@@ -93,8 +93,8 @@ converse() { # converse VERSION
 }
 
 start_broker
-say "mqdump -i lo -l -f 'tcp port $port'      (a broker listens there; mqdump finds MQTT by itself)"
-start "$mqdump" -i lo -l -f "tcp port $port" --color "$color"
+say "mqdump -i lo -l -f 'tcp port $port' -w demo.pcapng      (a broker listens there; mqdump finds MQTT by itself)"
+start "$mqdump" -i lo -l -f "tcp port $port" -w "$fds/demo.pcapng" --color "$color"
 rows=$from watcher=${children[-1]}
 await "$rows" show '*listening on*' || fail "mqdump cannot watch lo: ${last-}"
 
@@ -111,3 +111,6 @@ await "$rows" show 'nothing more, only its end'
 wait "$watcher"
 status=$?
 [ $status -eq 0 ] || fail "mqdump ended with status $status"
+
+say "mqdump -r demo.pcapng -q -z findings -z latency"
+"$mqdump" -r "$fds/demo.pcapng" -q -z findings -z latency || fail "the recording cannot be read"

@@ -3,9 +3,9 @@
  * decoder/filter/filter.h -- the display filter: Wireshark's grammar over the rows and fields of decoder/show.
  *
  * A filter is compiled once into memory of the caller and then asked row by row; asking allocates nothing and changes
- * only that memory (so one filter serves one thread). docs/filter.md says what the language means. What bounds it: the
- * text is FILTER_TEXT_MAX characters, parentheses, braces and calls nest FILTER_DEPTH_MAX deep, one comparison names
- * FILTER_LEAVES_MAX fields, and a regular expression gets a fixed number of steps a value. */
+ * only that memory (so one filter serves one thread). mqshark-filter(7) says what the language means. What bounds it:
+ * the text is FILTER_TEXT_MAX characters, parentheses, braces and calls nest FILTER_DEPTH_MAX deep, one comparison
+ * names FILTER_LEAVES_MAX fields, and a regular expression gets a fixed number of steps a value. */
 #pragma once
 #include "decoder/show/row.h"
 

@@ -127,7 +127,7 @@ void handle_connect(struct broker_conn *c, struct mqtt_packet *p, const struct m
     c->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
     if (c->over_limit)
         connect_refuse(c, 0x97, MQTT_RULE_NONE, "too many connections");
-    else if (!mem_has_room(&c->broker->memory, p->held + 4096))
+    else if (!mem_has_room(&c->broker->memory, p->held + 4096, MEMORY_EIGHTH))
         connect_refuse(c, 0x97, MQTT_RULE_NONE, "no memory for another session");
     else if (!will_allowed(c, p))
         return;

@@ -158,7 +158,8 @@ static void keep_rest(struct broker_conn *c, struct view rest)
     struct broker *b = c->broker;
     if (rest.len == 0 || c->state == CONN_DONE)
         return;
-    uint8_t *room = mem_has_room(&b->memory, rest.len) ? buffer_reserve(&c->in, &b->memory, rest.len) : NULL;
+    uint8_t *room =
+        mem_has_room(&b->memory, rest.len, MEMORY_QUARTER) ? buffer_reserve(&c->in, &b->memory, rest.len) : NULL;
     if (room == NULL) {
         conn_close(c, 0x97, MQTT_RULE_NONE, "no memory for this packet");
         return;

@@ -250,7 +250,7 @@ static void queue_copy(struct broker *b, struct session *s, struct publication *
         dropped(b, s, "the queue of this session is full, messages are dropped");
         return;
     }
-    struct delivery *d = mem_has_room(&b->memory, 4096) ? delivery_new(b, pub, c) : NULL;
+    struct delivery *d = mem_has_room(&b->memory, 0, MEMORY_QUARTER) ? delivery_new(b, pub, c) : NULL;
     if (d == NULL) {
         dropped(b, s, "no memory, messages are dropped");
         return;

@@ -27,9 +27,9 @@ void mem_free(struct memory *m, void *p, size_t len)
         mem_resize(m, p, len, 0);
 }
 
-bool mem_has_room(const struct memory *m, uint64_t len)
+bool mem_has_room(const struct memory *m, uint64_t len, enum memory_rest rest)
 {
-    uint64_t usable = m->limit - m->limit / 8;
+    uint64_t usable = m->limit - m->limit / rest;
     return len <= usable && m->used <= usable - len;
 }
 
@@ -155,7 +155,7 @@ uint8_t *buffer_reserve(struct buffer *b, struct memory *m, size_t len)
 {
     if (len > UINT32_MAX / 2 - b->len)
         return NULL;
-    if (b->start + b->len + len <= b->cap)
+    if (b->at != NULL && b->start + b->len + len <= b->cap)
         return b->at + b->start + b->len;
     if (b->start > 0 && b->start >= b->len && b->len + len <= b->cap) {
         memcpy(b->at, b->at + b->start, b->len);

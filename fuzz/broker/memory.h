@@ -13,8 +13,11 @@ struct memory {
 void *mem_resize(struct memory *m, void *old, size_t old_len, size_t new_len);
 void *mem_zero(struct memory *m, size_t len);
 void mem_free(struct memory *m, void *p, size_t len); /* NULL is fine */
-/* Would `len` more octets leave an eighth of the limit for the rest? */
-bool mem_has_room(const struct memory *m, uint64_t len);
+/* Would `len` more octets leave this part of the limit for the rest? Messages leave a quarter of it, so that clients
+ * can still come and subscribe; what grows by their doing leaves an eighth, so that acknowledgements still find room.
+ */
+enum memory_rest { MEMORY_QUARTER = 4, MEMORY_EIGHTH = 8 };
+bool mem_has_room(const struct memory *m, uint64_t len, enum memory_rest rest);
 
 /* Packet Identifier -> pointer. Open addressing; zeroed is empty. */
 struct idmap_slot {

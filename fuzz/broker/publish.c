@@ -62,7 +62,7 @@ static uint8_t refusal(struct broker_conn *c, const struct publication *pub)
         return 0x87;
     if (b->has_acl && !acl_allows(b, c->session, pub->topic, ACL_WRITE))
         return 0x87;
-    if (!mem_has_room(&b->memory, pub->topic.len + pub->props.len + pub->payload.len))
+    if (!mem_has_room(&b->memory, pub->topic.len + pub->props.len + pub->payload.len, MEMORY_QUARTER))
         return 0x97;
     return 0;
 }

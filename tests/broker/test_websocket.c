@@ -90,11 +90,11 @@ static void test_what_ends_it(void **state)
 {
     (void)state;
     static const uint8_t bad[][8] = {
-        { 0x81, 0x80 }, /* text */
-        { 0x82, 0x01 }, /* not masked */
-        { 0xc2, 0x80 }, /* a reserved bit */
-        { 0x83, 0x80 }, /* a reserved opcode */
-        { 0x09, 0x80 }, /* a fragmented ping */
+        { 0x81, 0x80 },         /* text */
+        { 0x82, 0x01 },         /* not masked */
+        { 0xc2, 0x80 },         /* a reserved bit */
+        { 0x83, 0x80 },         /* a reserved opcode */
+        { 0x09, 0x80 },         /* a fragmented ping */
         { 0x89, 0xfe, 0, 126 }, /* a ping of more than 125 octets */
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

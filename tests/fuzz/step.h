@@ -13,7 +13,7 @@ struct step_pipe {
     struct broker_conn *conn; /* NULL: closed by the broker, or never open */
     uint8_t *octets;          /* from the broker, not yet taken */
     size_t len, cap;
-    bool done;
+    bool stuck; /* does not read: what the broker has for it stays there */
 };
 
 struct step {
@@ -25,6 +25,7 @@ struct step {
     void *leaked[64];      /* by the fault leak-connection, so that it is the only one who leaks */
     unsigned nleaked;
     bool ready;
+    bool octetwise; /* what clients send comes octet by octet */
 };
 
 static void *step_resize(void *ctx, void *memory, size_t old_len, size_t new_len)
@@ -67,7 +68,7 @@ static void step_settle(struct step *s)
         s->ready = false;
         for (unsigned i = 0; i < PROBE_CLIENTS; i++) {
             struct step_pipe *p = &s->pipes[i];
-            if (p->conn == NULL)
+            if (p->conn == NULL || p->stuck)
                 continue;
             for (struct view v; (v = broker_output(p->conn)).len > 0;) {
                 if (p->len + v.len > p->cap)
@@ -96,13 +97,14 @@ static bool step_send(void *ctx, unsigned client, struct view octets)
 {
     struct step *s = ctx;
     if (s->pipes[client].conn == NULL)
-        return true;                                          /* as a socket whose other end has just gone */
-    uint8_t *exact = malloc(octets.len > 0 ? octets.len : 1); /* so that a read beyond it shows */
-    if (octets.len > 0)
-        memcpy(exact, octets.ptr, octets.len);
-    broker_input(s->pipes[client].conn, view_of(exact, octets.len), s->now_ms);
-    free(exact);
-    step_settle(s);
+        return true; /* as a socket whose other end has just gone */
+    size_t step = s->octetwise ? 1 : octets.len;
+    for (size_t at = 0; at < octets.len && s->pipes[client].conn != NULL; at += step) {
+        uint8_t *exact = memcpy(malloc(step), octets.ptr + at, step); /* so that a read beyond it shows */
+        broker_input(s->pipes[client].conn, view_of(exact, step), s->now_ms);
+        free(exact);
+        step_settle(s);
+    }
     return true;
 }
 

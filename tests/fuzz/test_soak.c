@@ -448,7 +448,7 @@ static void test_soak(void **state)
     soak(seconds != NULL ? atoi(seconds) : 3);
     long after = memory();
     print_message("memory of the broker: %ld octets after the first run, %ld after the second\n", before, after);
-    assert_true(labs(after - before) < 2048); /* the digits of $SYS */
+    assert_true(labs(after - before) < 4096); /* digits of $SYS, buffers of the moment; a leak per drop is far more */
     assert_int_equal(server_stop(&s), 0);
     free(clients);
     free(messages);
