@@ -216,10 +216,11 @@ size_t talk_mutate(struct mutator *m, unsigned version, uint8_t *buf, size_t len
         change_id(m, buf, record);
         break;
     case 10:
-        buf[record->offset] ^= mutator_below(m, 2) ? 0x08 : (uint8_t)(0x10u << mutator_below(m, 3));
+        buf[record->offset] =
+            (uint8_t)(buf[record->offset] ^ (mutator_below(m, 2) ? 0x08u : 0x10u << mutator_below(m, 3)));
         break;
     default:
-        buf[record->offset] ^= TALK_SEND ^ TALK_SPLIT;
+        buf[record->offset] = (uint8_t)(buf[record->offset] ^ (TALK_SEND ^ TALK_SPLIT));
         break;
     }
     return len > 0 ? len : mutator_havoc(m, buf, 0, cap);
