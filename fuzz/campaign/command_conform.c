@@ -73,7 +73,7 @@ static bool each(void *ctx, const struct probe_result *result, const struct run 
     c->hints += e->end == RUN_FAILED && e->hint;
     if (e->end != RUN_PASSED || c->command->verbose)
         print(e);
-    if (report_is_finding(e) && c->command->out != NULL && !report_files(e, c->command->out, run)) {
+    if (report_is_finding(e) && c->command->out != NULL && !report_files(&c->report, e, c->command->out, run)) {
         fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
         c->trouble = true;
     }

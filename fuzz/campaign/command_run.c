@@ -91,7 +91,8 @@ static struct report_entry *known(struct campaign *c, const struct outcome *o)
 {
     for (uint32_t i = 0; i < c->report.n; i++) {
         struct report_entry *e = &c->report.at[i];
-        bool same_place = strcmp(o->oracle, "crash") != 0 || strcmp(e->title, o->title) == 0;
+        bool named = strcmp(o->oracle, "crash") == 0 || strcmp(o->oracle, "sanitizer") == 0;
+        bool same_place = !named || strcmp(e->title, o->title) == 0;
         if (strcmp(e->oracle, o->oracle) == 0 && strcmp(e->rule, o->rule) == 0 && strcmp(e->version, o->version) == 0 &&
             same_place)
             return e;
@@ -117,7 +118,7 @@ static struct report_entry *add_entry(struct campaign *c, const struct outcome *
 
 static void save(struct campaign *c, struct report_entry *e, const struct run *run)
 {
-    if (c->command->out != NULL && !report_files(e, c->command->out, run)) {
+    if (c->command->out != NULL && !report_files(&c->report, e, c->command->out, run)) {
         fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
         c->trouble = true;
     }

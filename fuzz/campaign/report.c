@@ -202,12 +202,12 @@ bool report_sarif(const struct report *r, const char *path)
 
 /* ---- files of a finding ---- */
 
-static void base_name(struct report_entry *e)
+static void base_name(const struct report *r, struct report_entry *e)
 {
-    size_t n = 0;
-    char text[240];
+    size_t n = 0, room = sizeof e->file - 8; /* for a number */
+    char text[300];
     snprintf(text, sizeof text, "%s-%s-%s", e->rule, e->version, e->title);
-    for (const char *c = text; *c != '\0' && n + 1 < sizeof e->file; c++) {
+    for (const char *c = text; *c != '\0' && n < room; c++) {
         if (isalnum((unsigned char)*c) || *c == '.')
             e->file[n++] = (char)tolower((unsigned char)*c);
         else if (n > 0 && e->file[n - 1] != '-')
@@ -216,6 +216,9 @@ static void base_name(struct report_entry *e)
     while (n > 0 && (e->file[n - 1] == '-' || e->file[n - 1] == '.'))
         n--;
     e->file[n] = '\0';
+    for (uint32_t i = 0, number = 2; i < r->n; i++)
+        if (&r->at[i] != e && strcmp(r->at[i].file, e->file) == 0)
+            snprintf(e->file + n, sizeof e->file - n, "-%u", number++ % 100000);
 }
 
 static bool write_report(const struct report_entry *e, const char *path)
@@ -235,10 +238,11 @@ static bool write_report(const struct report_entry *e, const char *path)
     return commit(f, part, path);
 }
 
-bool report_files(struct report_entry *e, const char *dir, const struct run *run)
+bool report_files(const struct report *r, struct report_entry *e, const char *dir, const struct run *run)
 {
     char path[4096], part[4200];
-    base_name(e);
+    if (e->file[0] == '\0')
+        base_name(r, e);
     snprintf(path, sizeof path, "%s/%s.plan", dir, e->file);
     FILE *f = begin(path, part, sizeof part);
     if (f == NULL)

@@ -18,7 +18,7 @@ struct report_entry {
     bool hint;
     uint32_t took_ms;
     char *plan, *trace; /* owned; may be NULL */
-    char file[64];      /* base name of its files under --out, "" without */
+    char file[120];     /* base name of its files under --out, "" without */
 };
 
 struct report {
@@ -35,7 +35,7 @@ bool report_is_finding(const struct report_entry *e);
 /* Each writes the whole file; false: errno says why. */
 bool report_junit(const struct report *r, const char *path);
 bool report_sarif(const struct report *r, const char *path);
-/* DIR/NAME.plan, NAME.pcapng, NAME.md; run may be NULL. Sets e->file. */
-bool report_files(struct report_entry *e, const char *dir, const struct run *run);
+/* DIR/NAME.plan, NAME.pcapng, NAME.md; run may be NULL. e is one of r's; its file gets a name of its own there. */
+bool report_files(const struct report *r, struct report_entry *e, const char *dir, const struct run *run);
 /* The conversation of a run as a capture that analyzers open: TCP over IPv4 with handshakes, made from the log. */
 bool report_pcapng(const struct run *run, FILE *f);

@@ -175,34 +175,54 @@ static void set(struct outcome *o, const char *oracle, const char *rule, unsigne
     snprintf(o->rule, sizeof o->rule, "%s", rule);
 }
 
-/* The one line of a sanitizer's report that names fault and place. */
+/* The one line of a sanitizer's latest report that names fault and place. */
 static bool summary(const struct process *p, char *out, size_t cap)
 {
-    const char *at = strstr(p->tail, "SUMMARY: ");
-    if (at == NULL)
-        at = strstr(p->tail, "runtime error: ");
-    if (at == NULL)
+    const char *line = NULL;
+    for (const char *at = p->tail; (at = strstr(at, "SUMMARY: ")) != NULL; at++)
+        line = at;
+    if (line == NULL)
+        line = strstr(p->tail, "runtime error: ");
+    if (line == NULL)
         return false;
-    snprintf(out, cap, "%.*s", (int)strcspn(at, "\n"), at);
+    line += strncmp(line, "SUMMARY: ", 9) == 0 ? 9 : 0;
+    snprintf(out, cap, "%.*s", (int)strcspn(line, "\n"), line);
     return true;
 }
 
-/* A dying process closes its sockets, or prints its report, before it can be waited for: hence wait_ms. */
+/* How long a report takes: one that ends the process is waited for, another only until its last line. */
+static int report_wait_ms(const struct process *p)
+{
+    if (!p->sanitizer)
+        return 0;
+    bool deadly = strstr(p->tail, "ERROR: ") != NULL;
+    return deadly ? 1000 : strstr(p->tail, "SUMMARY: ") == NULL ? 200 : 0;
+}
+
+/* The broker ended; or it goes on after a sanitizer's report, which is then taken off its output. A dying process
+ * closes its sockets, or prints its report, before it can be waited for: hence wait_ms. */
 static bool broker_ended(struct stage *s, struct outcome *o, int wait_ms)
 {
     struct process *p = &s->bench->process;
     char end[96];
     if (p->pid <= 0)
         return false;
-    for (int waited = 0; process_watch(p) && (waited < wait_ms || (p->sanitizer && waited < 500)); waited += 10)
+    for (int waited = 0; process_watch(p) && waited < (wait_ms > 0 ? wait_ms : report_wait_ms(p)); waited += 10)
         poll(NULL, 0, 10);
-    if (process_watch(p) && !p->sanitizer)
+    bool runs = process_watch(p);
+    if (runs && !p->sanitizer)
         return false;
     process_end_text(p, end, sizeof end);
-    set(o, "crash", "crash", MQTT_SEVERITY_ERROR);
+    set(o, runs ? "sanitizer" : "crash", runs ? "sanitizer" : "crash", MQTT_SEVERITY_ERROR);
     if (!summary(p, o->title, sizeof o->title))
         snprintf(o->title, sizeof o->title, "the broker %s", end);
-    snprintf(o->why, sizeof o->why, "the broker %s", end);
+    snprintf(o->why, sizeof o->why, "%s %s", runs ? "a sanitizer reported; the broker" : "the broker",
+             runs ? "goes on" : end);
+    if (runs) {
+        p->sanitizer = false;
+        p->n_tail = 0;
+        p->tail[0] = '\0';
+    }
     return true;
 }
 
