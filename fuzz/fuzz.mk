@@ -50,6 +50,13 @@ test-fuzzers:
 	+@$(in_fuzz) fuzzers build-fuzz/seeds
 	@fuzz/run.py planted
 
+# How soon mutation shows each rule, beside plain havoc: make reach TIME=60 prints the tables of docs/fuzzing.md.
+$B/reach: $B/fuzz/engine/reach.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(FUZZ_SYSTEM)
+reach: $B/reach
+	@$B/reach $(TIME)
+
 # What the corpus alone reaches. LLVM_COV and LLVM_PROFDATA name the tools of the compiler in use.
 LLVM_COV      ?= llvm-cov
 LLVM_PROFDATA ?= llvm-profdata
@@ -100,4 +107,4 @@ AFL_RUN = AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFI
 $B/seeds: $B/fuzz/engine/seeds.o $B/libfuzz.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8
-.PHONY: afl replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers
+.PHONY: afl reach replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers
