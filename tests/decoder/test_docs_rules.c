@@ -46,6 +46,25 @@ static const struct example {
 #include "tests/decoder/rule_cases.def"
 };
 
+/* "4:MQTT-1.5.3-3 5:MQTT-1.5.4-3": what each probe of mqfuzz answers for. */
+static const char *const probes[] = {
+#define PROBE(versions, statements, title, options, script) statements,
+#include "fuzz/probes.def"
+};
+
+static unsigned probes_of(enum mqtt_rule rule)
+{
+    const struct mqtt_rule_info *info = mqtt_rule_info(rule);
+    unsigned n = 0;
+    for (size_t i = 0; i < sizeof probes / sizeof *probes; i++)
+        for (const char *at = probes[i]; *at != '\0'; at += strspn(at, " ")) {
+            size_t len = strcspn(at, " ");
+            n += at[0] == '0' + info->version && len == strlen(info->id) + 2 && strncmp(at + 2, info->id, len - 2) == 0;
+            at += len;
+        }
+    return n;
+}
+
 /* Which sources name a rule. Files are told by their index; a rule keeps a few. */
 enum { FILES_MAX = 200, NAMED_MAX = 6 };
 
@@ -187,13 +206,17 @@ static void print_example(FILE *out, const struct example *e)
 static void print_check(FILE *out, const struct naming *code, unsigned rule)
 {
     const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)rule);
-    unsigned umbrella_of = told_by(code, rule);
+    unsigned umbrella_of = told_by(code, rule), asked = probes_of((enum mqtt_rule)rule);
+    if (asked > 0)
+        fprintf(out, "`mqfuzz conform` (%u)%s", asked, code->rules[rule].n > 0 ? ", " : "");
     if (code->rules[rule].n > 0)
         print_files(out, code, rule);
     else if (umbrella_of != MQTT_RULE_NONE)
-        fprintf(out, "told with `%s`", mqtt_rule_info((enum mqtt_rule)umbrella_of)->id);
+        fprintf(out, "%stold with `%s`", asked > 0 ? ", " : "", mqtt_rule_info((enum mqtt_rule)umbrella_of)->id);
     else if (why_not[rule] != NULL)
-        fprintf(out, "not checked: %s", why_not[rule]);
+        fprintf(out, "%snot checked: %s", asked > 0 ? ", " : "", why_not[rule]);
+    else if (asked > 0)
+        return;
     else if (info->where == MQTT_WHERE_PROBE || info->where == MQTT_WHERE_CLIENT_PROBE)
         fprintf(out, "needs an active tester");
     else if (info->where == MQTT_WHERE_NONE)
@@ -275,6 +298,7 @@ static const char introduction[] =
     "- **broker probe**, **client probe**: needs an active tester, because it concerns other clients, stored state or "
     "the\n"
     "  reaction to an illegal stimulus. `mqdump` judges the part of them that a capture happens to show.\n"
+    "  `mqfuzz conform` asks a broker; the number is that of its probes for the statement.\n"
     "- **not visible**: storage or capability that no octet on the wire tells of.\n"
     "- *Told with* another rule: one octet can break several statements; the verdict is given once, under the most "
     "specific\n"
