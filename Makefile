@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make              the programs: build/mqdump and so on       make test         everything that proves them
-# make demo         twenty seconds of what mqdump does         make unit         the unit tests alone
+# make demo         twenty seconds of what mqdump does         make unit         the quick unit tests
 # make check-asan   make test under ASan and UBSan             make check-clang  make test with clang
 # make lint         layout, static analysis, house rules       make golden       write the golden files anew
 # make bench        mqdump beside libpcap alone and tshark: SCALE=1 ROUNDS=5
@@ -93,8 +93,10 @@ $B/%.o: %.c
 	@$(say) CC $@; mkdir -p $(@D)
 	$Q$(CC) $(FLAGS) -c -o $@ $<
 
+# The quick ones; those that take seconds (a soak, servers, streams cut everywhere) run in `make test`.
+SECONDS_EACH = %/test_soak %/test_server %/test_rules_packet %/test_pipeline %/test_track_model
 unit: $(PROGRAMS) $(TESTS)
-	@set -e; for t in $(TESTS); do CMOCKA_MESSAGE_OUTPUT=STDOUT $$t; done
+	@set -e; for t in $(filter-out $(SECONDS_EACH),$(TESTS)); do CMOCKA_MESSAGE_OUTPUT=STDOUT $$t; done
 
 # Tests of the built programs, once there is one.
 PROGRAM_TESTS = $(if $(wildcard capture/mqdump.c),$(filter-out %/harness.py %/packets.py,$(wildcard tests/program/*.py)))
