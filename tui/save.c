@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tui/save.h"
 #include "decoder/show/show.h"
+#include "tui/rebuild.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -137,9 +138,7 @@ static void numbers_of(struct app *a, struct choice *c)
 static const char *source_of(const struct pipeline_options *input)
 {
     if (input->n_interfaces > 0)
-        return input->record.file != NULL && strcmp(input->record.file, "-") != 0 && input->record.ring_files == 0
-                   ? input->record.file
-                   : NULL;
+        return NULL;
     return input->file != NULL && strcmp(input->file, "-") != 0 ? input->file : NULL;
 }
 
@@ -154,13 +153,6 @@ static bool save_frames(struct app *a, const struct pipeline_options *input, str
     o.keep_privileges = o.no_tracker = true;
     o.stop_after_frames = o.stop_after_s = 0;
     o.record = (struct pipeline_record){ .file = a->save.text, .matching_only = true };
-    if (input->n_interfaces > 0)
-        o.capture_filter = NULL;
-    if (o.file == NULL) {
-        snprintf(error, PIPELINE_ERROR_MAX,
-                 "the frames are gone: only a file can be read again, and a live capture needs -w FILE");
-        return false;
-    }
     numbers_of(a, c);
     struct again again = { .numbers = c->seqs, .n = c->n };
     struct pipeline *p = pipeline_open(&o, &events, &again, error, &usage);
@@ -172,53 +164,132 @@ static bool save_frames(struct app *a, const struct pipeline_options *input, str
     while (status == PIPELINE_MORE || status == PIPELINE_IDLE);
     snprintf(error, PIPELINE_ERROR_MAX, "%s", pipeline_error(p));
     pipeline_close(p);
-    return status == PIPELINE_END || input->n_interfaces > 0; /* a recording that still grows ends in the middle */
+    return status == PIPELINE_END;
 }
 
-/* ---- */
+/* ---- pcapng of what is held: for live captures and pipes, whose frames are gone ---------------------------------- */
 
-static bool save_lines(struct app *a, const struct choice *c, uint64_t *written, char *error)
+static int by_stream(const void *x, const void *y)
 {
-    int fd = open(a->save.text, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    struct file f = { .to = fd >= 0 ? fdopen(fd, "w") : NULL };
-    if (f.to == NULL) {
-        snprintf(error, PIPELINE_ERROR_MAX, "%s", strerror(errno));
-        return false;
+    uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+    return (a > b) - (a < b);
+}
+
+/* The connections of the chosen rows, ascending, each once. */
+static void streams_of(struct app *a, struct choice *c)
+{
+    uint64_t n = 0, once = 0;
+    store_lock(a->store);
+    for (uint64_t i = 0; i < c->n; i++) {
+        const struct store_row *m = store_meta(a->store, c->seqs[i]);
+        if (m != NULL)
+            c->seqs[n++] = m->stream;
     }
-    *written = write_rows(a, c, &f);
-    bool good = fclose(f.to) == 0 && !f.failed;
+    store_unlock(a->store);
+    qsort(c->seqs, n, sizeof *c->seqs, by_stream);
+    for (uint64_t i = 0; i < n; i++)
+        if (i == 0 || c->seqs[i] != c->seqs[once - 1])
+            c->seqs[once++] = c->seqs[i];
+    c->n = once;
+}
+
+static bool rebuild_rows(struct app *a, const struct choice *streams, struct rebuild *r)
+{
+    bool good = r != NULL;
+    store_lock(a->store);
+    uint64_t at = store_first(a->store), end = store_end(a->store);
+    store_unlock(a->store);
+    while (good && at < end) {
+        store_lock(a->store);
+        for (uint64_t stop = at + SLICE; good && at < stop && at < end; at++) {
+            struct store_entry e;
+            uint64_t stream;
+            if (!store_get(a->store, at, &e))
+                continue;
+            stream = e.row.stream;
+            if (bsearch(&stream, streams->seqs, streams->n, sizeof stream, by_stream) != NULL)
+                good = rebuild_row(r, &e);
+        }
+        store_unlock(a->store);
+    }
+    return rebuild_free(r) && good;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------------------- */
+
+static FILE *create(const char *path, char *error)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (out == NULL)
+        snprintf(error, PIPELINE_ERROR_MAX, "%s", strerror(errno));
+    return out;
+}
+
+static bool close_file(FILE *f, bool good, char *error)
+{
+    good = fclose(f) == 0 && good;
     if (!good)
         snprintf(error, PIPELINE_ERROR_MAX, "it could not be written whole: %s", strerror(errno));
     return good;
 }
 
-void save_rows(struct app *a, const struct pipeline_options *input)
+static bool save_rebuilt(struct app *a, struct choice *c, char *error)
+{
+    FILE *out = create(a->save.text, error);
+    if (out == NULL)
+        return false;
+    streams_of(a, c);
+    return close_file(out, rebuild_rows(a, c, rebuild_new(out)), error);
+}
+
+static bool save_lines(struct app *a, const struct choice *c, uint64_t *written, char *error)
+{
+    struct file f = { .to = create(a->save.text, error) };
+    if (f.to == NULL)
+        return false;
+    *written = write_rows(a, c, &f);
+    return close_file(f.to, !f.failed, error);
+}
+
+static const char *said_of(struct app *a, const struct pipeline_options *input, char *error, uint64_t *written)
 {
     struct choice c = { 0 };
-    char error[PIPELINE_ERROR_MAX] = "";
-    uint64_t written = 0;
+    const char *how = "";
+    bool good;
     store_lock(a->store);
-    bool good = choose(a, &c);
+    good = choose(a, &c);
     store_unlock(a->store);
     if (!good) {
-        snprintf(error, sizeof error, "out of memory");
+        snprintf(error, PIPELINE_ERROR_MAX, "out of memory");
     } else if (access(a->save.text, F_OK) == 0) {
         good = false;
-        snprintf(error, sizeof error, "it exists already");
-    } else if (a->save.choice[1] == SAVE_PCAPNG && a->redact != NULL) {
-        good = false;
-        snprintf(error, sizeof error, "with --redact only text and NDJSON are masked; frames are not");
-    } else if (a->save.choice[1] == SAVE_PCAPNG) {
-        written = c.n;
+        snprintf(error, PIPELINE_ERROR_MAX, "it exists already");
+    } else if (a->save.choice[1] != SAVE_PCAPNG) {
+        good = save_lines(a, &c, written, error);
+    } else if (source_of(input) != NULL && a->redact == NULL) {
+        *written = c.n;
+        how = ": the frames of their connections";
         good = save_frames(a, input, &c, error);
     } else {
-        good = save_lines(a, &c, &written, error);
+        *written = c.n;
+        how = ": rebuilt frames of their connections";
+        good = save_rebuilt(a, &c, error);
     }
     free(c.seqs);
-    if (good)
-        app_say(a, false, "%llu rows are in %s", (unsigned long long)written, a->save.text);
-    else
+    return good ? how : NULL;
+}
+
+void save_rows(struct app *a, const struct pipeline_options *input)
+{
+    char error[PIPELINE_ERROR_MAX] = "";
+    uint64_t written = 0;
+    const char *how = said_of(a, input, error, &written);
+    if (how == NULL) {
         app_say(a, true, "%s is not saved: %s", a->save.text, error);
-    if (good && a->save.choice[0] == SAVE_ALL)
+        return;
+    }
+    app_say(a, false, "%llu rows are in %s%s", (unsigned long long)written, a->save.text, how);
+    if (a->save.choice[0] == SAVE_ALL)
         a->source.unsaved = false;
 }

@@ -197,8 +197,10 @@ def suspends():
 
 @case("when the terminal goes away it ends at once")
 def hang_up():
+    # the search for leaks stops the process by ptrace, which the SIGCONT of a hang-up upsets: it is left to the other cases
+    options = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
     for how in ("kill-server", "kill-pane"):
-        with Terminal(mqshark("-r", CAPTURES / "mqtt311_basics.pcap")) as t:
+        with Terminal(mqshark("-r", CAPTURES / "mqtt311_basics.pcap"), env=options) as t:
             t.wait_for(" offline ")
             pid = t.pid()
             subprocess.run(["tmux", "-S", t.socket, how], check=False, capture_output=True)
