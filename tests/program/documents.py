@@ -82,6 +82,7 @@ def add_manual(path):
 
 
 add_document(ROOT / "README.md")
+add_document(ROOT / "docs" / "json.md")
 for each in sorted((ROOT / "docs").glob("*.1.scd")):
     if harness.pathlib.Path(program(each.name.removesuffix(".1.scd"))).exists():
         add_manual(each)
