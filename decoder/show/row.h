@@ -14,8 +14,8 @@ struct track_note; /* decoder/track/track.h: exchange and session of this packet
 struct row {
     enum row_kind kind;
     uint64_t number;        /* of this row, from 1 */
-    uint64_t frame;         /* frame.number of the last octet, from 1 */
-    uint64_t frame_first;   /* of the first octet */
+    uint64_t frame;         /* frame.number that completes it (of its last octet, in order), from 1 */
+    uint64_t frame_first;   /* that begins it; <= frame */
     int64_t time_ns;        /* since the epoch, of the last octet; INT64_MIN never occurs */
     int64_t time_first_ns;  /* of the first octet */
     int64_t time_start_ns;  /* of the first frame of the capture */

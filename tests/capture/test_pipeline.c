@@ -58,6 +58,7 @@ static uint64_t row_hash(const struct row *r)
 static unsigned on_row(void *ctx, const struct row *r)
 {
     struct row_list *list = ctx;
+    assert_true(r->frame_first >= 1 && r->frame_first <= r->frame && r->time_first_ns <= r->time_ns);
     if (r->kind == ROW_GAP) {
         list->gaps++;
         list->gap_octets += r->gap_octets;

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/talk_parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void set_endpoint(struct row_endpoint *e, const struct flow *f, unsigned side)
+{
+    e->addr.family = f->family;
+    memcpy(e->addr.octets, f->addr[side], sizeof e->addr.octets);
+    e->port = f->port[side];
+}
+
+/* The parts of a row that hold for packets and gaps. */
+static struct row *begin_row(const struct arrival *a)
+{
+    struct talks *t = a->t;
+    struct row *r = &t->row;
+    if (t->row_flow != a->f || t->row_dir != a->dir) {
+        set_endpoint(&r->src, a->f, a->dir);
+        set_endpoint(&r->dst, a->f, !a->dir);
+        t->row_flow = a->f;
+        t->row_dir = a->dir;
+    }
+    r->number = t->n.rows + 1;
+    r->frame = r->frame_first = a->stamp->frame;
+    r->time_ns = r->time_first_ns = a->stamp->time_ns;
+    r->time_start_ns = t->start_ns;
+    r->time_before_ns = a->stamp->before_ns;
+    r->frame_len = a->stamp->frame_len;
+    r->interface_id = a->stamp->interface_id;
+    r->stream = a->f->number;
+    r->sender = (uint8_t)mqtt_conn_sender(&a->k->conn, a->dir);
+    r->version = a->k->conn.version;
+    r->version_source = a->k->conn.source;
+    r->client_id = view_of(a->k->client_id, a->k->client_id_len);
+    return r;
+}
+
+static void keep(struct talks *t, uint32_t connection)
+{
+    if (connection / 8 >= t->kept_len) {
+        uint32_t len = (connection / 8 + 1) * 2;
+        uint8_t *grown = realloc(t->kept, len);
+        if (grown == NULL)
+            return;
+        memset(grown + t->kept_len, 0, len - t->kept_len);
+        t->kept = grown;
+        t->kept_len = len;
+    }
+    t->kept[connection / 8] |= (uint8_t)(1u << connection % 8);
+}
+
+static void give_row(const struct arrival *a)
+{
+    struct talks *t = a->t;
+    t->n.rows++;
+    if (t->options.events->row == NULL)
+        return;
+    unsigned answer = t->options.events->row(t->options.ctx, &t->row);
+    if (answer & PIPELINE_STOP)
+        t->stopped = true;
+    if (answer & PIPELINE_KEEP)
+        keep(t, a->f->number);
+}
+
+void talk_give_link(const struct arrival *a, enum pipeline_link what, unsigned dir)
+{
+    if (a->t->options.events->connection == NULL || a->t->stopped)
+        return;
+    struct pipeline_connection c = {
+        .what = what,
+        .stream = a->f->number,
+        .interface_id = a->stamp->interface_id,
+        .sender = (uint8_t)mqtt_conn_sender(&a->k->conn, dir),
+        .from_syn = a->f->dir[dir].flags & STREAM_FROM_SYN,
+        .time_ns = what == PIPELINE_OPENED ? a->f->first_ns : a->stamp->time_ns,
+        .frame = what == PIPELINE_OPENED ? a->f->first_frame : a->stamp->frame,
+        .session =
+            what != PIPELINE_OPENED && a->t->options.track ? track_session_of(a->t->options.track, a->k->track) : 0,
+    };
+    set_endpoint(&c.src, a->f, dir);
+    set_endpoint(&c.dst, a->f, !dir);
+    a->t->options.events->connection(a->t->options.ctx, &c);
+}
+
+static bool is_from_syn(const struct flow *f)
+{
+    return f->dir[0].flags & f->dir[1].flags & STREAM_FROM_SYN;
+}
+
+/* Right before the first row. */
+void talk_open(const struct arrival *a)
+{
+    struct talk *k = a->k;
+    if (k->opened)
+        return;
+    k->opened = true;
+    a->t->n.connections++;
+    talk_give_link(a, PIPELINE_OPENED, a->f->client < 2 ? a->f->client : a->dir);
+    if (a->t->options.track == NULL)
+        return;
+    struct track_opening o = { .stream = a->f->number,
+                               .client_dir = a->f->client,
+                               .from_syn = is_from_syn(a->f),
+                               .time_ns = a->f->first_ns,
+                               .frame = a->f->first_frame };
+    set_endpoint(&o.side[0], a->f, 0);
+    set_endpoint(&o.side[1], a->f, 1);
+    k->track = track_open(a->t->options.track, &o);
+}
+
+void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
+{
+    if (a->t->stopped)
+        return;
+    talk_open(a);
+    if (a->t->options.track != NULL)
+        track_gap(a->t->options.track, a->k->track, a->dir, gap + skipped, a->stamp->time_ns, a->stamp->frame);
+    struct row *r = begin_row(a);
+    r->kind = ROW_GAP;
+    r->packet = NULL;
+    r->verdicts = NULL;
+    r->n_verdicts = 0;
+    r->alias_topic = view_of(NULL, 0);
+    r->note = NULL;
+    r->gap_octets = gap;
+    r->skipped_octets = skipped;
+    r->gap_reason = why;
+    a->t->n.gaps++;
+    a->t->n.gap_octets += gap;
+    a->t->n.skipped_octets += skipped;
+    give_row(a);
+}
+
+static void set_client_id(const struct arrival *a, struct view id)
+{
+    struct talk *k = a->k;
+    if (id.ptr == NULL || id.len == 0 || (k->client_id_len == id.len && memcmp(k->client_id, id.ptr, id.len) == 0))
+        return;
+    if (a->t->n.held + id.len > a->t->options.total_limit)
+        return;
+    uint8_t *copy = realloc(k->client_id, id.len);
+    if (copy == NULL)
+        return;
+    a->t->n.held += id.len;
+    a->t->n.held -= k->client_id_len;
+    memcpy(copy, id.ptr, id.len);
+    k->client_id = copy;
+    k->client_id_len = (uint32_t)id.len;
+}
+
+/* CONNECT names the client; with 5.0 CONNACK may do so instead. */
+static void learn_client_id(const struct arrival *a, const struct mqtt_packet *p)
+{
+    struct mqtt_prop assigned;
+    if (p->header_len == 0)
+        return;
+    if (p->type == MQTT_CONNECT)
+        set_client_id(a, p->connect.client_id);
+    else if (p->type == MQTT_CONNACK && mqtt_props_find(&p->props, MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER, &assigned))
+        set_client_id(a, assigned.text);
+}
+
+/* Sessions and exchanges; adds the verdicts of conduct. */
+static void track(const struct arrival *a, const struct first_octet *first, uint64_t end, struct mqtt_verdicts *v)
+{
+    struct talks *t = a->t;
+    const struct mqtt_conn *c = &a->k->conn;
+    bool counted = is_from_syn(a->f);
+    struct track_input in = { .packet = &t->packet,
+                              .dir = (uint8_t)a->dir,
+                              .sender = (uint8_t)mqtt_conn_sender(c, a->dir),
+                              .version = c->version,
+                              .version_source = c->source,
+                              .roles_sure = c->roles_sure,
+                              .frame = a->stamp->frame,
+                              .frame_first = first->stamp.frame,
+                              .time_ns = a->stamp->time_ns,
+                              .time_first_ns = first->stamp.time_ns,
+                              .end = counted ? end : 0,
+                              .acked = counted ? first->acked : 0 };
+    track_packet(t->options.track, a->k->track, &in, v, &t->note);
+}
+
+static void give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
+                        uint64_t end)
+{
+    struct talks *t = a->t;
+    if (t->stopped)
+        return;
+    talk_open(a);
+    struct mqtt_verdicts v = { .at = t->verdicts, .cap = TALK_VERDICTS };
+    mqtt_conn_packet(&a->k->conn, a->dir, frame->octets, &t->packet, &v);
+    learn_client_id(a, &t->packet);
+    if (t->options.track != NULL)
+        track(a, first, end, &v);
+    struct row *r = begin_row(a);
+    r->kind = ROW_PACKET;
+    r->frame_first = first->stamp.frame;
+    r->time_first_ns = first->stamp.time_ns;
+    r->packet = &t->packet;
+    r->verdicts = t->verdicts;
+    r->n_verdicts = v.n;
+    r->note = t->options.track != NULL ? &t->note : NULL;
+    r->alias_topic = r->note != NULL ? t->note.alias_topic : view_of(NULL, 0);
+    r->gap_octets = r->skipped_octets = 0;
+    r->gap_reason = NULL;
+    t->n.packets++;
+    t->n.packet_octets += frame->total;
+    if (frame->octets.len + frame->missing < frame->total)
+        t->n.cut_packets++;
+    give_row(a);
+}
+
+void talk_give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
+                      uint64_t end)
+{
+    if (first->stamp.frame <= a->stamp->frame) {
+        give_packet(a, frame, first, end);
+        return;
+    }
+    /* out of order: what came last completes the packet, though it holds its beginning */
+    struct arrival completed = *a;
+    completed.stamp = &first->stamp;
+    give_packet(&completed, frame, &(struct first_octet){ *a->stamp, first->acked }, end);
+}
