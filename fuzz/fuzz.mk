@@ -3,6 +3,7 @@
 # make fuzz TARGET=decode TIME=60      libFuzzer on one target; what it finds lies in build-fuzz/found/TARGET
 # make fuzz-all TIME=300               all targets in turn, and a table
 # make afl TARGET=decode TIME=60       AFL++ likewise
+# make fuzz-mosquitto TIME=60         mqfuzz against Debian's source package of mosquitto, built with coverage and sanitizers
 # make coverage                        lines and branches that the corpus reaches: build-coverage/
 # make corpus                          makes the seeds anew and minimises corpus/
 # The targets are fuzz/target/NAME.c, the engines around them fuzz/engine/.
@@ -108,3 +109,8 @@ $B/seeds: $B/fuzz/engine/seeds.o $B/libfuzz.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8
 .PHONY: afl reach replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers
+
+fuzz-mosquitto: $B/mqfuzz
+	@$(call deps,build fuzz)
+	@B=$B TIME=$(TIME) tests/fuzz-mosquitto || [ $$? = 3 ] # findings are what it is for
+.PHONY: fuzz-mosquitto
