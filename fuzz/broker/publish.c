@@ -4,6 +4,7 @@
  * to 3.7, 4.3).
  *
  * A QoS 2 message is kept when its PUBLISH comes and forwarded when its PUBREL does. */
+#include "decoder/base/utf8.h"
 #include "fuzz/broker/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,8 @@ static bool resolve_alias(struct broker_conn *c, const struct mqtt_packet *p, st
 static uint8_t refusal(struct broker_conn *c, const struct publication *pub)
 {
     struct broker *b = c->broker;
+    if (c->version == MQTT_V31 && utf8_check(pub->topic).worst != UTF8_OK)
+        return 0x90;              /* 3.1 lets it pass, its subscribers of 3.1.1 and 5.0 do not [MQTT-3.3.2-1] */
     if (pub->topic.ptr[0] == '$') /* reserved for the server, section 4.7.2 */
         return 0x87;
     if (b->has_acl && !acl_allows(b, c->session, pub->topic, ACL_WRITE))

@@ -440,6 +440,19 @@ static void test_sys(void **state)
     step_end(s);
 }
 
+/* 3.1 has no rules for its strings; what it lets pass must not reach those who have [MQTT-3.3.2-1]. */
+static void test_strings_of_31(void **state)
+{
+    (void)state;
+    struct step *s = step_new();
+    begin(s);
+    play(s, 3,
+         "a up v=4\na sub # q=2\nb up v=5\nb sub # q=2\nc up\nc pub t=x\\xff p=1 q=1\nc pub t=x\\xed\\xa0\\x80 p=1\n"
+         "c pub t=x\\x01 p=1 q=2\na none\nb none\nd open\nd > connect will=x\\xff\nd refused 5\nc pub t=fine p=2\n"
+         "a got t=fine p=2\nb got t=fine p=2\n");
+    step_end(s);
+}
+
 /* A version may change between connections of a session; properties go to those who understand them. */
 static void test_mixed_versions(void **state)
 {
@@ -473,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_reason_strings),
         cmocka_unit_test(test_response_information),
         cmocka_unit_test(test_sys),
+        cmocka_unit_test(test_strings_of_31),
         cmocka_unit_test(test_mixed_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
