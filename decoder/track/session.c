@@ -231,7 +231,7 @@ static void lost(struct track *t, struct conn *c, struct session *s)
 static void settle_closed(struct track *t, struct session *s)
 {
     unsigned n = 0;
-    for (struct conn *c = t->closed_last, *before; c != NULL && s->links > 1 && n < CLOSED_HELD; c = before, n++) {
+    for (struct conn *c = t->closed_last, *before; c != NULL && s->links > 0 && n < CLOSED_HELD; c = before, n++) {
         before = c->prev;
         if (c->session == s)
             conn_settle(t, c);

@@ -352,8 +352,7 @@ void subs_clear(struct track *t, struct session *s, const struct conn *asker)
     for (struct sub *b; (b = *at) != NULL;) {
         if (asker != NULL && b->frame >= asker->connect_frame) {
             b->granted = b->best = 0xff;
-            b->gone = b->changed = false;
-            b->identifier_was = 0;
+            b->gone = false;
             at = &b->next;
             continue;
         }
@@ -377,6 +376,7 @@ void subs_move(struct track *t, struct session *from, struct session *to)
             *at = old->next;
             b->best = old->best;
             b->granted = old->granted;
+            b->changed = b->changed || b->identifier_was != 0 || old->changed;
             b->identifier_was = old->identifier;
             sub_drop(t, old);
         }
