@@ -64,12 +64,6 @@ static inline void json_null(struct json *j)
     out_text(j->o, "null");
 }
 
-static inline void json_seconds(struct json *j, int64_t ns, unsigned digits)
-{
-    json_separate(j);
-    out_seconds(j->o, ns, digits);
-}
-
 /* A string of the wire. False: it was not well-formed UTF-8 and stands in the lossless form of out_json_escaped(). */
 static inline bool json_view(struct json *j, struct view text)
 {

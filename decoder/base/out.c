@@ -2,6 +2,7 @@
  *
  * decoder/base/out.c -- the buffer, numbers, octets as hex and base64. */
 #include "decoder/base/out.h"
+#include "decoder/base/base64.h"
 
 void out_octets_slow(struct out *o, const void *octets, size_t len)
 {
@@ -107,15 +108,11 @@ void out_hex(struct out *o, struct view octets, char between)
 
 void out_base64(struct out *o, struct view octets)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < octets.len; i += 3) {
-        size_t have = octets.len - i < 3 ? octets.len - i : 3;
-        uint32_t three = 0;
-        for (size_t j = 0; j < 3; j++)
-            three = three << 8 | (j < have ? octets.ptr[i + j] : 0u);
-        char text[4] = { letters[three >> 18], letters[three >> 12 & 63], have > 1 ? letters[three >> 6 & 63] : '=',
-                         have > 2 ? letters[three & 63] : '=' };
-        out_octets(o, text, sizeof text);
+    enum { PIECE = 48 }; /* a multiple of three, so that only the last piece is padded */
+    char text[PIECE / 3 * 4];
+    for (size_t at = 0; at < octets.len; at += PIECE) {
+        size_t n = octets.len - at < PIECE ? octets.len - at : PIECE;
+        out_octets(o, text, base64_write(view_of(octets.ptr + at, n), text));
     }
 }
 

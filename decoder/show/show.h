@@ -78,5 +78,3 @@ static inline bool show_secret(unsigned field)
 /* SGR sequence by severity (enum mqtt_severity), and the one that ends it; both "" without color. */
 const char *show_color(const struct show_style *style, unsigned severity);
 const char *show_color_end(const struct show_style *style);
-/* The worst severity among the verdicts of a row. */
-unsigned show_severity(const struct row *row);

@@ -198,15 +198,6 @@ const char *show_value_name(const struct row *row, const struct item *it)
     }
 }
 
-unsigned show_severity(const struct row *row)
-{
-    unsigned worst = MQTT_SEVERITY_NONE;
-    for (uint32_t i = 0; i < row->n_verdicts; i++)
-        if (row->verdicts[i].severity > worst)
-            worst = row->verdicts[i].severity;
-    return worst;
-}
-
 const char *show_color(const struct show_style *style, unsigned severity)
 {
     static const char *const colors[] = { "", "\033[36m", "\033[33m", "\033[1;37;41m" };

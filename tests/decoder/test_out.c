@@ -146,6 +146,9 @@ static void numbers(void **state)
     out_char(&o, ' ');
     out_base64(&o, view_of("foob", 4));
     assert_string_equal(text_of(&o), "Zm9vYmE= Zm9vYg==");
+    o = OVER(); /* more than one piece: base64 of "0123456789" five times */
+    out_base64(&o, view_of("01234567890123456789012345678901234567890123456789", 50));
+    assert_string_equal(text_of(&o), "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODk=");
 }
 
 /* RFC 5952, sections 4 and 5 */
