@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORK_ROWS = 4000, DETAIL_LINES = 2, LEAST_ROWS = 15, LEAST_COLS = 60 };
+enum { SEARCH_LINES = 3000, WORK_ROWS = 4000, DETAIL_LINES = 2, LEAST_ROWS = 15, LEAST_COLS = 60 };
 
 static const struct screen *const screens[SCREEN_COUNT] = {
     [SCREEN_SESSIONS] = &screen_sessions, [SCREEN_LADDER] = &screen_ladder, [SCREEN_PACKETS] = &screen_packets,
@@ -15,6 +15,15 @@ static const struct screen *const screens[SCREEN_COUNT] = {
     [SCREEN_COMPARE] = &screen_compare,   [SCREEN_HELP] = &screen_help,     [SCREEN_SAVE] = &screen_save,
     [SCREEN_SETTINGS] = &screen_settings,
 };
+
+void app_settings_changed(struct app *a)
+{
+    const char *time = a->config.word[CONFIG_TIME];
+    a->time_mode = strcmp(time, "relative") == 0 ? TIME_SINCE_START
+                   : strcmp(time, "delta") == 0  ? TIME_DELTA
+                                                 : TIME_OF_DAY;
+    sessions_sort_by(a, a->config.word[CONFIG_SESSION_SORT]);
+}
 
 bool app_init(struct app *a, struct store *store, const struct config *config)
 {
@@ -29,6 +38,7 @@ bool app_init(struct app *a, struct store *store, const struct config *config)
     a->topics = topics_new();
     a->stats = stats_new();
     a->ladder.copies = copies_new();
+    a->ladder.tails = calloc(LADDER_TAILS, sizeof *a->ladder.tails);
     rowset_init(&a->matching);
     rowset_init(&a->ladder.rows);
     rowset_init(&a->packets.rows);
@@ -37,12 +47,9 @@ bool app_init(struct app *a, struct store *store, const struct config *config)
     a->packets.shown = UINT64_MAX;
     a->sessions.seen_changes = a->findings.seen_changes = UINT64_MAX;
     a->sessions.sort = -1;
-    const char *time = config->word[CONFIG_TIME];
-    a->time_mode = strcmp(time, "relative") == 0 ? TIME_SINCE_START
-                   : strcmp(time, "delta") == 0  ? TIME_DELTA
-                                                 : TIME_OF_DAY;
+    app_settings_changed(a);
     if (a->filter_memory == NULL || a->prompt_memory == NULL || a->packets.lines == NULL || a->topics == NULL ||
-        a->stats == NULL || a->ladder.copies == NULL) {
+        a->stats == NULL || a->ladder.copies == NULL || a->ladder.tails == NULL) {
         app_done(a);
         return false;
     }
@@ -58,6 +65,7 @@ void app_done(struct app *a)
     free(a->sessions.lines);
     free(a->findings.order);
     copies_free(a->ladder.copies);
+    free(a->ladder.tails);
     rowset_done(&a->matching);
     rowset_done(&a->ladder.rows);
     rowset_done(&a->packets.rows);
@@ -241,6 +249,32 @@ static void limit_sets(struct app *a, uint64_t end)
     a->matching.limit = a->ladder.rows.limit = a->packets.rows.limit = end;
 }
 
+/* A slice of a search; true: there is more of it. */
+static bool work_search(struct app *a)
+{
+    const struct screen *s = screens[app_screen(a)];
+    uint64_t n;
+    if (!a->search.active || a->search.screen != app_screen(a))
+        return a->search.active = false;
+    struct list *l = s->list(a, &n);
+    for (int i = 0; i < SEARCH_LINES && a->search.left > 0 && a->search.line < n; i++, a->search.left--) {
+        uint64_t line = a->search.line;
+        if (s->line_has(a, line)) {
+            l->at = line;
+            l->follow = a->search.active = false;
+            a->message[0] = 0;
+            return false;
+        }
+        a->search.line = a->search.forward ? (line + 1) % n : (line + n - 1) % n;
+    }
+    a->search.active = a->search.left > 0 && a->search.line < n;
+    if (a->search.active)
+        app_say(a, false, "searching; any key stops");
+    else
+        app_say(a, true, "not found: %s", a->find_text);
+    return a->search.active;
+}
+
 /* Rows that were looked at before they got their session are looked at again. */
 static void catch_up(struct app *a)
 {
@@ -257,7 +291,8 @@ bool app_work(struct app *a)
     catch_up(a);
     bool more = rowset_step(&a->matching, a->store, WORK_ROWS);
     const struct screen *s = screens[app_screen(a)];
-    return (s->work != NULL && s->work(a)) || more;
+    more = (s->work != NULL && s->work(a)) || more;
+    return work_search(a) || more;
 }
 
 void app_cleared(struct app *a)
@@ -361,6 +396,21 @@ void app_mark(struct app *a, bool set, uint32_t letter)
 
 /* ---- keys ------------------------------------------------------------------------------------------------------- */
 
+/* Begins a search from the cursor on, around the end; app_work() goes on with it. */
+static void start_search(struct app *a, bool forward, bool from_here)
+{
+    uint64_t n;
+    const struct list *l = screens[app_screen(a)]->list(a, &n);
+    a->search.active = n > 0;
+    a->search.forward = forward;
+    a->search.screen = app_screen(a);
+    a->search.left = n;
+    a->search.line = from_here || n == 0 ? l->at : forward ? (l->at + 1) % n : (l->at + n - 1) % n;
+    if (n == 0)
+        app_say(a, true, "not found: %s", a->find_text);
+    work_search(a); /* what is near is found at once */
+}
+
 static void toggle_pause(struct app *a)
 {
     a->paused = !a->paused;
@@ -379,11 +429,12 @@ static void toggle_follow(struct app *a)
 
 static void find_again(struct app *a, bool forward)
 {
-    const struct screen *s = screens[app_screen(a)];
-    if (s->find == NULL || a->find_text[0] == 0)
-        app_say(a, true, s->find == NULL ? "nothing to search on this screen" : "f first: no text to find yet");
-    else if (!s->find(a, forward, false))
-        app_say(a, true, "no other line has: %s", a->find_text);
+    if (screens[app_screen(a)]->line_has == NULL)
+        app_say(a, true, "nothing to search on this screen");
+    else if (a->find_text[0] == 0)
+        app_say(a, true, "f first: no text to find yet");
+    else
+        start_search(a, forward, false);
 }
 
 static void want_quit(struct app *a)
@@ -540,6 +591,7 @@ void app_key(struct app *a, const struct key_event *key)
         return;
     }
     a->message[0] = 0;
+    a->search.active = false;
     if (key->key == KEYC_CLICK || key->key == KEYC_WHEEL_UP || key->key == KEYC_WHEEL_DOWN) {
         mouse_key(a, key);
         return;
@@ -717,8 +769,10 @@ void app_draw(struct app *a, struct grid *g)
     draw_keys(a, g);
 }
 
-bool app_find(struct app *a)
+void app_find(struct app *a)
 {
-    const struct screen *s = screens[app_screen(a)];
-    return s->find != NULL && s->find(a, true, true);
+    if (screens[app_screen(a)]->line_has == NULL)
+        app_say(a, true, "nothing to search on this screen");
+    else
+        start_search(a, true, true);
 }

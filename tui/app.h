@@ -85,16 +85,23 @@ struct sessions_screen {
     int n_chosen;
 };
 
+enum { LADDER_TAILS = 4096 };
+struct ladder_tail { /* the latest row of an exchange, so that only the last packet says what is owed */
+    uint32_t exchange;
+    uint64_t seq;
+};
+
 struct ladder_screen {
     struct list list;
     struct rowset rows;
     uint32_t sessions[APP_SESSIONS_CHOSEN]; /* 0 only in [0]: no session, a stream */
     int n_sessions;
     uint32_t stream;
-    uint32_t exchange;     /* only this one and the connection around it; 0: all */
-    bool started, over;    /* of the exchange, while searching */
-    bool subscriber;       /* third lifeline */
-    struct copies *copies; /* owned: what this session published, to know the copies */
+    uint32_t exchange;         /* only this one and the connection around it; 0: all */
+    bool started, over;        /* of the exchange, while searching */
+    bool subscriber;           /* third lifeline */
+    struct ladder_tail *tails; /* owned, LADDER_TAILS, by exchange */
+    struct copies *copies;     /* owned: what this session published, to know the copies */
 };
 
 struct packet_line { /* one field of the chosen packet */
@@ -198,6 +205,11 @@ struct app {
     uint32_t match_sessions_cap;         /* bits */
 
     char find_text[APP_INPUT];
+    struct {
+        bool active, forward;
+        enum screen_id screen;
+        uint64_t line, left; /* the next line to look at, and how many after it */
+    } search;
     uint64_t selected[APP_SELECTED];
     int n_selected;
     struct {
@@ -220,6 +232,8 @@ void app_key(struct app *a, const struct key_event *key);
 void app_draw(struct app *a, struct grid *g);
 /* Does a slice of what is to be done in the background (filters); true: there is more. */
 bool app_work(struct app *a);
+/* Makes what can change at once follow app.config. */
+void app_settings_changed(struct app *a);
 bool app_set_filter(struct app *a, const char *text); /* false: it does not compile; the message says why */
 void app_say(struct app *a, bool bad, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -233,7 +247,8 @@ void app_cleared(struct app *a); /* the store was cleared */
 struct screen {
     void (*draw)(struct app *a, struct grid *g, struct rect body);
     bool (*action)(struct app *a, enum action action, unsigned count); /* false: not known here */
-    bool (*find)(struct app *a, bool forward, bool from_here);         /* NULL: nothing to find */
+    struct list *(*list)(struct app *a, uint64_t *lines);              /* what is searched; NULL: nothing is */
+    bool (*line_has)(struct app *a, uint64_t line);                    /* the text of a->find_text */
     void (*click)(struct app *a, int y, int x);                        /* y, x in the body; NULL: nothing */
     bool (*work)(struct app *a);                                       /* true: more to do; NULL: nothing */
 };
@@ -243,6 +258,7 @@ extern const struct screen screen_sessions, screen_ladder, screen_packets, scree
 /* A session of the tracker, masked if need be; false: there is no such session. Views live until the next call. */
 bool app_session(const struct app *a, uint64_t number, struct track_session *out);
 
+void sessions_sort_by(struct app *a, const char *column); /* a name that is none: as they appeared */
 void ladder_open(struct app *a, const uint32_t *sessions, int n, uint32_t stream);
 void ladder_go(struct app *a, uint64_t seq);
 void packets_open(struct app *a, uint32_t session, uint32_t stream, uint64_t seq); /* seq UINT64_MAX: stay */

@@ -121,6 +121,7 @@ static bool draw(struct program *p)
     term_size(&rows, &cols);
     if ((rows != p->grid.rows || cols != p->grid.cols) && !grid_resize(&p->grid, rows, cols))
         return false;
+    p->grid.unicode = term_unicode() && !p->app.config.number[CONFIG_ASCII];
     feed_seen(p->feed);
     store_lock(p->store);
     p->app.now_ms = clock_ms();
@@ -292,7 +293,6 @@ static int run(struct program *p)
         return EXIT_INPUT;
     }
     atexit(term_end);
-    p->grid.unicode = term_unicode() && !p->config.number[CONFIG_ASCII];
     p->app.colour = term_has_colour();
     p->app.mouse = p->config.number[CONFIG_MOUSE] != 0;
     if (!feed_start(p->feed)) {

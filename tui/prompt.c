@@ -227,6 +227,7 @@ static void command(struct app *a, const char *text)
         if (n < sizeof name)
             memcpy(name, rest, n);
         const char *wrong = config_set(&a->config, name, rest + n + strspn(rest + n, " "));
+        app_settings_changed(a);
         app_say(a, wrong != NULL, wrong != NULL ? "set %s: %s" : "%s is set", name, wrong);
     } else if (*text != 0)
         app_say(a, true, "commands: quit, filter EXPR, save FILE, go LINE, set KEY VALUE");
@@ -258,8 +259,8 @@ static void accept(struct app *a)
         app_set_filter(a, p->text);
     } else if (kind == PROMPT_FIND) {
         snprintf(a->find_text, sizeof a->find_text, "%s", p->text);
-        if (p->len > 0 && !app_find(a))
-            app_say(a, true, "not found: %s", a->find_text);
+        if (p->len > 0)
+            app_find(a);
     } else if (kind == PROMPT_COMMAND) {
         char text[APP_INPUT];
         snprintf(text, sizeof text, "%s", p->text);
@@ -269,6 +270,7 @@ static void accept(struct app *a)
     } else if (kind == PROMPT_VALUE) {
         const char *name = config_name((enum config_key)a->settings.choice[0]);
         const char *wrong = config_set(&a->config, name, p->text);
+        app_settings_changed(a);
         if (wrong != NULL)
             app_say(a, true, "%s: %s", name, wrong);
     }

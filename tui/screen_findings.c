@@ -247,21 +247,20 @@ static bool action(struct app *a, enum action action, unsigned count)
     return true;
 }
 
-static bool find(struct app *a, bool forward, bool from_here)
+static struct list *listed(struct app *a, uint64_t *lines)
 {
-    struct findings_screen *s = &a->findings;
-    for (uint32_t i = from_here ? 0 : 1; i < s->n; i++) {
-        uint64_t line = (forward ? s->list.at + i : s->list.at + s->n - i) % s->n;
-        const struct store_finding *f = store_finding(a->store, s->order[line]);
-        const char *texts[2] = { rule_name(f), sentence(f) };
-        if (app_contains(view_of(f->client, f->client_len), a->find_text) ||
-            app_contains(view_of(texts[0], strlen(texts[0])), a->find_text) ||
-            app_contains(view_of(texts[1], strlen(texts[1])), a->find_text)) {
-            s->list.at = line;
-            return true;
-        }
-    }
-    return false;
+    refresh(a);
+    *lines = a->findings.n;
+    return &a->findings.list;
+}
+
+static bool line_has(struct app *a, uint64_t line)
+{
+    const struct store_finding *f = store_finding(a->store, a->findings.order[line]);
+    const char *texts[2] = { rule_name(f), sentence(f) };
+    return app_contains(view_of(f->client, f->client_len), a->find_text) ||
+           app_contains(view_of(texts[0], strlen(texts[0])), a->find_text) ||
+           app_contains(view_of(texts[1], strlen(texts[1])), a->find_text);
 }
 
 static void click(struct app *a, int y, int x)
@@ -272,4 +271,6 @@ static void click(struct app *a, int y, int x)
         a->findings.list.at = line;
 }
 
-const struct screen screen_findings = { .draw = draw, .action = action, .find = find, .click = click };
+const struct screen screen_findings = {
+    .draw = draw, .action = action, .list = listed, .line_has = line_has, .click = click
+};

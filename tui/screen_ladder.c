@@ -12,29 +12,20 @@ enum {
     INNER_LEAST = 28,
     INNER_MOST = 60,
     NOTE_LEAST = 20,
-    TAILS = 4096,
     TROUBLE_ROWS = 1 << 20,
     BRACKET_WIDTH = 1
 };
 
-/* The latest row of exchanges that are open, so that only the last packet of one says what is owed. */
-static struct {
-    uint32_t exchange;
-    uint64_t seq;
-} tails[TAILS];
-
-static void follow_exchange(const struct store_row *m, uint64_t seq)
+static void follow_exchange(struct ladder_screen *l, const struct store_row *m, uint64_t seq)
 {
-    if (m->exchange == 0 || m->kind != STORE_PACKET)
-        return;
-    tails[m->exchange % TAILS].exchange = m->exchange;
-    tails[m->exchange % TAILS].seq = seq;
+    if (m->exchange != 0 && m->kind == STORE_PACKET)
+        l->tails[m->exchange % LADDER_TAILS] = (struct ladder_tail){ m->exchange, seq };
 }
 
-static bool is_latest(const struct store_row *m, uint64_t seq)
+static bool is_latest(const struct ladder_screen *l, const struct store_row *m, uint64_t seq)
 {
-    return m->exchange != 0 && tails[m->exchange % TAILS].exchange == m->exchange &&
-           tails[m->exchange % TAILS].seq == seq;
+    const struct ladder_tail *t = &l->tails[m->exchange % LADDER_TAILS];
+    return m->exchange != 0 && t->exchange == m->exchange && t->seq == seq;
 }
 
 /* ---- which rows ------------------------------------------------------------------------------------------------- */
@@ -86,7 +77,7 @@ static bool keep(void *ctx, struct store *s, uint64_t seq, const struct store_ro
     bool own = belongs(l, m), copy = is_copy(a, s, seq, m, own);
     if (!own && !copy)
         return false;
-    follow_exchange(m, seq);
+    follow_exchange(l, m, seq);
     if (own && l->exchange != 0 && !around_exchange(l, m))
         return false;
     if (m->kind == STORE_OPEN && m->from_syn) /* CONNECT says it */
@@ -102,7 +93,7 @@ static void restart(struct app *a)
 {
     a->ladder.started = a->ladder.over = false;
     copies_clear(a->ladder.copies);
-    memset(tails, 0, sizeof tails);
+    memset(a->ladder.tails, 0, LADDER_TAILS * sizeof *a->ladder.tails);
     rowset_start(&a->ladder.rows, a->store, keep, a);
 }
 
@@ -316,7 +307,7 @@ static void draw_line(struct app *a, struct grid *g, int y, const struct layout 
     struct track_session session = { .connections = 1 };
     if (a->tracker != NULL && e.meta->session != 0)
         app_session(a, e.meta->session, &session);
-    bool latest = is_latest(e.meta, seq) && e.meta->x_outcome == TRACK_OPEN;
+    bool latest = is_latest(&a->ladder, e.meta, seq) && e.meta->x_outcome == TRACK_OPEN;
     uint8_t style = ladder_note(&e, latest, session.connections, end_ns(a), lay->note_w < 40, note);
     grid_text(g, y, lay->note_x, lay->note_w, style, note);
 }
@@ -558,18 +549,10 @@ static bool line_has(struct app *a, uint64_t line)
            app_contains(e.note.topic, a->find_text);
 }
 
-static bool find(struct app *a, bool forward, bool from_here)
+static struct list *listed(struct app *a, uint64_t *lines)
 {
-    uint64_t n = rowset_lines(&a->ladder.rows, a->store), at = a->ladder.list.at;
-    for (uint64_t i = from_here ? 0 : 1; i < n; i++) {
-        uint64_t line = forward ? (at + i) % n : (at + n - i) % n;
-        if (line_has(a, line)) {
-            a->ladder.list.at = line;
-            a->ladder.list.follow = false;
-            return true;
-        }
-    }
-    return false;
+    *lines = rowset_lines(&a->ladder.rows, a->store);
+    return &a->ladder.list;
 }
 
 static void click(struct app *a, int y, int x)
@@ -582,4 +565,6 @@ static void click(struct app *a, int y, int x)
     }
 }
 
-const struct screen screen_ladder = { .draw = draw, .action = action, .find = find, .click = click, .work = work };
+const struct screen screen_ladder = {
+    .draw = draw, .action = action, .list = listed, .line_has = line_has, .click = click, .work = work
+};

@@ -526,8 +526,9 @@ static bool action(struct app *a, enum action action, unsigned count)
     }
 }
 
-static bool row_has(struct app *a, uint64_t seq)
+static bool line_has(struct app *a, uint64_t line)
 {
+    uint64_t seq = rowset_seq(&a->packets.rows, a->store, line);
     struct store_entry e;
     struct label label;
     if (seq == UINT64_MAX || !store_get(a->store, seq, &e))
@@ -539,19 +540,10 @@ static bool row_has(struct app *a, uint64_t seq)
            app_contains(e.row.client_id, a->find_text);
 }
 
-static bool find(struct app *a, bool forward, bool from_here)
+static struct list *listed(struct app *a, uint64_t *lines)
 {
-    struct packets_screen *p = &a->packets;
-    uint64_t n = rowset_lines(&p->rows, a->store);
-    for (uint64_t i = from_here ? 0 : 1; i < n; i++) {
-        uint64_t line = forward ? (p->list.at + i) % n : (p->list.at + n - i) % n;
-        if (row_has(a, rowset_seq(&p->rows, a->store, line))) {
-            p->list.at = line;
-            p->list.follow = false;
-            return true;
-        }
-    }
-    return false;
+    *lines = rowset_lines(&a->packets.rows, a->store);
+    return &a->packets.list;
 }
 
 static void click(struct app *a, int y, int x)
@@ -566,4 +558,6 @@ static void click(struct app *a, int y, int x)
     }
 }
 
-const struct screen screen_packets = { .draw = draw, .action = action, .find = find, .click = click, .work = work };
+const struct screen screen_packets = {
+    .draw = draw, .action = action, .list = listed, .line_has = line_has, .click = click, .work = work
+};

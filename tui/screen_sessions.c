@@ -519,7 +519,14 @@ static void sort_by(struct app *a, int step)
         at = n - 1;
     a->sessions.sort = at < 0 || at >= n ? -1 : shown[at];
     a->sessions.seen_changes = UINT64_MAX;
+    strcpy(a->config.word[CONFIG_SESSION_SORT], a->sessions.sort < 0 ? "first" : columns[a->sessions.sort].name);
     app_say(a, false, "sorted by %s", a->sessions.sort < 0 ? "appearance" : columns[a->sessions.sort].title);
+}
+
+void sessions_sort_by(struct app *a, const char *column)
+{
+    a->sessions.sort = column_find(column, strlen(column));
+    a->sessions.seen_changes = UINT64_MAX;
 }
 
 static void open_chosen(struct app *a)
@@ -618,24 +625,22 @@ static bool action(struct app *a, enum action action, unsigned count)
     return known;
 }
 
-static bool find(struct app *a, bool forward, bool from_here)
+static struct list *listed(struct app *a, uint64_t *lines)
 {
-    struct sessions_screen *s = &a->sessions;
-    for (uint32_t i = from_here ? 0 : 1; i < s->n + (from_here ? 0 : 1); i++) {
-        uint32_t line = (uint32_t)((s->list.at + (forward ? i : s->n - i)) % s->n);
-        struct track_session session;
-        char buffer[72];
-        if (app_session(a, s->lines[line].number, &session) &&
-            (app_contains(session.client_id, a->find_text) ||
-             app_contains(
-                 view_of(text_endpoint(buffer, &session.client), strlen(text_endpoint(buffer, &session.client))),
-                 a->find_text))) {
-            s->list.at = line;
-            s->selected = s->lines[line].number;
-            return true;
-        }
-    }
-    return false;
+    refresh(a);
+    a->sessions.selected = 0; /* the cursor is moved by line */
+    *lines = a->sessions.n;
+    return &a->sessions.list;
+}
+
+static bool line_has(struct app *a, uint64_t line)
+{
+    struct track_session s;
+    char buffer[72];
+    if (!app_session(a, a->sessions.lines[line].number, &s))
+        return false;
+    return app_contains(s.client_id, a->find_text) ||
+           app_contains(view_of(buffer, strlen(text_endpoint(buffer, &s.client))), a->find_text);
 }
 
 static void click(struct app *a, int y, int x)
@@ -651,4 +656,6 @@ static void click(struct app *a, int y, int x)
     s->selected = s->lines[line].number;
 }
 
-const struct screen screen_sessions = { .draw = draw, .action = action, .find = find, .click = click };
+const struct screen screen_sessions = {
+    .draw = draw, .action = action, .list = listed, .line_has = line_has, .click = click
+};

@@ -79,7 +79,7 @@ static void draw_save(struct app *a, struct grid *g, struct rect body)
             grid_mark(g, y, 0, body.w, GRID_SELECTED);
     }
     static const char *const remarks[SAVE_FORMATS] = {
-        "pcapng holds the connections concerned: frames of the file, or rebuilt if live.",
+        "pcapng holds whole connections: frames of the file, or rebuilt ones if live.",
         "text holds a line for each packet, as mqdump prints it.",
         "NDJSON holds an object for each packet, as mqdump -T json prints it.",
     };

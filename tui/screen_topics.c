@@ -192,7 +192,7 @@ static bool action(struct app *a, enum action action, unsigned count)
     case ACTION_LEFT:
     case ACTION_OPEN:
         if (node != NULL)
-            node->open = action == ACTION_RIGHT || (action == ACTION_OPEN && !node->open);
+            topics_open(a->topics, index, action == ACTION_RIGHT || (action == ACTION_OPEN && !node->open));
         return true;
     case ACTION_BACK:
         if (!s->zoom && !s->value_pane)
@@ -225,19 +225,17 @@ static bool action(struct app *a, enum action action, unsigned count)
     }
 }
 
-static bool find(struct app *a, bool forward, bool from_here)
+static struct list *listed(struct app *a, uint64_t *lines)
 {
-    uint32_t n = make_lines(a);
-    for (uint32_t i = from_here ? 0 : 1; i < n; i++) {
-        uint64_t line = (forward ? a->topic_list.list.at + i : a->topic_list.list.at + n - i) % n;
-        uint8_t path[1024];
-        uint32_t node = topics_line(a->topics, (uint32_t)line);
-        if (app_contains(view_of(path, topics_path(a->topics, node, path, sizeof path)), a->find_text)) {
-            a->topic_list.list.at = line;
-            return true;
-        }
-    }
-    return false;
+    *lines = make_lines(a);
+    return &a->topic_list.list;
+}
+
+static bool line_has(struct app *a, uint64_t line)
+{
+    uint8_t path[1024];
+    uint32_t node = topics_line(a->topics, (uint32_t)line);
+    return app_contains(view_of(path, topics_path(a->topics, node, path, sizeof path)), a->find_text);
 }
 
 static void click(struct app *a, int y, int x)
@@ -248,4 +246,6 @@ static void click(struct app *a, int y, int x)
         a->topic_list.list.at = line;
 }
 
-const struct screen screen_topics = { .draw = draw, .action = action, .find = find, .click = click };
+const struct screen screen_topics = {
+    .draw = draw, .action = action, .list = listed, .line_has = line_has, .click = click
+};

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HASH = 1 << 16 };
+enum { HASH = 1 << 16, FRESH_CALLS = 10 };
 static const int64_t WINDOW_NS = 10000000000;
 
 struct topics {
@@ -13,6 +13,7 @@ struct topics {
     uint32_t *lines; /* the tree as opened */
     uint32_t n_lines, cap_lines;
     uint64_t changes, lines_made; /* lines are made again when the tree has changed */
+    uint32_t calls;
     topics_order order;
     bool reverse;
     uint64_t values; /* octets of all last values */
@@ -312,8 +313,20 @@ static bool push_line(struct topics *t, uint32_t node)
     return true;
 }
 
+void topics_open(struct topics *t, uint32_t node, bool open)
+{
+    if (node > 0 && node < t->n) {
+        t->nodes[node].open = open;
+        t->changes++;
+    }
+}
+
 uint32_t topics_lines(struct topics *t, topics_order order, bool reverse)
 {
+    bool same = t->lines_made == t->changes && t->order == order && t->reverse == reverse;
+    if (same && (order == NULL || t->calls++ % FRESH_CALLS != 0))
+        return t->n_lines;
+    t->lines_made = t->changes;
     t->order = order;
     t->reverse = reverse;
     t->n_lines = 0;

@@ -46,8 +46,10 @@ double topics_rate(const struct topic_node *n, int64_t now_ns); /* messages a se
 
 /* The lines of the tree as it is opened. `order` compares two siblings; NULL: by name. */
 typedef int (*topics_order)(const struct topic_node *a, const struct topic_node *b);
-uint32_t topics_lines(struct topics *t, topics_order order,
-                      bool reverse);                         /* number of lines; valid until the next change */
-uint32_t topics_line(const struct topics *t, uint32_t line); /* node, 0: none */
+/* Returns the number of lines, valid until the next change. An order by what changes all the time is renewed now and
+ * then. */
+uint32_t topics_lines(struct topics *t, topics_order order, bool reverse);
+void topics_open(struct topics *t, uint32_t node, bool open); /* shows or hides what is below */
+uint32_t topics_line(const struct topics *t, uint32_t line);  /* node, 0: none */
 /* The whole topic into out (at most cap octets); returns its length. */
 size_t topics_path(struct topics *t, uint32_t node, uint8_t *out, size_t cap);
