@@ -94,10 +94,6 @@ static void hold_against(const struct one *c, const struct grid *g)
         fputs(got, f);
         fclose(f);
     }
-    if (getenv("GOLDEN") == NULL) {
-        free(got);
-        return;
-    }
     char *want = read_whole(path);
     if (strcmp(got, want) != 0)
         fail_msg("%s: got\n%swant\n%s", path, got, want);
