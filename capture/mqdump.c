@@ -4,6 +4,7 @@
  *
  * This file has the signals, the loop and the exit status; the packets come from capture/pipeline.h, their looks from
  * decoder/show/. Rows go to standard output, all else to standard error. */
+#include "capture/masked.h"
 #include "capture/options.h"
 #include "capture/pipeline.h"
 #include "capture/progress.h"
@@ -39,10 +40,11 @@ struct dump {
     struct eve eve;
     struct stats *stats[OPTIONS_STATISTICS];
     void *stats_memory[OPTIONS_STATISTICS];
-    struct redact redact; /* kinds 0: nothing is masked */
-    int64_t counted_ns;   /* capture time of the last event "stats" */
-    uint64_t shown;       /* packets */
-    uint64_t found[4];    /* verdicts and findings, by enum mqtt_severity */
+    struct masked *masked; /* --redact with -w */
+    struct redact redact;  /* kinds 0: nothing is masked */
+    int64_t counted_ns;    /* capture time of the last event "stats" */
+    uint64_t shown;        /* packets */
+    uint64_t found[4];     /* verdicts and findings, by enum mqtt_severity */
     bool live, rows, stopped;
 };
 
@@ -197,6 +199,8 @@ static unsigned on_row(void *ctx, const struct row *row)
     struct dump *d = ctx;
     if (reopen_wanted)
         reopen_output(d);
+    if (d->masked != NULL && !masked_packet(d->masked, row))
+        return stop(d);
     if (d->stopped || (d->filter != NULL && !filter_match(d->filter, row)))
         return PIPELINE_GO_ON;
     for (uint32_t i = 0; i < row->n_verdicts; i++)
@@ -363,6 +367,24 @@ static int prepare_eve(struct dump *d)
     return d->eve.connections != NULL ? EXIT_DONE : complain(EXIT_INPUT, strerror(ENOMEM));
 }
 
+static bool mask_frame(void *ctx, uint8_t *octets, size_t len, uint32_t wire_len, uint32_t link_type,
+                       uint32_t connection)
+{
+    struct dump *d = ctx;
+    return masked_frame(d->masked, octets, len, wire_len, link_type, connection);
+}
+
+static int prepare_masked(struct dump *d)
+{
+    char error[MASKED_ERROR_MAX];
+    d->masked = masked_open(d->o.input.record.file, &d->redact, error);
+    if (d->masked == NULL)
+        return complain(EXIT_INPUT, error);
+    d->o.input.record.mask = mask_frame;
+    d->o.input.record.mask_ctx = d;
+    return EXIT_DONE;
+}
+
 static int prepare_redact(struct dump *d)
 {
     if (d->o.redact == 0)
@@ -372,7 +394,7 @@ static int prepare_redact(struct dump *d)
         return complain(EXIT_INPUT, strerror(ENOMEM));
     if (getrandom(d->redact.key, sizeof d->redact.key, 0) != (ssize_t)sizeof d->redact.key)
         return complain(EXIT_INPUT, "no random numbers for --redact");
-    return EXIT_DONE;
+    return d->o.input.record.file != NULL ? prepare_masked(d) : EXIT_DONE;
 }
 
 /* --output, or standard output. */
@@ -466,6 +488,8 @@ static int finish(struct dump *d, enum pipeline_status status)
                 mqtt_severity_name(d->o.fail_on));
         result = EXIT_FINDINGS;
     }
+    if (d->masked != NULL && masked_error(d->masked)[0] != '\0')
+        result = complain(EXIT_INPUT, masked_error(d->masked));
     if (status == PIPELINE_ERROR)
         result = complain(EXIT_INPUT, pipeline_error(d->pipeline));
     if (d->sink.error != 0 && !sink_reader_gone(&d->sink)) {
@@ -558,6 +582,7 @@ int main(int argc, char **argv)
     pipeline_close(d.pipeline);
     free(d.filter_memory);
     free(d.eve.connections);
+    masked_close(d.masked);
     free(d.redact.memory);
     for (uint32_t i = 0; i < OPTIONS_STATISTICS; i++)
         free(d.stats_memory[i]);

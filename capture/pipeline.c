@@ -190,7 +190,7 @@ static bool open_recording(struct pipeline *p, char *error)
     if (o->file == NULL)
         return true;
     p->recorder = record_open(o, p->source, error);
-    if (p->recorder == NULL || !o->matching_only)
+    if (p->recorder == NULL || (!o->matching_only && o->mask == NULL))
         return p->recorder != NULL;
     p->spool = spool_open(o->file, error);
     return p->spool != NULL;
@@ -303,7 +303,8 @@ static bool is_kept(const void *talks, uint32_t connection)
 static void end_recording(struct pipeline *p)
 {
     char error[RECORD_ERROR_MAX] = "";
-    if (p->spool != NULL && !spool_record(p->spool, p->recorder, is_kept, p->talks) && p->error[0] == '\0')
+    if (p->spool != NULL && !spool_record(p->spool, p->recorder, is_kept, p->talks, &p->options.record) &&
+        p->error[0] == '\0')
         snprintf(p->error, sizeof p->error, "%s", spool_error(p->spool));
     if (!record_close(p->recorder, error) && p->error[0] == '\0')
         snprintf(p->error, sizeof p->error, "%s", error);

@@ -40,6 +40,10 @@ struct pipeline_record {
     uint32_t ring_packets; /* -b packets:N    frames */
     uint64_t stop_kb;      /* -a filesize:KB  end the run */
     uint32_t stop_files;   /* -a files:N */
+    /* --redact: changes the octets of a frame before it is recorded (false: it is not to be). Everything is then held
+     * back until the end. `connection` is the row's stream. */
+    bool (*mask)(void *ctx, uint8_t *octets, size_t len, uint32_t wire_len, uint32_t link_type, uint32_t connection);
+    void *mask_ctx;
 };
 
 struct pipeline_options {

@@ -40,7 +40,7 @@ static int open_nameless(const char *folder)
     return fd;
 }
 
-struct spool *spool_open(const char *beside, char *error)
+FILE *spool_nameless(const char *beside, char *error, size_t error_len)
 {
     char folder[PATH_MAX];
     snprintf(folder, sizeof folder, "%s", beside);
@@ -51,15 +51,26 @@ struct spool *spool_open(const char *beside, char *error)
         snprintf(folder, sizeof folder, ".");
     else
         slash[slash == folder ? 1 : 0] = '\0';
-    struct spool *s = calloc(1, sizeof *s);
-    int fd = s != NULL ? open_nameless(folder) : -1;
-    if (fd >= 0)
-        s->file = fdopen(fd, "w+");
-    if (s != NULL && s->file != NULL)
-        return s;
-    snprintf(error, RECORD_ERROR_MAX, "%.200s: no file to hold frames back in: %s", folder, strerror(errno));
+    int fd = open_nameless(folder);
+    FILE *file = fd >= 0 ? fdopen(fd, "w+") : NULL;
+    if (file != NULL)
+        return file;
+    snprintf(error, error_len, "%.200s: no file to hold frames back in: %s", folder, strerror(errno));
     if (fd >= 0)
         close(fd);
+    return NULL;
+}
+
+struct spool *spool_open(const char *beside, char *error)
+{
+    struct spool *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        snprintf(error, RECORD_ERROR_MAX, "%s", strerror(ENOMEM));
+        return NULL;
+    }
+    s->file = spool_nameless(beside, error, RECORD_ERROR_MAX);
+    if (s->file != NULL)
+        return s;
     free(s);
     return NULL;
 }
@@ -99,7 +110,7 @@ static bool read_back(struct spool *s, const struct header *h, struct frame *out
 }
 
 bool spool_record(struct spool *s, struct recorder *r, bool (*kept)(const void *ctx, uint32_t connection),
-                  const void *ctx)
+                  const void *ctx, const struct pipeline_record *options)
 {
     struct header h;
     if (fflush(s->file) != 0)
@@ -109,7 +120,12 @@ bool spool_record(struct spool *s, struct recorder *r, bool (*kept)(const void *
         struct frame f;
         if (!read_back(s, &h, &f))
             return false;
-        if ((h.connection == SPOOL_ALWAYS || kept(ctx, h.connection)) && !record_frame(r, &f))
+        if (h.connection != SPOOL_ALWAYS && !kept(ctx, h.connection))
+            continue;
+        if (options->mask != NULL &&
+            !options->mask(options->mask_ctx, s->octets, h.len, h.wire_len, h.link_type, h.connection))
+            continue;
+        if (!record_frame(r, &f))
             return false;
     }
     return true;

@@ -205,6 +205,9 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
     r->alias_topic = r->note != NULL ? t->note.alias_topic : view_of(NULL, 0);
     r->gap_octets = r->skipped_octets = 0;
     r->gap_reason = NULL;
+    const struct stream *stream = &a->f->dir[a->dir];
+    r->plain = true;
+    r->seq_end = stream->next - (uint32_t)stream->at + (uint32_t)end;
     t->n.packets++;
     t->n.packet_octets += frame->total;
     if (frame->octets.len + frame->missing < frame->total)

@@ -3,29 +3,61 @@
  * decoder/show/redact.c -- masks, and where in a packet they go. */
 #include "decoder/show/redact.h"
 #include "decoder/base/siphash.h"
+#include "decoder/base/utf8.h"
 #include <string.h>
 
 enum { TEXT_MAX = 65536 };
 
 /* --- masks --- */
 
-/* Letters and digits from a keyed hash of kind and value, spread by the steps of a generator (SplitMix64); linear in
- * len. */
-static void mask(const struct redact *r, unsigned kind, uint8_t *octets, size_t len)
+/* Letters and digits from a keyed hash of kind and value, spread by the steps of a generator (SplitMix64). */
+struct stream {
+    uint64_t seed, word;
+};
+
+static struct stream stream_of(const struct redact *r, unsigned kind, const uint8_t *octets, size_t len)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     uint8_t key[REDACT_KEY];
     memcpy(key, r->key, REDACT_KEY);
     key[0] ^= (uint8_t)kind;
-    uint64_t seed = siphash(key, view_of(octets, len)), word = 0;
-    for (size_t at = 0; at < len; at++) {
-        if (at % 8 == 0) {
-            seed += 0x9e3779b97f4a7c15u;
-            word = (seed ^ seed >> 30) * 0xbf58476d1ce4e5b9u;
-            word = (word ^ word >> 27) * 0x94d049bb133111ebu;
-            word ^= word >> 31;
+    return (struct stream){ .seed = siphash(key, view_of(octets, len)) };
+}
+
+static uint8_t letter(struct stream *s, size_t at)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    if (at % 8 == 0) {
+        s->seed += 0x9e3779b97f4a7c15u;
+        s->word = (s->seed ^ s->seed >> 30) * 0xbf58476d1ce4e5b9u;
+        s->word = (s->word ^ s->word >> 27) * 0x94d049bb133111ebu;
+        s->word ^= s->word >> 31;
+    }
+    return (uint8_t)letters[(s->word >> (8 * (at % 8)) & 0xff) % (sizeof letters - 1)];
+}
+
+/* Linear in len, as the next. */
+static void mask_whole(const struct redact *r, unsigned kind, uint8_t *octets, size_t len)
+{
+    struct stream s = stream_of(r, kind, octets, len);
+    for (size_t at = 0; at < len; at++)
+        octets[at] = letter(&s, at);
+}
+
+/* Characters become letters, as many as they have octets; what no text should hold (ill-formed octets, controls, a
+ * wildcard where it has no place) stays, so that the packet goes on breaking the rule that it breaks. */
+static void mask_text(const struct redact *r, unsigned kind, uint8_t *octets, size_t len)
+{
+    struct stream s = stream_of(r, kind, octets, len);
+    for (size_t at = 0; at < len;) {
+        uint32_t code = 0;
+        size_t n = utf8_next(view_of(octets + at, len - at), &code), end = at + (n > 0 ? n : 1);
+        bool odd = n == 0 || utf8_check(view_of(octets + at, n)).worst != UTF8_OK;
+        bool wildcard = kind == REDACT_TOPICS && (code == '+' || code == '#');
+        for (; at < end; at++) {
+            uint8_t c = letter(&s, at);
+            if (!odd && !wildcard)
+                octets[at] = c;
         }
-        octets[at] = (uint8_t)letters[(word >> (8 * (at % 8)) & 0xff) % (sizeof letters - 1)];
     }
 }
 
@@ -40,7 +72,7 @@ static void mask_topic(const struct redact *r, uint8_t *topic, size_t len)
         const uint8_t *slash = memchr(topic + at, '/', len - at);
         size_t level = slash != NULL ? (size_t)(slash - (topic + at)) : len - at;
         if (!keeps(topic + at, level))
-            mask(r, REDACT_TOPICS, topic + at, level);
+            mask_text(r, REDACT_TOPICS, topic + at, level);
         at += level + 1;
     }
 }
@@ -51,8 +83,10 @@ void redact_octets(const struct redact *r, unsigned kind, uint8_t *octets, size_
         return;
     if (kind == REDACT_TOPICS)
         mask_topic(r, octets, len);
+    else if (kind == REDACT_CLIENTS || kind == REDACT_USERS)
+        mask_text(r, kind, octets, len);
     else
-        mask(r, kind, octets, len);
+        mask_whole(r, kind, octets, len);
 }
 
 /* --- a packet --- */
@@ -103,12 +137,25 @@ static void cover_props(const struct copy *c, const struct mqtt_props *props)
     }
 }
 
+/* A payload; one that is not UTF-8 although its Payload Format Indicator says so stays so. */
+static void cover_payload(const struct copy *c, struct view v, const struct mqtt_props *props)
+{
+    cover(c, REDACT_PAYLOADS, v);
+    if (v.ptr == NULL || (c->r->kinds & REDACT_PAYLOADS) == 0 ||
+        mqtt_props_number(props, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, 0) != 1)
+        return;
+    struct utf8_result text = utf8_check(v);
+    size_t at = (size_t)(v.ptr - c->p->octets) + text.offset;
+    if (text.worst == UTF8_ILL_FORMED && at < c->len)
+        c->octets[at] = 0xff;
+}
+
 static void cover_connect(const struct copy *c, const struct mqtt_connect *m)
 {
     cover(c, REDACT_CLIENTS, m->client_id);
     cover_props(c, &m->will_props);
     cover(c, REDACT_TOPICS, m->will_topic);
-    cover(c, REDACT_PAYLOADS, m->will_payload);
+    cover_payload(c, m->will_payload, &m->will_props);
     cover(c, REDACT_USERS, m->username);
     cover(c, REDACT_PASSWORDS, m->password);
 }
@@ -133,7 +180,7 @@ void redact_packet(const struct redact *r, const struct mqtt_packet *p, uint8_t 
         break;
     case MQTT_PUBLISH:
         cover(&c, REDACT_TOPICS, p->publish.topic);
-        cover(&c, REDACT_PAYLOADS, p->publish.payload);
+        cover_payload(&c, p->publish.payload, &p->props);
         break;
     case MQTT_SUBSCRIBE:
     case MQTT_UNSUBSCRIBE:

@@ -23,6 +23,8 @@ struct row {
     uint32_t frame_len;     /* on the wire, of the last frame */
     uint32_t interface_id;  /* 0-based, in the order of -i or of the file */
     uint32_t stream;        /* tcp.stream: 0-based, in order of first appearance */
+    uint32_t seq_end;       /* ROW_PACKET with `plain`: TCP sequence number behind its last octet */
+    bool plain;             /* its octets are those of the TCP stream: neither TLS nor WebSocket around them */
     struct row_endpoint src, dst;
     uint8_t sender;         /* enum mqtt_side */
     uint8_t version;        /* enum mqtt_version, 0 unknown */
