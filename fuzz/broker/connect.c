@@ -122,12 +122,14 @@ void handle_connect(struct broker_conn *c, struct mqtt_packet *p, const struct m
         return;
     uint8_t reason;
     enum mqtt_rule rule = reaction(c->broker, v, &reason);
+    c->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
+    if (c->max_packet == 0) /* an error, and no limit for the answer that says so */
+        c->max_packet = UINT32_MAX;
     if (rule != MQTT_RULE_NONE) {
         connect_refuse(c, c->version != MQTT_V5 && about_client_id(rule) ? 0x85 : reason, rule,
                        mqtt_rule_info(rule)->statement);
         return;
     }
-    c->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
     if (c->over_limit)
         connect_refuse(c, 0x97, MQTT_RULE_NONE, "too many connections");
     else if (!mem_has_room(&c->broker->memory, p->held + 4096, MEMORY_EIGHTH))

@@ -46,10 +46,12 @@ static const struct example {
 #include "tests/decoder/rule_cases.def"
 };
 
-/* "4:MQTT-1.5.3-3 5:MQTT-1.5.4-3": what each probe of mqfuzz answers for. */
-static const char *const probes[] = {
-#define PROBE(versions, statements, title, options, script) statements,
-#include "fuzz/probes.def"
+/* What each written probe of `mqfuzz conform` answers for, in 3.1.1 and in 5.0. */
+static const struct {
+    const char *v311, *v5;
+} probes[] = {
+#define PROBE(rule311, rule5, in31, title, script) { rule311, rule5 },
+#include "fuzz/campaign/probes.def"
 };
 
 static unsigned probes_of(enum mqtt_rule rule)
@@ -57,11 +59,8 @@ static unsigned probes_of(enum mqtt_rule rule)
     const struct mqtt_rule_info *info = mqtt_rule_info(rule);
     unsigned n = 0;
     for (size_t i = 0; i < sizeof probes / sizeof *probes; i++)
-        for (const char *at = probes[i]; *at != '\0'; at += strspn(at, " ")) {
-            size_t len = strcspn(at, " ");
-            n += at[0] == '0' + info->version && len == strlen(info->id) + 2 && strncmp(at + 2, info->id, len - 2) == 0;
-            at += len;
-        }
+        n += (info->version == MQTT_V311 && strcmp(probes[i].v311, info->id) == 0) ||
+             (info->version == MQTT_V5 && strcmp(probes[i].v5, info->id) == 0);
     return n;
 }
 

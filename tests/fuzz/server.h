@@ -2,7 +2,7 @@
  *
  * tests/fuzz/server.h -- the program mqbroker as a child of a test, and probes that talk to it over real sockets. */
 #pragma once
-#include "fuzz/probe.h"
+#include "tests/fuzz/probe/probe.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

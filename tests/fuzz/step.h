@@ -3,7 +3,7 @@
  * tests/fuzz/step.h -- a broker in memory for probes and tests: eight clients, a clock that only moves when told. */
 #pragma once
 #include "fuzz/broker/broker.h"
-#include "fuzz/probe.h"
+#include "tests/fuzz/probe/probe.h"
 #include <stdlib.h>
 #include <string.h>
 

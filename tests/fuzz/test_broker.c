@@ -414,6 +414,9 @@ static void test_reason_strings(void **state)
     play(s, 5, "a up\na > pingresp\na < disconnect reason=0x82 rstr=*\n");
     play(s, 5, "a up mps=30\na > pingresp\na < disconnect reason=0x82 rstr=-\n"); /* [MQTT-3.14.2-3] */
     play(s, 5, "a open\na > connect rm=0\na < connack reason=0x82 rstr=*\n");
+    play(s, 5, "a open\na > connect rm=0 mps=20\na < connack reason=0x82 rstr=-\n");
+    play(s, 5, "a open\na > connect rm=0 mps=4\na gone\nb open\nb > connect mps=4\nb gone\n"); /* [MQTT-3.1.2-24] */
+    play(s, 5, "a open\na > connect mps=0\na refused 0x82\n");
     step_end(s);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuzz/probe.h"
+#include "tests/fuzz/probe/probe.h"
 
 const struct probe probes[] = {
 #define PROBE(versions, rules, title, needs, script) { versions, rules, title, needs, script },
-#include "fuzz/probes.def"
+#include "tests/fuzz/probe/probes.def"
 };
 
 const size_t probe_count = sizeof probes / sizeof probes[0];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuzz/probe.h"
+#include "tests/fuzz/probe/probe.h"
 #include "decoder/base/out.h"
-#include "fuzz/probe_packet.h"
+#include "tests/fuzz/probe/probe_packet.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

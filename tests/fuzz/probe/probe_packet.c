@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuzz/probe_packet.h"
+#include "tests/fuzz/probe/probe_packet.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/probe_packet.h -- packets from the words of a probe, and packets compared with them. */
+ * tests/fuzz/probe/probe_packet.h -- packets from the words of a probe, and packets compared with them. */
 #pragma once
 #include "decoder/mqtt/packet.h"
 
