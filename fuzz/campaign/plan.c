@@ -28,7 +28,7 @@ static const char *const field_words[] = {
 /* key=value, or a bare word in key. A value with '=' inside keeps it. */
 struct token {
     struct view key, value;
-    bool has_value, least;
+    bool has_value, least, most;
 };
 
 struct parser {
@@ -117,7 +117,8 @@ static bool cut_tokens(struct parser *ps, struct view text)
                 i++;
             } else if (text.ptr[i] == '=' && !t->has_value && !quoted) {
                 t->least = at > start && at[-1] == '>';
-                t->key = view_of(start, (size_t)(at - start) - (t->least ? 1 : 0));
+                t->most = at > start && at[-1] == '<';
+                t->key = view_of(start, (size_t)(at - start) - (t->least || t->most));
                 t->has_value = at > start;
                 if (at == start)
                     return fail(ps, "a value without a name");
@@ -447,9 +448,11 @@ static bool parse_match(struct parser *ps, struct plan_step *step, const struct 
     if (step->n_match == PLAN_MATCHES)
         return fail(ps, "more than %d fields to compare", PLAN_MATCHES);
     struct plan_match *m = &step->match[step->n_match++];
-    *m = (struct plan_match){
-        .least = t->least, .absent = is(t->value, "none"), .present = is(t->value, "*"), .text = t->value
-    };
+    *m = (struct plan_match){ .least = t->least,
+                              .most = t->most,
+                              .absent = is(t->value, "none"),
+                              .present = is(t->value, "*"),
+                              .text = t->value };
     for (unsigned f = 0; f < PLAN_F_PROP; f++) {
         if (!is(t->key, field_words[f]))
             continue;

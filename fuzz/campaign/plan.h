@@ -67,6 +67,7 @@ struct plan_match {
     uint8_t prop;  /* of PLAN_F_PROP */
     bool absent;   /* the property must not be there (value "none"); with `present`, any value will do */
     bool present;  /* value "*" */
+    bool most;     /* \"NAME<=N\": at most */
     bool least;    /* "NAME>=N": at least; reason>=0x80 */
     uint32_t number;
     struct view text, value;

@@ -185,7 +185,7 @@ static bool same_text(struct view a, struct view b)
 
 static bool same_number(const struct plan_match *m, uint32_t number)
 {
-    return m->present || (m->least ? number >= m->number : number == m->number);
+    return m->present || (m->least ? number >= m->number : m->most ? number <= m->number : number == m->number);
 }
 
 static bool same_codes(const struct plan_match *m, struct view codes)
