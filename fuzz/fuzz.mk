@@ -76,6 +76,7 @@ coverage:
 # ---- AFL++: persistent mode with input in shared memory, by its driver for libFuzzer's entry point ----
 
 AFL_SHAPE_decode = packet
+AFL_SHAPE_plan = packet
 AFL_SHAPE_roundtrip = packet
 AFL_SHAPE_framing = stream
 AFL_SHAPE_render = stream

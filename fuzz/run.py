@@ -19,7 +19,7 @@ import sys
 import time
 
 BUILD = "build-fuzz"
-SHAPES = {"decode": "packet", "roundtrip": "packet", "framing": "stream", "render": "stream", "track": "talk", "broker": "talk",
+SHAPES = {"decode": "packet", "plan": "packet", "roundtrip": "packet", "framing": "stream", "render": "stream", "track": "talk", "broker": "talk",
           "judge": "talk"}
 MAX_LEN = {"capture": 16384, "stream": 1024, "filter": 512}
 
@@ -109,6 +109,9 @@ def make_seeds(target, folder):
     elif target == "filter":
         for line in open("corpus/seeds/filters.txt", encoding="utf-8"):
             write_unique(folder, line.rstrip("\n").encode())
+    elif target == "config":
+        for path in sorted(glob.glob("corpus/seeds/config/*")):
+            write_unique(folder, open(path, "rb").read())
     elif target == "capture":
         for path in sorted(glob.glob("tests/captures/*.pcap*")):
             if os.path.getsize(path) <= MAX_LEN["capture"] and not path.endswith((".tsv", ".txt")):

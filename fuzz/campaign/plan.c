@@ -47,6 +47,9 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct parser *ps, const 
     va_start(args, format);
     int n = snprintf(ps->plan->error, PLAN_ERROR, "line %u: ", ps->line);
     vsnprintf(ps->plan->error + n, (size_t)(PLAN_ERROR - n), format, args);
+    for (char *c = ps->plan->error; *c != '\0'; c++) /* it quotes the plan, which may hold anything */
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+            *c = '?';
     va_end(args);
     return false;
 }
