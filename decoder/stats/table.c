@@ -81,6 +81,8 @@ void table_row(struct table *t)
 
 void table_row_end(struct table *t)
 {
+    while (!t->json && t->o->len > 0 && t->o->at[t->o->len - 1] == ' ') /* the last cells are empty */
+        t->o->len--;
     out_text(t->o, t->json ? "}\n" : "\n");
 }
 
