@@ -13,7 +13,7 @@ pid=
 
 start() { # start NAME -> port, pid
     if [ "$1" = mqbroker ]; then
-        taskset -c 0 "$B/mqbroker" -p 0 --max-inflight "${inflight:-100}" >"$work/out" 2>/dev/null &
+        taskset -c 0 "$B/mqbroker" -p 0 --max-inflight "${inflight:-100}" --max-queued 100000 >"$work/out" 2>/dev/null &
         pid=$!
         while ! port=$(sed -n 's/.*listening on .*://p' "$work/out") || [ -z "$port" ]; do :; done
         return
@@ -36,9 +36,9 @@ row() {
 }
 
 row idle $((10000 / scale))
-row flow 0 10 $((40000 / scale)) 60 100
-row flow 1 1 $((100000 / scale)) 60 100
-row flow 1 10 $((20000 / scale)) 60 100
+row flow 0 10 $((100000 / scale)) 60 100
+row flow 1 1 $((200000 / scale)) 60 100
+row flow 1 10 $((50000 / scale)) 60 100
 row flow 1 100 $((2000 / scale)) 60 20
 row flow 2 10 $((10000 / scale)) 60 100
 row fan 0 100 $((4000 / scale)) 60 20

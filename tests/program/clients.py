@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -179,6 +180,26 @@ if JS:
             scene.judge(60)
 else:
     print("# MQTT.js is left out: npm cannot be asked for it", flush=True)
+
+@case("mqbroker --log json: one object a line, whatever the client calls itself")
+def _():
+    with Stream([program("mqbroker"), "-p", "0", "--log", "json", "-v"]) as broker:
+        port = int(broker.line("listening on").rsplit(":", 1)[1])
+        for name in (b'a"b\\c', b"\x1b[31m", b"caf\xc3\xa9"):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(b"\x10" + bytes([12 + len(name)]) + b"\x00\x04MQTT\x04\x02\x00\x00"
+                               + len(name).to_bytes(2, "big") + name + b"\xe0\x00")
+                while client.recv(100):
+                    pass
+            if name.startswith(b"\x1b"):  # a control character: refused before anybody is known by that name
+                equal(json.loads(broker.line('"refuse"', err=True))["rule"], "S4-1.5.3-a", "the rule broken")
+                continue
+            row = json.loads(broker.line('"connect"', err=True))
+            equal(row["client_id"], name.decode(), "the client's name")
+            equal(json.loads(broker.line('"disconnect"', err=True))["version"], "3.1.1", "its version")
+        broker.child.send_signal(signal.SIGTERM)
+        equal(broker.finish().status, 0, "status")
+
 
 private_network()
 harness.main()
