@@ -620,9 +620,8 @@ static void draw_title(struct app *a, struct grid *g)
     uint64_t shown =
         a->filter != NULL ? rowset_lines(&a->matching, a->store) : rowset_lines(&a->packets.rows, a->store);
     if (a->filter == NULL)
-        shown = store_end(a->store) - store_first(a->store);
-    int n = snprintf(right, sizeof right, "%s/%s rows", text_count(rows, shown),
-                     text_count(held, store_end(a->store) - store_first(a->store)));
+        shown = t->held;
+    int n = snprintf(right, sizeof right, "%s/%s rows", text_count(rows, shown), text_count(held, t->held));
     if (t->evicted_rows + s->evicted > 0)
         n += snprintf(right + n, sizeof right - (size_t)n, " -%s", text_count(gone, t->evicted_rows + s->evicted));
     if (s->live || s->drops > 0)

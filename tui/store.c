@@ -21,8 +21,8 @@ struct conn { /* what the rows of one connection share */
 };
 
 struct chunk {
-    uint64_t first; /* sequence number of rows[0] */
-    uint32_t n;
+    uint64_t first;    /* sequence number of rows[0] */
+    uint32_t n, shown; /* shown: packets and gaps among them */
     uint32_t blob_len, blob_cap;
     uint16_t n_conns, cap_conns;
     uint8_t *blob;
@@ -115,7 +115,8 @@ void store_unlock(struct store *s)
 
 static void evict_oldest(struct store *s)
 {
-    s->totals.evicted_rows += s->chunks[0]->n;
+    s->totals.evicted_rows += s->chunks[0]->shown;
+    s->totals.held -= s->chunks[0]->shown;
     s->first += s->chunks[0]->n;
     s->hint = 0;
     chunk_free(s, s->chunks[0]);
@@ -444,7 +445,10 @@ uint64_t store_take_relabelled(struct store *s)
 
 static void append(struct store *s, struct chunk *c, const struct store_row *m)
 {
+    bool shown = m->kind == STORE_PACKET || m->kind == STORE_GAP;
     c->rows[c->n++] = *m;
+    c->shown += shown;
+    s->totals.held += shown;
     s->next++;
     count_row(s, m);
     stay_in_budget(s);

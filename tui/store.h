@@ -67,7 +67,8 @@ struct store_finding {
 };
 
 struct store_totals {
-    uint64_t rows, packets, octets, evicted_rows, evicted_findings, cut_packets;
+    uint64_t rows, packets, octets, held /* packets and gaps that are held */, evicted_rows, evicted_findings,
+        cut_packets;
     uint64_t memory, budget;
     uint64_t by_type[16][3]; /* [type][enum mqtt_side of the sender] */
     uint64_t by_severity[4];
