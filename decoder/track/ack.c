@@ -125,7 +125,6 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
         misuse(c, slot, x->id, slot); /* its PUBCOMP comes twice, too */
     x->marks |= resumed ? X_RESUMED_REL : 0;
     exch_step(t, x, c, 2, (again ? TRACK_RETRANSMITTED : 0) | (x->stage == 1 ? TRACK_OUT_OF_PLACE : 0), in);
-    x->owed_since = in->time_ns;
     x->stage = 3;
     exch_owes(t, x, 1 - slot, MQTT_PUBCOMP);
     if (in->packet->reason != 0)

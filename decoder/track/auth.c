@@ -52,7 +52,6 @@ static void step_auth(struct track *t, struct exch *x, struct conn *c, unsigned 
     exch_step(t, x, c, slot == 0 ? 2 : 1, repeated && slot == 1 ? TRACK_RETRANSMITTED : 0, in);
     if (repeated && slot == 1) {
         x->resent--; /* one more round, not a re-sending */
-        x->owed_since = in->time_ns;
         x->flags &= (uint16_t)~TRACK_RETRANSMITTED;
         t->note->flags &= (uint16_t)~TRACK_RETRANSMITTED;
     }

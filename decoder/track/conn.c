@@ -204,7 +204,7 @@ static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
     found(t, &(struct found){ .diag = TRACK_DIAG_OPEN_AT_CLOSE, .side = slot_side(c, first->owed_slot), .conn = c, .exch = first,
                               .time_ns = c->closed_ns, .frame = { first->last_frame, frame } },
           "%u exchange(s) open when the connection ended; the oldest is %s id %u, which waited %lld ms for %s of the %s", n,
-          track_kind_name(first->kind), first->id, (long long)((c->closed_ns - first->owed_since) / 1000000), mqtt_type_name(first->owed_type),
+          track_kind_name(first->kind), first->id, (long long)((c->closed_ns - first->last_ns) / 1000000), mqtt_type_name(first->owed_type),
           side_name(slot_side(c, first->owed_slot)));
 }
 

@@ -48,14 +48,14 @@ static void tell_late(struct track *t, struct conn *c, struct exch *x, int64_t n
                               .rule = duty_of(x, c), .side = slot_side(c, x->owed_slot), .conn = c, .exch = x, .time_ns = now,
                               .frame = { x->last_frame } },
           "The %s owes %s for the %s%s of frame %llu since %lld ms%s", x->owed_slot == 1 ? "server" : "client", mqtt_type_name(x->owed_type),
-          mqtt_type_name(x->last_type), id, (unsigned long long)x->last_frame, (long long)((now - x->owed_since) / 1000000),
+          mqtt_type_name(x->last_type), id, (unsigned long long)x->last_frame, (long long)((now - x->last_ns) / 1000000),
           c->said_late == LATE_SAID ? "; further ones of this connection are not listed" : "");
 }
 
 static int64_t check_answers(struct track *t, struct conn *c, int64_t now)
 {
     for (struct exch *x; (x = c->wait) != NULL;) {
-        int64_t due = x->owed_since + exch_patience(t, x);
+        int64_t due = x->last_ns + exch_patience(t, x);
         if (due > now)
             return due;
         bool say = conn_sure(c) && !exch_tainted(x) && (x->marks & X_REPORTED) == 0 && x->owed_type != 0 && c->said_late < LATE_SAID &&

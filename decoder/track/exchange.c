@@ -72,14 +72,8 @@ struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned 
     x->session = s;
     x->version = c->version;
     x->first_stream = c->stream;
-    x->owed_since = in->time_ns;
+    x->last_ns = in->time_ns;
     x->flags = (c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0;
-    x->older = t->exch_last;
-    if (t->exch_last != NULL)
-        t->exch_last->newer = x;
-    else
-        t->exch_first = x;
-    t->exch_last = x;
     if (id != 0)
         id_add(t, x);
     s->open++;
@@ -95,7 +89,7 @@ void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type)
     x->owed_type = (uint8_t)type;
     struct conn *c = x->conn;
     if (c != NULL && type != 0)
-        timer_set(t, &c->timer, x->owed_since + exch_patience(t, x));
+        timer_set(t, &c->timer, x->last_ns + exch_patience(t, x));
 }
 
 void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags, const struct track_input *in)
@@ -132,7 +126,6 @@ void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, 
                                 .flags = flags & 0x7ff,
                                 .slot = (in->dir ^ c->flip) & 1u };
     }
-    x->owed_since = in->time_ns;
     x->n_steps++;
     x->last_ns = in->time_ns;
     x->last_frame = in->frame;
@@ -191,7 +184,7 @@ void exch_fill(const struct exch *x, struct track_exchange *out)
                                     .n_steps = x->n_steps,
                                     .began_ns = x->last_ns,
                                     .last_ns = x->last_ns,
-                                    .owed_since_ns = x->owed_since,
+                                    .owed_since_ns = x->last_ns,
                                     .last_frame = x->last_frame,
                                     .topic = topic_view(x->topic),
                                     .client_id = view_of(x->session->client_id, x->session->client_id_len),
@@ -214,14 +207,6 @@ static void unlink_all(struct track *t, struct exch *x)
     wait_unlink(x);
     if (x->id != 0)
         id_remove(t, x);
-    if (x->older != NULL)
-        x->older->newer = x->newer;
-    else
-        t->exch_first = x->newer;
-    if (x->newer != NULL)
-        x->newer->older = x->older;
-    else
-        t->exch_last = x->older;
 }
 
 static void unchain_ping(struct exch *x, struct conn *c)
@@ -285,16 +270,22 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
     slab_give(&t->exchs, x);
 }
 
-/* The oldest goes; what it was is no longer known. */
+/* An old one goes; what it was is no longer known. The hand looks at some places and takes the oldest there, so that
+ * nothing needs to be kept for the day when the limit is reached. */
 void exch_evict(struct track *t)
 {
-    struct exch *x = t->exch_first;
-    if (x == NULL)
+    struct exch *oldest = NULL;
+    for (unsigned i = 0; i < t->exchs.held && (i < EVICT_LOOK || oldest == NULL); i++) {
+        struct exch *x = slab_at(&t->exchs, t->hand++ % t->exchs.held);
+        if (x->number != 0 && (oldest == NULL || x->number < oldest->number))
+            oldest = x;
+    }
+    if (oldest == NULL)
         return;
-    x->session->taint = t->next_exchange;
-    x->session->flags &= ~(uint32_t)S_WHOLE;
+    oldest->session->taint = t->next_exchange;
+    oldest->session->flags &= ~(uint32_t)S_WHOLE;
     t->counts.evicted_exchanges++;
-    exch_finish(t, x, TRACK_UNKNOWN, t->now);
+    exch_finish(t, oldest, TRACK_UNKNOWN, t->now);
 }
 
 /* Into another session, as when a connection's first packets turn out to belong to a known client. */

@@ -62,7 +62,7 @@ void found(struct track *t, const struct found *f, const char *sentence, ...)
         .version = f->conn != NULL ? f->conn->version : s != NULL ? s->version : 0,
         .name = f->diag != TRACK_DIAG_NONE ? track_diag_info(f->diag)->name : mqtt_rule_info(f->rule)->id,
         .client_id = s != NULL && s->client_id != NULL ? view_of(s->client_id, s->client_id_len) : (struct view){ 0 },
-        .topic = topic_view(f->topic != NULL ? f->topic : f->exch != NULL ? f->exch->topic : NULL),
+        .topic = f->topic.ptr != NULL ? f->topic : topic_view(f->exch != NULL ? f->exch->topic : NULL),
     };
     va_list args;
     va_start(args, sentence);

@@ -9,7 +9,8 @@ static const int64_t loop_ns = 1000000000;
 struct message { /* the PUBLISH under way */
     const struct track_input *in;
     const struct mqtt_publish *p;
-    struct topic *topic; /* held; NULL: not known */
+    struct view name;    /* the topic, a Topic Alias resolved; ptr NULL: not known */
+    struct topic *topic; /* the same held for an exchange; NULL: not needed, or the budget is spent */
     uint32_t print;
     unsigned slot;
     bool printed;
@@ -125,7 +126,6 @@ static void send_again(struct track *t, struct conn *c, struct exch *x, const st
         x->step[1].type = x->step[2].type = 0; /* the handshake begins again */
     c->ids[m->slot] |= 1ull << (x->id & 63);
     exch_step(t, x, c, 0, flags | TRACK_RETRANSMITTED | (m->p->dup ? TRACK_DUP : 0), m->in);
-    x->owed_since = m->in->time_ns;
     await_answer(t, c, x, m);
 }
 
@@ -233,7 +233,7 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
         if (s->echo_print == m->print && now - s->echo_ns < loop_ns) {
             if (++s->loops == LOOPS_TOLD && (s->flags & S_LOOPED) == 0) {
                 s->flags |= S_LOOPED;
-                found(t, &(struct found){ .diag = TRACK_DIAG_PUBLISH_LOOP, .side = MQTT_CLIENT, .conn = c, .topic = m->topic,
+                found(t, &(struct found){ .diag = TRACK_DIAG_PUBLISH_LOOP, .side = MQTT_CLIENT, .conn = c, .topic = m->name,
                                           .time_ns = now, .frame = { s->connect_frame, m->in->frame } },
                       "The client gets its own message back and sends the same again, %u times in a row: it is subscribed to the topic "
                       "that it answers on",
@@ -255,7 +255,7 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
     if ((s->flags & S_ECHOED) != 0)
         return;
     s->flags |= S_ECHOED;
-    found(t, &(struct found){ .diag = TRACK_DIAG_ECHO, .side = MQTT_SERVER, .conn = c, .topic = m->topic, .time_ns = now,
+    found(t, &(struct found){ .diag = TRACK_DIAG_ECHO, .side = MQTT_SERVER, .conn = c, .topic = m->name, .time_ns = now,
                               .frame = { m->in->frame } },
           "The client receives what it published itself");
 }
@@ -312,19 +312,24 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
     if (!wanted)
         return;
     struct message m = { .in = in, .p = p, .slot = slot };
-    m.topic = aliased ? resolve_alias(t, c, slot, in, &known) : topic_hold(t, p->topic);
-    m.printed = known && m.topic != NULL && p->payload.len == p->payload_len && p->payload.ptr != NULL;
+    if (aliased)
+        m.topic = resolve_alias(t, c, slot, in, &known);
+    else if (p->qos > 0)
+        m.topic = topic_hold(t, p->topic);
+    m.name = m.topic != NULL ? topic_view(m.topic) : p->topic.len > 0 ? p->topic : (struct view){ 0 };
+    m.printed = known && m.name.ptr != NULL && p->payload.len == p->payload_len && p->payload.ptr != NULL;
+    uint32_t name_print = m.topic != NULL ? m.topic->hash : m.name.ptr != NULL ? print_of(m.name, 0) : 0;
     if (m.printed)
-        m.print = print_of(p->payload, m.topic->hash);
-    if (slot == 1 && t->n_due_wills > 0 && m.topic != NULL)
-        will_match(t, c, in, m.topic->hash);
+        m.print = print_of(p->payload, name_print);
+    if (slot == 1 && t->n_due_wills > 0 && m.name.ptr != NULL)
+        will_match(t, c, in, name_print);
     if (m.printed)
         watch(t, c, &m);
-    if (slot == 1 && s->subs != NULL && m.topic != NULL)
-        judge_delivery(t, c, in, topic_view(m.topic));
+    if (slot == 1 && s->subs != NULL && m.name.ptr != NULL)
+        judge_delivery(t, c, in, m.name);
     if (p->qos > 0 && in->packet->has_id && in->packet->id != 0) {
         if (slot == 0 && s->subs != NULL && m.printed && !p->dup && s->own_frame == 0)
-            expect_own(t, c, in, topic_view(m.topic), m.print);
+            expect_own(t, c, in, m.name, m.print);
         on_qos(t, c, &m);
     }
     topic_drop(t, m.topic);

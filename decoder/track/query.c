@@ -17,7 +17,7 @@ static void fill_waiting(const struct session *s, struct track_session *out)
         return;
     out->owed_by = (uint8_t)slot_side(c, oldest->owed_slot);
     out->owed_type = oldest->owed_type;
-    out->owed_since_ns = oldest->owed_since;
+    out->owed_since_ns = oldest->last_ns;
 }
 
 static void fill(const struct session *s, struct track_session *out)

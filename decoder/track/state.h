@@ -9,7 +9,7 @@
 #pragma once
 #include "decoder/track/track.h"
 
-enum { DELIVERY_MS = 100, /* a delivery that takes longer is missed at the end of the connection */ LINGER_MS = 1000, /* how long answers may cross a FIN */ LATE_SAID = 8, /* findings of unanswered packets a connection */ CODES_SAID = 16, /* and of reason codes */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
+enum { EVICT_LOOK = 32, DELIVERY_MS = 100, /* a delivery that takes longer is missed at the end of the connection */ LINGER_MS = 1000, /* how long answers may cross a FIN */ LATE_SAID = 8, /* findings of unanswered packets a connection */ CODES_SAID = 16, /* and of reason codes */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
 
 struct slabs { /* records of one size with addresses that stay */
     void **slab;
@@ -65,13 +65,13 @@ enum exch_mark {
 };
 
 struct exch {
-    struct exch *chain, *prev, *next, *older, *newer;
+    struct exch *chain, *prev, *next;
     struct session *session;
     struct conn *conn; /* of its latest packet, NULL when that has ended */
     struct topic *topic;
     struct sub *subs; /* the subscriptions that a SUBSCRIBE or UNSUBSCRIBE under way asks for */
     uint64_t number, last_frame;
-    int64_t last_ns, owed_since;
+    int64_t last_ns; /* of its latest packet: since then the next one is owed */
     struct xstep step[TRACK_STEPS];
     uint32_t print; /* of topic and payload */
     uint32_t payload_len, n_steps, filters, seq, stream, first_stream;
@@ -215,13 +215,13 @@ struct track {
     uint32_t n_ids, n_keys, n_words, n_filters; /* places, powers of two */
     struct conn *open_first, *open_last, *closed_first, *closed_last;
     struct session *session_first, *session_last; /* oldest CONNECT first */
-    struct exch *exch_first, *exch_last;
+    uint32_t hand; /* where the search for an old exchange goes on */
     struct topic *idle_first, *idle_last;
     struct timer *wheel[WHEEL];
     int64_t now, tick; /* tick: wheel turns done */
     uint64_t next_exchange, next_session, next_finding, text;
     struct session *due_will[DUE_WILLS];
-    uint32_t n_due_wills, n_closed;
+    uint32_t n_due_wills, n_closed, n_idle;
     uint32_t conn_gen;
     struct dup_seen dup[DUP_RING];
     uint32_t dup_at;
@@ -344,7 +344,7 @@ struct found {
     const struct exch *exch;
     const struct conn *conn;
     struct session *session;
-    struct topic *topic;
+    struct view topic; /* ptr NULL: that of the exchange */
 };
 __attribute__((format(printf, 3, 4))) void found(struct track *t, const struct found *f, const char *sentence, ...);
 /* A verdict of conduct on the packet under way. severity NONE: the rule's own. */

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { FIRST_PLACES = 256, PRINT_WHOLE = 256, PRINT_END = 64 };
+enum { FIRST_PLACES = 256, PRINT_WHOLE = 256, PRINT_END = 64, IDLE_TOPICS = 512 /* kept for their next use */ };
 
 static uint32_t mix(uint64_t h)
 {
@@ -200,6 +200,7 @@ static void idle_unlink(struct track *t, struct topic *w)
     else
         t->idle_last = w->prev;
     w->prev = w->next = NULL;
+    t->n_idle--;
 }
 
 static void topic_forget(struct track *t, struct topic *w)
@@ -282,6 +283,8 @@ void topic_drop(struct track *t, struct topic *w)
     else
         t->idle_first = w;
     t->idle_last = w;
+    if (++t->n_idle > IDLE_TOPICS)
+        topic_forget(t, t->idle_first);
 }
 
 static uint32_t sub_hash(const struct session *s, const struct topic *filter)

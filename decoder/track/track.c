@@ -90,8 +90,11 @@ void track_finish(struct track *t, int64_t time_ns)
     }
     for (struct conn *c = t->closed_first; c != NULL; c = c->next)
         conn_settle(t, c);
-    while (t->exch_first != NULL) /* what sessions without a connection still hold */
-        exch_finish(t, t->exch_first, TRACK_OPEN, t->now);
+    for (uint32_t i = 0; i < t->exchs.held; i++) { /* what sessions without a connection still hold */
+        struct exch *x = slab_at(&t->exchs, i);
+        if (x->number != 0)
+            exch_finish(t, x, TRACK_OPEN, t->now);
+    }
 }
 
 /* Roles that were not known when the connection opened. */
