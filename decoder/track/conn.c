@@ -84,14 +84,11 @@ track_conn track_open(struct track *t, const struct track_opening *o)
         return 0;
     c->timer = (struct timer){ .due = INT64_MAX, .place = WHEEL };
     c->stream = o->stream;
-    c->opened_ns = t->now;
-    c->opened_frame = o->frame;
     c->connack_ns = c->last_ns[0] = c->last_ns[1] = INT64_MIN;
     c->close_due = INT64_MAX;
     c->gen = ++t->conn_gen;
     c->flip = o->client_dir == 1;
     c->max_qos = 2;
-    c->bye = 0;
     c->flags = (o->from_syn ? C_FROM_SYN | C_START : 0) | (o->client_dir < 2 ? C_ROLES : 0);
     if (c->index == 0) /* else the place had one before */
         c->index = t->conns.held;

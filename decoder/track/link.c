@@ -90,7 +90,6 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
     if (c->last_ns[0] == INT64_MIN && c->last_ns[1] == INT64_MIN && (c->flags & C_HOLE) == 0)
         c->flags |= C_START; /* nothing came before it */
     c->version = p->version;
-    c->connect_level = k->level;
     c->connect_frame = in->frame;
     c->keep_alive_s = k->keep_alive_s;
     c->flags |= C_CONNECT | (k->clean ? C_CLEAN : 0) | (has_error(t->v) ? C_BAD_CONNECT : 0) | (is_odd(k) ? C_ODD_NAME : 0) |

@@ -152,10 +152,10 @@ static void judge_order(struct track *t, struct conn *c, const struct exch *x, u
 {
     if (slot != 0 || !session_sure(c) || exch_tainted(x))
         return;
-    if (x->number < c->resent_number[0])
+    if (x->number < c->resent_number)
         judge(t, c, by_version(c, MQTT_R4_4_6_0_1, MQTT_R5_4_6_0_1), MQTT_SEVERITY_NONE, MQTT_CLIENT);
     else
-        c->resent_number[0] = x->number;
+        c->resent_number = x->number;
 }
 
 /* The exchange comes from an earlier connection of the session. */

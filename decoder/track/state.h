@@ -104,22 +104,30 @@ struct refusal { /* a PUBLISH that was refused, per slot */
 
 struct session {
     struct timer timer;
-    struct session *chain, *older, *newer;
+    /* what every packet touches comes first */
+    uint64_t number;
     char *client_id;
-    struct conn *conn;
-    struct exch *parked, *parked_last;
     struct sub *subs;
-    uint64_t number, taint; /* exchanges up to this number may have gone on unseen */
+    uint32_t client_id_len, flags;
+    int64_t last_sent_ns[2];
+    uint64_t octets[2], taint; /* taint: exchanges up to this number may have gone on unseen */
+    uint32_t packets[2], inflight[2], open, print;
+    int64_t silence_ns;
+    uint64_t published_octets[2];
+    uint32_t published[2][3], finished[TRACK_OUTCOMES], inflight_max[2];
+    struct exch *parked, *parked_last;
+    struct conn *conn;
+    /* the rest */
+    struct session *chain, *older, *newer;
     uint64_t connect_frame, will_frame, prev_aliases[2];
-    int64_t first_ns, connected_ns, last_sent_ns[2], silence_ns, closed_ns, takeover_ns[3], state_ends_ns;
-    uint64_t octets[2], published_octets[2];
+    int64_t first_ns, connected_ns, closed_ns, takeover_ns[3], state_ends_ns;
     struct refusal refused_msg[2];
     struct row_endpoint client, broker;
     uint32_t links; /* connections that point here */
-    uint32_t client_id_len, hash, stream, print, echo_print, loops, flags, expiry_s, keep_alive_s, will_delay_s;
+    uint32_t hash, stream, echo_print, loops, expiry_s, keep_alive_s, will_delay_s;
     uint32_t will_topic, will_payload; /* prints */
-    uint32_t packets[2], published[2][3], inflight[2], inflight_max[2], n_subs, open;
-    uint32_t connections, resumed, restarted, taken_over, refused, abnormal_ends, violations[4], finished[TRACK_OUTCOMES];
+    uint32_t n_subs;
+    uint32_t connections, resumed, restarted, taken_over, refused, abnormal_ends, violations[4];
     int64_t echo_ns, own_ns;
     uint64_t own_frame; /* a PUBLISH of the client that its own subscription matches, not yet delivered; 0: none */
     uint32_t own_print;
@@ -163,39 +171,44 @@ enum conn_flag {
 
 struct conn {
     struct timer timer;
-    struct conn *prev, *next;         /* open ones by opening, or closed ones by closing */
-    struct conn *taker, *taking;      /* a take-over under way: who takes this one, whom this one takes */
+    /* what every packet touches comes first */
     struct session *session;
-    struct exch *wait, *wait_last;    /* exchanges that wait for a packet, oldest first */
-    struct exch *opening, *auth;      /* CONNECT under way; re-authentication under way */
-    struct exch *ping, *ping_last;    /* PINGREQs under way, chained, oldest first */
-    struct topic **alias[2];
-    uint32_t alias_cap[2];
-    uint32_t index, gen, stream, flags;
-    int64_t opened_ns, connack_ns, last_ns[2], close_due; /* close_due: INT64_MAX none */
-    uint64_t opened_frame, connect_frame, connack_frame, last_frame[2], connack_end, due_frame, bad_frame, bye_frame[2];
-    int64_t bad_ns;
-    uint64_t bad_exchange;
-    uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
-    uint64_t seen_end[2];             /* octets of that side that have come as packets */
-    uint64_t close_frame;
-    int64_t closed_ns;
-    uint64_t odd[2][2];               /* [by][whose] identifiers, modulo 64, that were misused here: what belongs to what is open */
-    uint64_t resent_number[2];        /* exchange of the latest PUBLISH re-sent here */
-    uint32_t packet_max[2];           /* bounds that side; 0: none */
-    uint32_t method;                  /* print of the Authentication Method */
-    uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
-    int32_t quota[2];                 /* PUBLISH packets that side may still send */
-    uint16_t window[2], alias_max[2]; /* bound that side */
-    uint16_t keep_alive_s, sub_done, unsub_done; /* ids answered last */
-    uint16_t due_rule, bad_rule;
-    uint8_t said_late, said_codes; /* findings of unanswered packets, of reason codes so far */
-    uint8_t version, source, flip, link, will_qos, max_qos, bye_reason[2], bye, due_side, due_diag, connect_level;
-    bool server_ka, unsubscribed, early_said, no_expiry;
+    uint32_t index, gen, flags, stream;
+    uint8_t version, source, flip, link, bye; /* bye: sides that sent DISCONNECT */
     bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */
     bool lingers; /* closed, but what the other side still sends is taken */
-    uint8_t closer;
-    uint16_t n_subscribe, n_unsubscribe; /* under way */
+    bool early_said;
+    struct conn *taker, *taking; /* a take-over under way: who takes this one, whom this one takes */
+    uint64_t seen_end[2];        /* octets of that side that have come as packets */
+    uint64_t bye_frame[2], bad_frame;
+    int64_t last_ns[2], connack_ns;
+    uint64_t last_frame[2];
+    uint32_t packet_max[2]; /* bounds that side; 0: none */
+    uint16_t keep_alive_s, window[2], alias_max[2]; /* bound that side */
+    uint8_t max_qos, will_qos;
+    int32_t quota[2];              /* PUBLISH packets that side may still send */
+    struct exch *wait, *wait_last; /* exchanges that wait for a packet, oldest first */
+    uint64_t ids[2];               /* which Packet Identifiers, modulo 64, were used here by that side */
+    uint64_t odd[2][2];            /* [by][whose] identifiers, modulo 64, that were misused here: what belongs to what is open */
+    uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
+    /* the rest */
+    struct conn *prev, *next;      /* open ones by opening, or closed ones by closing */
+    struct exch *opening, *auth;   /* CONNECT under way; re-authentication under way */
+    struct exch *ping, *ping_last; /* PINGREQs under way, chained, oldest first */
+    struct topic **alias[2];
+    uint32_t alias_cap[2];
+    int64_t close_due; /* INT64_MAX: none */
+    uint64_t connect_frame, connack_frame, connack_end, due_frame, close_frame;
+    int64_t closed_ns, bad_ns;
+    uint64_t bad_exchange;
+    uint64_t resent_number; /* exchange of the latest PUBLISH that the client sent again here */
+    uint32_t method;        /* print of the Authentication Method */
+    uint16_t sub_done, unsub_done;         /* ids answered last */
+    uint16_t n_subscribe, n_unsubscribe;   /* under way */
+    uint16_t due_rule, bad_rule;
+    uint8_t said_late, said_codes; /* findings of unanswered packets, of reason codes so far */
+    uint8_t bye_reason[2], due_side, due_diag, closer;
+    bool server_ka, unsubscribed, no_expiry;
 };
 
 struct dup_seen {

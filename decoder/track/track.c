@@ -302,40 +302,49 @@ static void late_answer(struct track *t, struct conn *c, unsigned slot, const st
 
 void track_packet(struct track *t, track_conn h, const struct track_input *in, struct mqtt_verdicts *v, struct track_note *note)
 {
+    struct conn *c = conn_of(t, h);
+    if (c != NULL)
+        __builtin_prefetch(&c->session);
     track_advance(t, in->time_ns);
     *note = (struct track_note){ .latency_ns = -1, .step_ns = -1 };
-    struct conn *c = conn_of(t, h);
+    c = conn_of(t, h); /* time may have ended it */
     if (c == NULL || c->session == NULL)
         return;
-    struct track_input at = *in; /* time never runs backwards in here */
-    if (at.time_ns < t->now)
-        at.time_ns = t->now;
-    if (at.time_first_ns > at.time_ns)
-        at.time_first_ns = at.time_ns;
+    __builtin_prefetch(&c->session->number);
+    __builtin_prefetch(&c->session->packets);
+    __builtin_prefetch(&c->last_ns);
+    struct track_input late;
+    if (in->time_ns < t->now || in->time_first_ns > in->time_ns) { /* time never runs backwards in here */
+        late = *in;
+        late.time_ns = t->now;
+        late.time_first_ns = in->time_first_ns < t->now ? in->time_first_ns : t->now;
+        in = &late;
+    }
     t->v = v;
     t->note = note;
     if ((c->flags & (C_ROLES | C_CONNECT)) != (C_ROLES | C_CONNECT))
-        learn(t, c, &at);
-    unsigned slot = (at.dir ^ c->flip) & 1u;
+        learn(t, c, in);
+    unsigned slot = (in->dir ^ c->flip) & 1u;
     note->flags = (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
-    c->ahead = at.end != 0 && (at.acked != 0 ? at.acked > c->seen_end[1 - slot] : c->seen_end[1 - slot] != 0);
-    c->seen_end[slot] = at.end;
-    if (misses_id(at.packet))
+    c->ahead = in->end != 0 && (in->acked != 0 ? in->acked > c->seen_end[1 - slot] : c->seen_end[1 - slot] != 0);
+    c->seen_end[slot] = in->end;
+    __builtin_prefetch(&c->wait);
+    if (misses_id(in->packet))
         conn_hole(t, c);
     if ((c->flags & (C_CLOSED | C_TAKEN)) != 0) {
         note->flags |= (c->flags & C_TAKEN) != 0 ? TRACK_TAKEOVER : 0;
-        if ((c->flags & C_CLOSED) == 0 && at.packet->type == MQTT_DISCONNECT)
-            on_disconnect(t, c, slot, &at);
+        if ((c->flags & C_CLOSED) == 0 && in->packet->type == MQTT_DISCONNECT)
+            on_disconnect(t, c, slot, in);
         else if (c->lingers)
-            late_answer(t, c, slot, &at);
-        count(t, c, slot, &at);
+            late_answer(t, c, slot, in);
+        count(t, c, slot, in);
     } else {
         uint32_t had = v != NULL ? v->n : 0;
-        follow(t, c, slot, &at);
-        count(t, c, slot, &at);
+        follow(t, c, slot, in);
+        count(t, c, slot, in);
         for (uint32_t i = 0; i < had; i++)
             c->session->violations[v->at[i].severity & 3]++;
-        if ((at.packet->type == MQTT_CONNECT) && (note->flags & TRACK_MIDSTREAM) != 0 && (c->flags & C_START) != 0)
+        if ((in->packet->type == MQTT_CONNECT) && (note->flags & TRACK_MIDSTREAM) != 0 && (c->flags & C_START) != 0)
             note->flags &= (uint16_t)~TRACK_MIDSTREAM;
     }
     const struct session *s = c->session;
