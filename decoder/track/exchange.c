@@ -62,8 +62,10 @@ struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned 
     if (t->exchs.used >= t->cfg.max_exchanges)
         exch_evict(t);
     struct exch *x = slab_take(t, &t->exchs);
-    if (x == NULL)
+    if (x == NULL) {
+        conn_hole(t, c);
         return NULL;
+    }
     struct session *s = c->session;
     x->number = ++t->next_exchange;
     x->kind = (uint8_t)kind;
@@ -284,6 +286,8 @@ void exch_evict(struct track *t)
         return;
     oldest->session->taint = t->next_exchange;
     oldest->session->flags &= ~(uint32_t)S_WHOLE;
+    if (oldest->conn != NULL)
+        oldest->conn->flags |= C_HOLE;
     t->counts.evicted_exchanges++;
     exch_finish(t, oldest, TRACK_UNKNOWN, t->now);
 }

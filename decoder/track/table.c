@@ -42,20 +42,22 @@ uint32_t print_of(struct view octets, uint32_t seed)
     return mix(fold(h, octets.ptr + octets.len - PRINT_END, PRINT_END));
 }
 
+static void *zeroed(struct track *t, size_t size)
+{
+    void *p = mem_take(t, size);
+    if (p != NULL)
+        memset(p, 0, size);
+    return p;
+}
+
 bool tables_init(struct track *t)
 {
     t->n_ids = t->n_keys = t->n_words = t->n_filters = FIRST_PLACES;
-    t->ids = mem_take(t, FIRST_PLACES * sizeof *t->ids);
-    t->keys = mem_take(t, FIRST_PLACES * sizeof *t->keys);
-    t->words = mem_take(t, FIRST_PLACES * sizeof *t->words);
-    t->filters = mem_take(t, FIRST_PLACES * sizeof *t->filters);
-    if (t->ids == NULL || t->keys == NULL || t->words == NULL || t->filters == NULL)
-        return false;
-    memset(t->ids, 0, FIRST_PLACES * sizeof *t->ids);
-    memset(t->keys, 0, FIRST_PLACES * sizeof *t->keys);
-    memset(t->words, 0, FIRST_PLACES * sizeof *t->words);
-    memset(t->filters, 0, FIRST_PLACES * sizeof *t->filters);
-    return true;
+    t->ids = zeroed(t, FIRST_PLACES * sizeof *t->ids);
+    t->keys = zeroed(t, FIRST_PLACES * sizeof *t->keys);
+    t->words = zeroed(t, FIRST_PLACES * sizeof *t->words);
+    t->filters = zeroed(t, FIRST_PLACES * sizeof *t->filters);
+    return t->ids != NULL && t->keys != NULL && t->words != NULL && t->filters != NULL;
 }
 
 static void free_topics(struct track *t)

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tests/decoder/test_track.c -- what rows, tables and the screen get; limits, evictions, and memory that runs out. */
+#include "tests/decoder/model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const struct track_note *last_note(const struct talk *k)
+{
+    assert_true(k->n_notes > 0);
+    return &k->notes[k->n_notes - 1];
+}
+
+static void a_qos2_exchange_step_by_step(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a; 1< connack rm=7; 1> pub q=2 id=9 t=x/y");
+    assert_int_equal(last_note(k)->kind, TRACK_QOS2);
+    assert_int_equal(last_note(k)->step, 1);
+    assert_int_equal(last_note(k)->latency_ns, -1);
+    assert_int_equal(last_note(k)->owed_by, MQTT_SERVER);
+    assert_int_equal(last_note(k)->owed_type, MQTT_PUBREC);
+    assert_int_equal(last_note(k)->inflight, 1);
+    assert_int_equal(last_note(k)->window, 7);
+    talk_play(k, "1< pubrec id=9");
+    assert_int_equal(last_note(k)->step_ns, 1000000);
+    assert_int_equal(last_note(k)->owed_by, MQTT_CLIENT);
+    assert_int_equal(last_note(k)->answers_frame, 4);
+    talk_play(k, "1> pubrel id=9; 1< pubcomp id=9");
+    assert_int_equal(last_note(k)->step, 4);
+    assert_int_equal(last_note(k)->outcome, TRACK_COMPLETE);
+    assert_int_equal(last_note(k)->latency_ns, 3000000);
+    assert_int_equal(last_note(k)->first_frame, 4);
+    assert_int_equal(last_note(k)->owed_by, MQTT_NOBODY);
+    assert_int_equal(last_note(k)->inflight, 0);
+    const struct track_exchange *x = &k->exchanges[k->n_exchanges - 1];
+    assert_int_equal(x->n_steps, 4);
+    assert_int_equal(x->step[1].type, MQTT_PUBREC);
+    assert_int_equal(x->step[1].sender, MQTT_SERVER);
+    assert_int_equal(x->step[3].frame, 7);
+    talk_free(k);
+}
+
+static void the_same_id_up_and_down_is_two(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1 p=a; 1< pub q=1 id=1 p=b; 1> puback id=1");
+    assert_int_equal(last_note(k)->starter, MQTT_SERVER);
+    talk_play(k, "1< puback id=1");
+    assert_int_equal(last_note(k)->starter, MQTT_CLIENT);
+    assert_int_equal(talk_worst(k), 0);
+    talk_free(k);
+}
+
+static void an_exchange_over_two_connections(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a clean=0 expiry=60; 1< connack; 1> pub q=1 id=5; 1 rst>; +1s; "
+                 "2 open; 2> connect id=a clean=0 expiry=60; 2< connack sp=1; 2> pub q=1 id=5 dup");
+    assert_int_equal(last_note(k)->flags & (TRACK_RESUMED | TRACK_RETRANSMITTED | TRACK_DUP), TRACK_RESUMED | TRACK_RETRANSMITTED | TRACK_DUP);
+    talk_play(k, "2< puback id=5");
+    const struct track_exchange *x = &k->exchanges[k->n_exchanges - 1];
+    assert_int_equal(x->connections, 2);
+    assert_int_equal(x->resent, 1);
+    assert_int_equal(x->outcome, TRACK_COMPLETE);
+    struct track_session s;
+    assert_true(track_session_find(k->track, x->session, &s));
+    assert_int_equal(s.connections, 2);
+    assert_int_equal(s.resumed, 1);
+    assert_int_equal(s.open, 0);
+    talk_free(k);
+}
+
+static bool saw(const struct talk *k, enum track_session_change change)
+{
+    for (uint32_t i = 0; i < k->n_events; i++)
+        if (k->events[i].change == change)
+            return true;
+    return false;
+}
+
+static void wills(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a will=w/a wp=gone; 1< connack; 2 open; 2> connect id=b; 2< connack; 1 fin>; 2< pub t=w/a p=gone");
+    assert_true(saw(k, TRACK_SESSION_WILL_ARMED) && saw(k, TRACK_SESSION_WILL_DUE) && saw(k, TRACK_SESSION_WILL_SENT));
+    talk_free(k);
+    k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a will=w/a wp=gone; 1< connack; 2 open; 2> connect id=b; 2< connack; 1> disc; 1 fin>; 2< pub t=w/a p=gone");
+    assert_true(saw(k, TRACK_SESSION_WILL_DROPPED) && !saw(k, TRACK_SESSION_WILL_DUE) && !saw(k, TRACK_SESSION_WILL_SENT));
+    talk_free(k);
+    k = talk_new(NULL); /* the Will Delay runs; coming back in time drops the will */
+    talk_play(k, "1 open; 1> connect id=a clean=0 expiry=60 will=w/a wdelay=5; 1< connack; 1 fin>; +2s; 2 open; 2> connect id=a clean=0 expiry=60; 2< connack sp=1; +9s");
+    assert_true(saw(k, TRACK_SESSION_WILL_DROPPED) && !saw(k, TRACK_SESSION_WILL_DUE));
+    talk_free(k);
+    k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a clean=0 expiry=60 will=w/a wdelay=5; 1< connack; 1 fin>; +9s");
+    assert_true(saw(k, TRACK_SESSION_WILL_DUE));
+    talk_free(k);
+}
+
+static void sessions_expire(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a clean=0 expiry=10; 1< connack; 1> pub q=1 id=1; 1 fin>; +5s");
+    assert_true(saw(k, TRACK_SESSION_DETACHED) && !saw(k, TRACK_SESSION_ENDED));
+    talk_play(k, "+6s");
+    assert_true(saw(k, TRACK_SESSION_ENDED));
+    assert_int_equal(k->exchanges[k->n_exchanges - 1].outcome, TRACK_ABANDONED);
+    talk_free(k);
+}
+
+static void a_gap_makes_unknown(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1; 1 gap<; +60s; 1> puback id=77; 1> pub q=1 id=1 p=other; 1< suback id=4 c=0; 1 fin>");
+    talk_finish(k);
+    assert_true(talk_worst(k) <= MQTT_SEVERITY_NOTE);
+    struct track_counts n;
+    track_count(k->track, &n);
+    assert_true(n.exchanges[TRACK_QOS1][TRACK_UNKNOWN] > 0);
+    talk_free(k);
+}
+
+static void the_tables(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a ka=30; 1< connack ska=20 rm=9; 1> sub id=1 f=a/+:1 f=b:2; 1< suback id=1 c=1 c=0x87; 1< pub t=a/x; 1> pub q=1 id=2");
+    uint32_t pos = 0;
+    struct track_session s;
+    assert_true(track_session_next(k->track, &pos, &s));
+    assert_int_equal(s.keep_alive_s, 20);
+    assert_true(s.keep_alive_by_server && s.connected && s.whole);
+    assert_int_equal(s.window[0], 9);
+    assert_int_equal(s.subscriptions, 1);
+    assert_int_equal(s.published[1][0], 1);
+    assert_int_equal(s.owed_by, MQTT_SERVER);
+    assert_int_equal(s.owed_type, MQTT_PUBACK);
+    assert_int_equal(s.inflight[0], 1);
+    assert_false(track_session_next(k->track, &pos, &s));
+    struct track_subscription b;
+    pos = 0;
+    assert_true(track_subscription_next(k->track, s.number, &pos, &b));
+    assert_memory_equal(b.filter.ptr, "a/+", 3);
+    assert_int_equal(b.matched, 1);
+    assert_false(track_subscription_next(k->track, s.number, &pos, &b));
+    struct track_exchange x;
+    pos = 0;
+    assert_true(track_exchange_of(k->track, s.number, &pos, &x));
+    assert_int_equal(x.id, 2);
+    talk_free(k);
+}
+
+/* A client that opens 65,535 exchanges costs what the header says. */
+static void many_exchanges(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect v=4 id=a; 1< connack");
+    uint64_t before = k->allocated;
+    char text[64];
+    for (unsigned id = 1; id <= 65535; id++) {
+        snprintf(text, sizeof text, "1> pub q=1 id=%u t=x", id);
+        talk_play(k, text);
+    }
+    struct track_counts n;
+    track_count(k->track, &n);
+    assert_int_equal(n.open, 65535);
+    assert_true(k->allocated - before < 15u << 20);
+    assert_int_equal(n.memory, k->allocated);
+    talk_finish(k);
+    talk_free(k);
+}
+
+static void limits_hold(void **state)
+{
+    (void)state;
+    struct track_config c;
+    track_defaults(&c);
+    c.max_connections = 3;
+    c.max_sessions = 3;
+    c.max_exchanges = 10;
+    c.max_topics = 4;
+    c.max_subscriptions = 3;
+    c.max_text = 64;
+    c.answer_ns = 3600 * 1000000000ll;
+    uint64_t connections = 0, sessions = 0, exchanges = 0;
+    for (unsigned seed = 1; seed <= 60; seed++) {
+        struct talk *k = talk_new(&c);
+        struct model *m = model_new(k, seed, false);
+        for (unsigned i = 0; i < 800; i++) {
+            m_step(m);
+            struct track_counts n;
+            track_count(k->track, &n);
+            assert_true(n.connections <= 3 && n.sessions <= 3 && n.open <= 10 && n.topics <= 4 && n.subscriptions <= 3);
+        }
+        struct track_counts n;
+        track_count(k->track, &n);
+        connections += n.evicted_connections;
+        sessions += n.evicted_sessions;
+        exchanges += n.evicted_exchanges;
+        if (talk_worst(k) > MQTT_SEVERITY_NOTE) { /* what was evicted is unknown, not wrong */
+            print_error("seed %u\n", seed);
+            talk_print(k);
+            fail();
+        }
+        talk_finish(k);
+        free(m);
+        talk_free(k);
+    }
+    assert_true(connections > 0 && sessions > 0 && exchanges > 0);
+}
+
+/* ---- memory that runs out ---- */
+
+struct scarce {
+    uint64_t left, held;
+};
+
+static void *scarce_resize(void *ctx, void *old, size_t old_size, size_t size)
+{
+    struct scarce *s = ctx;
+    if (size == 0) {
+        s->held -= old_size;
+        free(old);
+        return NULL;
+    }
+    if (size > s->left)
+        return NULL;
+    s->left -= size;
+    s->held += size - old_size;
+    return realloc(old, size);
+}
+
+static void no_memory(void **state)
+{
+    (void)state;
+    for (uint64_t budget = 0; budget < 300000; budget += 3001) {
+        struct scarce scarce = { budget, 0 };
+        struct talk *k = talk_new(NULL);
+        struct track *own = k->track;
+        struct track_config c;
+        track_defaults(&c);
+        k->track = track_new(&c, (struct track_memory){ scarce_resize, &scarce }, (struct track_events){ talk_on_finding, NULL, NULL, k });
+        if (k->track != NULL) {
+            struct model *m = model_new(k, budget + 1, false);
+            for (unsigned i = 0; i < 1500; i++)
+                m_step(m);
+            talk_finish(k);
+            track_free(k->track);
+            free(m);
+        }
+        assert_int_equal(scarce.held, 0);
+        k->track = own;
+        talk_free(k);
+    }
+}
+
+static void nothing_is_left(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    struct model *m = model_new(k, 4, false);
+    for (unsigned i = 0; i < 3000; i++)
+        m_step(m);
+    track_free(k->track);
+    assert_int_equal(k->allocated, 0);
+    k->track = NULL;
+    free(m);
+    talk_free(k);
+}
+
+/* Handles of connections that are gone do nothing. */
+static void stale_handles(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1; 1 forget; 1> ping; 1 fin>; 1 gap>; 2 open; 1< pong; 1 forget");
+    assert_int_equal(last_note(k)->exchange, 0);
+    assert_int_equal(track_session_of(k->track, k->conn[1].handle), 0);
+    assert_int_equal(talk_worst(k), 0);
+    talk_free(k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_qos2_exchange_step_by_step), cmocka_unit_test(the_same_id_up_and_down_is_two),
+        cmocka_unit_test(an_exchange_over_two_connections), cmocka_unit_test(wills),
+        cmocka_unit_test(sessions_expire), cmocka_unit_test(a_gap_makes_unknown),
+        cmocka_unit_test(the_tables), cmocka_unit_test(many_exchanges),
+        cmocka_unit_test(limits_hold), cmocka_unit_test(no_memory),
+        cmocka_unit_test(nothing_is_left), cmocka_unit_test(stale_handles),
+    };
+    return cmocka_run_group_tests_name("tracker", tests, NULL, NULL);
+}
