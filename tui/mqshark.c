@@ -197,7 +197,7 @@ static int timeout_of(const struct program *p, bool dirty, bool more, int64_t ne
 
 static void loop(struct program *p)
 {
-    bool dirty = true, more = false;
+    bool dirty = !draw(p), more = false;
     int64_t next_draw = 0;
     for (;;) {
         struct key_event key;
@@ -208,6 +208,7 @@ static void loop(struct program *p)
             store_lock(p->store);
             p->app.now_ms = clock_ms();
             app_key(&p->app, &key);
+            app_draw(&p->app, &p->grid); /* so that the next key finds lists as long as they will be shown */
             store_unlock(p->store);
             if (!fulfil(p))
                 return;
