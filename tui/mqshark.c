@@ -362,6 +362,10 @@ int main(int argc, char **argv)
         fputs("mqshark: -w -: standard output shows the screen; name a file, or use mqdump\n", stderr);
         return EXIT_USAGE;
     }
+    if (file != NULL && p->options.redact != 0) {
+        fputs("mqshark: -w records what was captured, unmasked; with --redact use mqdump\n", stderr);
+        return EXIT_USAGE;
+    }
     const char *refusal = term_refusal(&is_pipe);
     if (refusal != NULL && is_pipe && !isatty(STDOUT_FILENO))
         return become_mqdump(argv, refusal);
