@@ -5,11 +5,12 @@ import pathlib
 import re
 import select
 import shlex
+import signal
 import subprocess
 import tempfile
 import time
 
-from harness import BUILD, DEADLINE_S, check
+from harness import BUILD, DEADLINE_S, Failure, check
 
 NAMES = {"Enter": "Enter", "Tab": "Tab", "Esc": "Escape", "Space": "Space", "Up": "Up", "Down": "Down", "Left": "Left", "Right": "Right",
          "PgUp": "PageUp", "PgDn": "PageDown", "Home": "Home", "End": "End"}
@@ -74,6 +75,12 @@ class Terminal:
         return int(self.status.read_text())
 
     def close(self):
+        """What still runs in the window is killed first: the end of tmux is a SIGHUP and a SIGCONT, and the latter takes away the
+        SIGSTOP with which LeakSanitizer holds a process that exits; both would wait for ever."""
+        try:
+            os.kill(self.pid(), signal.SIGKILL)
+        except (Failure, OSError, ValueError, subprocess.SubprocessError):
+            pass  # nothing runs there any more
         subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, check=False)
         self.directory.cleanup()
 
