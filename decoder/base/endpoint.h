@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct net_addr {
-    uint8_t family; /* 4 or 6; 0: none */
+    uint8_t family;     /* 4 or 6; 0: none */
     uint8_t octets[16]; /* network order; the first 4 for family 4, the others zero */
 };
 

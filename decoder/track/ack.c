@@ -5,8 +5,8 @@
 
 enum { FAILURE = 0x80, NO_MATCH = 0x10, NOT_FOUND = 0x92 };
 
-/* PUBACKs and PUBRECs of a client follow the order of arrival of the PUBLISH packets, its PUBRELs that of the PUBRECs. A
- * repeated PUBLISH leaves the order undecided. */
+/* PUBACKs and PUBRECs of a client follow the order of arrival of the PUBLISH packets, its PUBRELs that of the PUBRECs.
+ * A repeated PUBLISH leaves the order undecided. */
 static void judge_order(struct track *t, struct conn *c, const struct exch *x, unsigned which)
 {
     static const uint16_t v311[] = { MQTT_R4_4_6_0_2, MQTT_R4_4_6_0_3, MQTT_R4_4_6_0_4 };
@@ -14,7 +14,8 @@ static void judge_order(struct track *t, struct conn *c, const struct exch *x, u
     if (x->seq == 0 || (c->flags & C_RESENT) != 0)
         return;
     if (x->seq < c->answered[which] && conn_sure(c))
-        judge(t, c, by_version(c, (enum mqtt_rule)v311[which], (enum mqtt_rule)v5[which]), MQTT_SEVERITY_NONE, MQTT_CLIENT);
+        judge(t, c, by_version(c, (enum mqtt_rule)v311[which], (enum mqtt_rule)v5[which]), MQTT_SEVERITY_NONE,
+              MQTT_CLIENT);
     else
         c->answered[which] = x->seq;
 }
@@ -30,8 +31,13 @@ static void tell_refusal(struct track *t, struct conn *c, struct exch *x, const 
     if (c->said_codes == CODES_SAID)
         return;
     c->said_codes++;
-    found(t, &(struct found){ .diag = TRACK_DIAG_PUBLISH_REFUSED, .side = slot_side(c, slot), .conn = c, .exch = x, .time_ns = in->time_ns,
-                              .frame = { x->step[0].frame, in->frame } },
+    found(t,
+          &(struct found){ .diag = TRACK_DIAG_PUBLISH_REFUSED,
+                           .side = slot_side(c, slot),
+                           .conn = c,
+                           .exch = x,
+                           .time_ns = in->time_ns,
+                           .frame = { x->step[0].frame, in->frame } },
           "%s id %u refuses the PUBLISH with reason 0x%02x (%s)", mqtt_type_name(p->type), x->id, p->reason,
           name != NULL ? name : "not in the standard");
 }
@@ -42,12 +48,22 @@ static void tell_code(struct track *t, struct conn *c, struct exch *x, const str
         return;
     c->said_codes++;
     if (in->packet->reason == NO_MATCH)
-        found(t, &(struct found){ .diag = TRACK_DIAG_NO_SUBSCRIBERS, .side = slot_side(c, slot), .conn = c, .exch = x,
-                                  .time_ns = in->time_ns, .frame = { x->step[0].frame, in->frame } },
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_NO_SUBSCRIBERS,
+                               .side = slot_side(c, slot),
+                               .conn = c,
+                               .exch = x,
+                               .time_ns = in->time_ns,
+                               .frame = { x->step[0].frame, in->frame } },
               "The PUBLISH with id %u matched no subscription", x->id);
     else if (in->packet->reason == NOT_FOUND)
-        found(t, &(struct found){ .diag = TRACK_DIAG_UNKNOWN_ID, .side = slot_side(c, slot), .conn = c, .exch = x,
-                                  .time_ns = in->time_ns, .frame = { x->step[0].frame, in->frame } },
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_UNKNOWN_ID,
+                               .side = slot_side(c, slot),
+                               .conn = c,
+                               .exch = x,
+                               .time_ns = in->time_ns,
+                               .frame = { x->step[0].frame, in->frame } },
               "%s says that Packet Identifier %u is not known", mqtt_type_name(in->packet->type), x->id);
 }
 
@@ -104,8 +120,8 @@ static void judge_pubrel(struct track *t, struct conn *c, const struct exch *x, 
     if (x->stage == 1 && (x->marks & X_RECEIVED) == 0) {
         bool sure = (resumed ? session_sure(c) : conn_sure(c)) && is_sane(c, x->slot, x->id);
         if (sure && !exch_tainted(x))
-            judge(t, c, by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_4), (x->marks & X_WRONG) != 0 ? MQTT_SEVERITY_NOTE : MQTT_SEVERITY_NONE,
-                  side);
+            judge(t, c, by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_4),
+                  (x->marks & X_WRONG) != 0 ? MQTT_SEVERITY_NOTE : MQTT_SEVERITY_NONE, side);
     } else if (x->stage == 3 && !resumed && conn_sure(c) && (c->flags & C_RESENT) == 0 && !exch_tainted(x) &&
                is_sane(c, x->slot, x->id)) {
         if (x->resent == 0) /* a repeated PUBREC may be answered again */
@@ -176,8 +192,13 @@ static void wrong_answer(struct track *t, struct conn *c, struct exch *x, unsign
         judge(t, c, by_version(c, MQTT_R4_3_3_4_1, MQTT_R5_3_3_4_1), MQTT_SEVERITY_NONE, side);
         return;
     }
-    found(t, &(struct found){ .diag = TRACK_DIAG_WRONG_ANSWER, .side = side, .conn = c, .exch = x, .time_ns = in->time_ns,
-                              .frame = { x->step[0].frame, in->frame } },
+    found(t,
+          &(struct found){ .diag = TRACK_DIAG_WRONG_ANSWER,
+                           .side = side,
+                           .conn = c,
+                           .exch = x,
+                           .time_ns = in->time_ns,
+                           .frame = { x->step[0].frame, in->frame } },
           "The %s answers a QoS %u PUBLISH with %s", mqtt_side_name(side), x->qos, mqtt_type_name(in->packet->type));
 }
 
@@ -194,13 +215,18 @@ static bool unknown_is_wrong(const struct conn *c, const struct mqtt_packet *p, 
     return !recovery || ((c->flags & C_RESUMED) == 0 && p->reason != NOT_FOUND);
 }
 
-static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned starter, bool taken, const struct track_input *in)
+static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned starter, bool taken,
+                        const struct track_input *in)
 {
     const struct mqtt_packet *p = in->packet;
     const struct refusal *r = &c->session->refused_msg[starter];
     if (p->type == MQTT_PUBREL && r->id == p->id && c->version == MQTT_V5) {
-        found(t, &(struct found){ .diag = TRACK_DIAG_PUBREL_AFTER_REFUSAL, .side = slot_side(c, slot), .conn = c, .time_ns = in->time_ns,
-                                  .frame = { in->frame } },
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_PUBREL_AFTER_REFUSAL,
+                               .side = slot_side(c, slot),
+                               .conn = c,
+                               .time_ns = in->time_ns,
+                               .frame = { in->frame } },
               "PUBREL for identifier %u, whose PUBLISH PUBREC had refused", p->id);
     } else if (unknown_is_wrong(c, p, starter) && is_sane(c, starter, p->id)) {
         enum mqtt_rule v311 = p->type == MQTT_PUBCOMP ? MQTT_S4_2_3_1_B : MQTT_R4_2_3_1_6;

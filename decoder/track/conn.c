@@ -123,8 +123,8 @@ void conn_free(struct track *t, struct conn *c)
     c->index = index; /* the place keeps its number */
 }
 
-void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side, uint64_t frame,
-                  int64_t now)
+void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side,
+                  uint64_t frame, int64_t now)
 {
     if (c->close_due != INT64_MAX || (c->flags & (C_CLOSED | C_FROM_SYN)) != C_FROM_SYN || t->cfg.close_ns <= 0)
         return;
@@ -174,10 +174,15 @@ static const char *side_name(unsigned side)
 static void tell_opening(struct track *t, struct conn *c, unsigned closer, uint64_t frame)
 {
     const struct exch *x = c->opening;
-    if (x == NULL || x->kind != TRACK_CONNECT || !conn_sure(c) || (c->flags & (C_BAD_CONNECT | C_ODD_NAME | C_SAID_CONNECT)) != 0)
+    if (x == NULL || x->kind != TRACK_CONNECT || !conn_sure(c) ||
+        (c->flags & (C_BAD_CONNECT | C_ODD_NAME | C_SAID_CONNECT)) != 0)
         return;
     bool server = closer == MQTT_SERVER;
-    struct found f = { .diag = TRACK_DIAG_CONNECT_UNANSWERED, .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = c->closed_ns,
+    struct found f = { .diag = TRACK_DIAG_CONNECT_UNANSWERED,
+                       .side = MQTT_SERVER,
+                       .conn = c,
+                       .exch = x,
+                       .time_ns = c->closed_ns,
                        .frame = { c->connect_frame, frame } };
     if (server && c->version == MQTT_V311)
         f.rule = MQTT_S4_3_1_4_B;
@@ -198,11 +203,17 @@ static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
     }
     if (n == 0 || !conn_sure(c) || c->bad_frame != 0)
         return;
-    found(t, &(struct found){ .diag = TRACK_DIAG_OPEN_AT_CLOSE, .side = slot_side(c, first->owed_slot), .conn = c, .exch = first,
-                              .time_ns = c->closed_ns, .frame = { first->last_frame, frame } },
-          "%u exchange(s) open when the connection ended; the oldest is %s id %u, which waited %lld ms for %s of the %s", n,
-          track_kind_name(first->kind), first->id, (long long)((c->closed_ns - first->last_ns) / 1000000), mqtt_type_name(first->owed_type),
-          side_name(slot_side(c, first->owed_slot)));
+    found(
+        t,
+        &(struct found){ .diag = TRACK_DIAG_OPEN_AT_CLOSE,
+                         .side = slot_side(c, first->owed_slot),
+                         .conn = c,
+                         .exch = first,
+                         .time_ns = c->closed_ns,
+                         .frame = { first->last_frame, frame } },
+        "%u exchange(s) open when the connection ended; the oldest is %s id %u, which waited %lld ms for %s of the %s",
+        n, track_kind_name(first->kind), first->id, (long long)((c->closed_ns - first->last_ns) / 1000000),
+        mqtt_type_name(first->owed_type), side_name(slot_side(c, first->owed_slot)));
 }
 
 /* A packet of the client broke a rule; how did the server take it? */
@@ -211,14 +222,24 @@ static void tell_bad(struct track *t, struct conn *c, unsigned closer, uint64_t 
     if (c->bad_frame == 0 || !conn_sure(c) || c->bye_frame[1] != 0)
         return;
     if (closer == MQTT_SERVER && c->version == MQTT_V5 && (c->flags & C_UP) != 0 && c->bye_frame[0] == 0)
-        found(t, &(struct found){ .rule = MQTT_S5_4_13_1_B, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
-                                  .frame = { c->bad_frame, frame } },
-              "The server closed the connection because of the illegal packet in frame %llu without a DISCONNECT that gives the reason",
+        found(t,
+              &(struct found){ .rule = MQTT_S5_4_13_1_B,
+                               .side = MQTT_SERVER,
+                               .conn = c,
+                               .time_ns = t->now,
+                               .frame = { c->bad_frame, frame } },
+              "The server closed the connection because of the illegal packet in frame %llu without a DISCONNECT that "
+              "gives the reason",
               (unsigned long long)c->bad_frame);
     else if (closer == MQTT_CLIENT && t->now - c->bad_ns > reaction_ns && (c->flags & C_UP) != 0)
-        found(t, &(struct found){ .diag = TRACK_DIAG_TOLERATED, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
-                                  .rule = by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1), .severity = MQTT_SEVERITY_NOTE,
-                                  .frame = { c->bad_frame, frame } },
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_TOLERATED,
+                               .side = MQTT_SERVER,
+                               .conn = c,
+                               .time_ns = t->now,
+                               .rule = by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1),
+                               .severity = MQTT_SEVERITY_NOTE,
+                               .frame = { c->bad_frame, frame } },
               "The server kept the connection open for %lld ms after the illegal packet in frame %llu",
               (long long)((t->now - c->bad_ns) / 1000000), (unsigned long long)c->bad_frame);
 }
@@ -236,8 +257,12 @@ static bool tell_server_close(struct track *t, struct conn *c, uint64_t frame)
     int64_t budget = (int64_t)c->keep_alive_s * 1500000000;
     if (budget > 0 && silence >= budget) {
         if ((c->flags & C_KA_SAID) == 0 && conn_sure(c))
-            found(t, &(struct found){ .diag = TRACK_DIAG_KEEP_ALIVE, .side = MQTT_CLIENT, .conn = c, .time_ns = t->now,
-                                      .frame = { c->last_frame[0], frame } },
+            found(t,
+                  &(struct found){ .diag = TRACK_DIAG_KEEP_ALIVE,
+                                   .side = MQTT_CLIENT,
+                                   .conn = c,
+                                   .time_ns = t->now,
+                                   .frame = { c->last_frame[0], frame } },
                   "The client was silent for %lld ms with Keep Alive %u s; the server closed the connection",
                   (long long)(silence / 1000000), c->keep_alive_s);
         return true;
@@ -255,18 +280,31 @@ static void tell_close(struct track *t, struct conn *c, enum track_close_how how
     c->session->own_frame = 0;
     if ((c->flags & C_TAKEN) != 0) {
         if (closer == MQTT_SERVER && c->version == MQTT_V5 && c->bye_frame[1] == 0)
-            found(t, &(struct found){ .diag = TRACK_DIAG_TAKEOVER_SILENT, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
-                                      .frame = { c->connect_frame, c->taker != NULL ? c->taker->connect_frame : 0, frame } },
-                  "The server closed the older connection of the client identifier without DISCONNECT 0x8E");
+            found(
+                t,
+                &(struct found){ .diag = TRACK_DIAG_TAKEOVER_SILENT,
+                                 .side = MQTT_SERVER,
+                                 .conn = c,
+                                 .time_ns = t->now,
+                                 .frame = { c->connect_frame, c->taker != NULL ? c->taker->connect_frame : 0, frame } },
+                "The server closed the older connection of the client identifier without DISCONNECT 0x8E");
         return;
     }
     if (closer == MQTT_SERVER && !tell_server_close(t, c, frame)) {
-        found(t, &(struct found){ .diag = TRACK_DIAG_SILENT_CLOSE, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
-                                  .frame = { c->last_frame[0], c->last_frame[1], frame } },
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_SILENT_CLOSE,
+                               .side = MQTT_SERVER,
+                               .conn = c,
+                               .time_ns = t->now,
+                               .frame = { c->last_frame[0], c->last_frame[1], frame } },
               "The server closed the connection; nothing in it says why");
     } else if (closer == MQTT_CLIENT && (c->flags & C_UP) != 0 && c->bye_frame[0] == 0 && c->bye_frame[1] == 0) {
-        found(t, &(struct found){ .diag = TRACK_DIAG_ABNORMAL_END, .side = MQTT_CLIENT, .conn = c, .time_ns = t->now,
-                                  .frame = { c->last_frame[0], frame } },
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_ABNORMAL_END,
+                               .side = MQTT_CLIENT,
+                               .conn = c,
+                               .time_ns = t->now,
+                               .frame = { c->last_frame[0], frame } },
               "The client %s the connection without DISCONNECT", how == TRACK_CLOSE_RST ? "reset" : "closed");
     }
 }
@@ -402,22 +440,29 @@ void track_gap(struct track *t, track_conn h, unsigned dir, uint64_t octets, int
         conn_hole(t, c);
 }
 
-void track_websocket(struct track *t, track_conn h, enum track_websocket_fault fault, unsigned dir, int64_t time_ns, uint64_t frame)
+void track_websocket(struct track *t, track_conn h, enum track_websocket_fault fault, unsigned dir, int64_t time_ns,
+                     uint64_t frame)
 {
     static const struct {
         uint16_t v311, v5;
         const char *sentence;
     } faults[] = {
         { MQTT_R4_6_0_0_3, MQTT_R5_6_0_0_3, "The client does not offer the WebSocket sub-protocol mqtt" },
-        { MQTT_R4_6_0_0_4, MQTT_R5_6_0_0_4, "The server does not select the WebSocket sub-protocol mqtt that the client offered" },
+        { MQTT_R4_6_0_0_4, MQTT_R5_6_0_0_4,
+          "The server does not select the WebSocket sub-protocol mqtt that the client offered" },
         { MQTT_R4_6_0_0_1, MQTT_R5_6_0_0_1, "MQTT octets came in a WebSocket data frame that is not binary" },
     };
     track_advance(t, time_ns);
     struct conn *c = conn_of(t, h);
     if (c == NULL || (unsigned)fault >= sizeof faults / sizeof faults[0])
         return;
-    unsigned rule = c->version == MQTT_V5 ? faults[fault].v5 : faults[fault].v311; /* both say the same before CONNECT */
-    found(t, &(struct found){ .rule = (enum mqtt_rule)rule, .side = dir < 2 ? slot_side(c, dir ^ c->flip) : MQTT_NOBODY, .conn = c,
-                              .time_ns = t->now, .frame = { frame } },
+    unsigned rule =
+        c->version == MQTT_V5 ? faults[fault].v5 : faults[fault].v311; /* both say the same before CONNECT */
+    found(t,
+          &(struct found){ .rule = (enum mqtt_rule)rule,
+                           .side = dir < 2 ? slot_side(c, dir ^ c->flip) : MQTT_NOBODY,
+                           .conn = c,
+                           .time_ns = t->now,
+                           .frame = { frame } },
           "%s", faults[fault].sentence);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/track/exchange.c -- exchanges as records: opening, steps, waiting, ending. What they mean is decided elsewhere. */
+ * decoder/track/exchange.c -- exchanges as records: opening, steps, waiting, ending. What they mean is decided
+ * elsewhere. */
 #include "decoder/track/state.h"
 
 #include <string.h>
@@ -57,7 +58,8 @@ static bool is_publish(const struct exch *x)
     return x->kind == TRACK_QOS1 || x->kind == TRACK_QOS2;
 }
 
-struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned slot, uint16_t id, const struct track_input *in)
+struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned slot, uint16_t id,
+                       const struct track_input *in)
 {
     if (t->exchs.used >= t->cfg.max_exchanges)
         exch_evict(t);
@@ -94,7 +96,8 @@ void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type)
         timer_set(t, &c->timer, x->last_ns + exch_patience(t, x));
 }
 
-void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags, const struct track_input *in)
+void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
+               const struct track_input *in)
 {
     struct track_note *n = t->note;
     wait_unlink(x);
@@ -156,7 +159,9 @@ void exch_note(struct track *t, const struct exch *x)
         n->owed_by = x->owed_type != 0 ? (uint8_t)slot_side(c, x->owed_slot) : MQTT_NOBODY;
         n->window = is_publish(x) && c->version == MQTT_V5 ? c->window[x->slot] : 0;
     }
-    n->inflight = is_publish(x) ? (uint16_t)(x->session->inflight[x->slot] > UINT16_MAX ? UINT16_MAX : x->session->inflight[x->slot]) : 0;
+    n->inflight = is_publish(x) ? (uint16_t)(x->session->inflight[x->slot] > UINT16_MAX ? UINT16_MAX
+                                                                                        : x->session->inflight[x->slot])
+                                : 0;
 }
 
 static unsigned side_of(const struct exch *x, unsigned slot)

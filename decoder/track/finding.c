@@ -54,12 +54,16 @@ void found(struct track *t, const struct found *f, const char *sentence, ...)
         .exchange = f->exch != NULL ? f->exch->number : 0,
         .frame = { f->frame[0], f->frame[1], f->frame[2], f->frame[3] },
         .time_ns = f->time_ns,
-        .stream = f->conn != NULL ? f->conn->stream : s != NULL ? s->stream : 0,
+        .stream = f->conn != NULL ? f->conn->stream
+                  : s != NULL     ? s->stream
+                                  : 0,
         .rule = (uint16_t)f->rule,
         .diagnosis = (uint16_t)f->diag,
         .severity = (uint8_t)severity,
         .side = (uint8_t)f->side,
-        .version = f->conn != NULL ? f->conn->version : s != NULL ? s->version : 0,
+        .version = f->conn != NULL ? f->conn->version
+                   : s != NULL     ? s->version
+                                   : 0,
         .name = f->diag != TRACK_DIAG_NONE ? track_diag_info(f->diag)->name : mqtt_rule_info(f->rule)->id,
         .client_id = s != NULL && s->client_id != NULL ? view_of(s->client_id, s->client_id_len) : (struct view){ 0 },
         .topic = f->topic.ptr != NULL ? f->topic : topic_view(f->exch != NULL ? f->exch->topic : NULL),
@@ -71,18 +75,19 @@ void found(struct track *t, const struct found *f, const char *sentence, ...)
     t->on.finding(t->on.ctx, &out);
 }
 
-#define NAME_OF(function, names)                                           \
-    const char *function(unsigned at)                                      \
-    {                                                                      \
-        return at < sizeof(names) / sizeof(names)[0] ? (names)[at] : "";   \
+#define NAME_OF(function, names)                                                                                       \
+    const char *function(unsigned at)                                                                                  \
+    {                                                                                                                  \
+        return at < sizeof(names) / sizeof(names)[0] ? (names)[at] : "";                                               \
     }
 
 static const char *const kinds[] = { "", "connect", "qos1", "qos2", "subscribe", "unsubscribe", "ping", "auth" };
 static const char *const outcomes[] = { "open", "complete", "refused", "abandoned", "replaced", "unknown" };
 static const char *const links[] = { "", "connecting", "authenticating", "up", "closing", "closed", "midstream" };
 static const char *const wills[] = { "", "armed", "dropped", "due", "sent" };
-static const char *const changes[] = { "started", "resumed", "restarted", "taken over", "detached", "ended", "refused", "subscribed",
-                                       "unsubscribed", "will armed", "will dropped", "will due", "will sent", "evicted" };
+static const char *const changes[] = { "started",      "resumed",  "restarted",  "taken over",   "detached",
+                                       "ended",        "refused",  "subscribed", "unsubscribed", "will armed",
+                                       "will dropped", "will due", "will sent",  "evicted" };
 _Static_assert(sizeof kinds / sizeof kinds[0] == TRACK_KINDS, "a name for each kind");
 _Static_assert(sizeof outcomes / sizeof outcomes[0] == TRACK_OUTCOMES, "a name for each outcome");
 _Static_assert(sizeof links / sizeof links[0] == TRACK_LINKS, "a name for each state of a connection");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/track/limits.c -- what the two sides announced in CONNECT and CONNACK, and what ran against it (5.0; session.md
- * sections 5, 6 and 16). The limits of CONNACK bind the client when CONNACK has reached it; before that is proved a breach
- * is a note (session.md section 20, point 2). */
+ * decoder/track/limits.c -- what the two sides announced in CONNECT and CONNACK, and what ran against it (5.0;
+ * session.md sections 5, 6 and 16). The limits of CONNACK bind the client when CONNACK has reached it; before that is
+ * proved a breach is a note (session.md section 20, point 2). */
 #include "decoder/track/state.h"
 
 #include <string.h>
@@ -20,7 +20,8 @@ bool connack_reached(const struct track *t, struct conn *c, const struct track_i
 }
 
 /* A breach of what CONNACK announced, by the client; or of what CONNECT announced, by the server. */
-static void judge_limit(struct track *t, struct conn *c, unsigned slot, enum mqtt_rule rule, const struct track_input *in)
+static void judge_limit(struct track *t, struct conn *c, unsigned slot, enum mqtt_rule rule,
+                        const struct track_input *in)
 {
     bool proved = slot == 1 || connack_reached(t, c, in);
     judge(t, c, rule, proved ? MQTT_SEVERITY_NONE : MQTT_SEVERITY_NOTE, slot_side(c, slot));
@@ -42,10 +43,10 @@ static const struct {
     uint8_t type;
     uint16_t reason_string, user_property;
 } left_out[] = {
-    { MQTT_CONNACK, MQTT_R5_3_2_2_19, MQTT_R5_3_2_2_20 },   { MQTT_PUBACK, MQTT_R5_3_4_2_2, MQTT_R5_3_4_2_3 },
-    { MQTT_PUBREC, MQTT_R5_3_5_2_2, MQTT_R5_3_5_2_3 },      { MQTT_PUBREL, MQTT_R5_3_6_2_2, MQTT_R5_3_6_2_3 },
-    { MQTT_PUBCOMP, MQTT_R5_3_7_2_2, MQTT_R5_3_7_2_3 },     { MQTT_SUBACK, MQTT_R5_3_9_2_1, MQTT_R5_3_9_2_2 },
-    { MQTT_UNSUBACK, MQTT_R5_3_11_2_1, MQTT_R5_3_11_2_2 },  { MQTT_DISCONNECT, MQTT_R5_3_14_2_3, MQTT_R5_3_14_2_4 },
+    { MQTT_CONNACK, MQTT_R5_3_2_2_19, MQTT_R5_3_2_2_20 },  { MQTT_PUBACK, MQTT_R5_3_4_2_2, MQTT_R5_3_4_2_3 },
+    { MQTT_PUBREC, MQTT_R5_3_5_2_2, MQTT_R5_3_5_2_3 },     { MQTT_PUBREL, MQTT_R5_3_6_2_2, MQTT_R5_3_6_2_3 },
+    { MQTT_PUBCOMP, MQTT_R5_3_7_2_2, MQTT_R5_3_7_2_3 },    { MQTT_SUBACK, MQTT_R5_3_9_2_1, MQTT_R5_3_9_2_2 },
+    { MQTT_UNSUBACK, MQTT_R5_3_11_2_1, MQTT_R5_3_11_2_2 }, { MQTT_DISCONNECT, MQTT_R5_3_14_2_3, MQTT_R5_3_14_2_4 },
     { MQTT_AUTH, MQTT_R5_3_15_2_2, MQTT_R5_3_15_2_3 },
 };
 
@@ -168,15 +169,16 @@ void quota_take(struct track *t, struct conn *c, struct exch *x, const struct tr
     unsigned slot = x->slot;
     if (c->version != MQTT_V5 || (x->marks & X_COUNTED) != 0)
         return;
-    bool bound = slot == 1 ? (c->flags & C_CONNECT) != 0 : (c->flags & (C_CONNECT | C_CONNACK)) == (C_CONNECT | C_CONNACK);
+    bool bound =
+        slot == 1 ? (c->flags & C_CONNECT) != 0 : (c->flags & (C_CONNECT | C_CONNACK)) == (C_CONNECT | C_CONNACK);
     if (bound && c->quota[slot] <= 0 && conn_sure(c) && c->odd[0][slot] == 0 && c->odd[1][slot] == 0)
         judge_limit(t, c, slot, slot == 0 ? MQTT_R5_3_3_4_7 : MQTT_R5_3_3_4_9, in);
     c->quota[slot]--;
     x->marks |= X_COUNTED;
 }
 
-/* One back for PUBACK, PUBCOMP and a PUBREC that refuses. The PUBCOMP of an exchange resumed at PUBREL gives one back, too,
- * if the sender has used any by the time it gets there; when that is cannot be seen, so it always counts. */
+/* One back for PUBACK, PUBCOMP and a PUBREC that refuses. The PUBCOMP of an exchange resumed at PUBREL gives one back,
+ * too, if the sender has used any by the time it gets there; when that is cannot be seen, so it always counts. */
 void quota_give(struct conn *c, struct exch *x)
 {
     if (c->version == MQTT_V5 && (x->marks & (X_COUNTED | X_RESUMED_REL)) != 0)

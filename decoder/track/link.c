@@ -3,19 +3,27 @@
  * decoder/track/link.c -- CONNECT, CONNACK, DISCONNECT and PING (session.md sections 1, 7 to 10). */
 #include "decoder/track/state.h"
 
-enum { CODE_BAD_CLIENT_ID = 2, REASON_BAD_CLIENT_ID = 0x85, REASON_BAD_VERSION = 0x84, REASON_BAD_METHOD = 0x8c,
-       REASON_KEEP_ALIVE = 0x8d, REASON_FAILURE = 0x80 };
+enum {
+    CODE_BAD_CLIENT_ID = 2,
+    REASON_BAD_CLIENT_ID = 0x85,
+    REASON_BAD_VERSION = 0x84,
+    REASON_BAD_METHOD = 0x8c,
+    REASON_KEEP_ALIVE = 0x8d,
+    REASON_FAILURE = 0x80
+};
 
 static bool has_prop(const struct mqtt_props *props, unsigned id)
 {
     return (props->seen >> id & 1) != 0;
 }
 
-/* A fault that obliges the server to refuse; two of the will's properties it may leave unchecked (5.0 section 3.1.3.2.3). */
+/* A fault that obliges the server to refuse; two of the will's properties it may leave unchecked (5.0
+ * section 3.1.3.2.3). */
 static bool has_error(const struct mqtt_verdicts *v)
 {
     for (uint32_t i = 0; v != NULL && i < v->n; i++)
-        if (v->at[i].severity == MQTT_SEVERITY_ERROR && v->at[i].rule != MQTT_S5_3_1_3_2_3_B && v->at[i].rule != MQTT_S5_3_1_3_2_3_C)
+        if (v->at[i].severity == MQTT_SEVERITY_ERROR && v->at[i].rule != MQTT_S5_3_1_3_2_3_B &&
+            v->at[i].rule != MQTT_S5_3_1_3_2_3_C)
             return true;
     return false;
 }
@@ -83,7 +91,8 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
     const struct mqtt_connect *k = &p->connect;
     if ((c->flags & C_CONNECT) != 0) {
         judge(t, c, by_version(c, MQTT_R4_3_1_0_2, MQTT_R5_3_1_0_2), MQTT_SEVERITY_NONE, MQTT_CLIENT);
-        close_is_due(t, c, by_version(c, MQTT_R4_3_1_0_2, MQTT_R5_3_1_0_2), TRACK_DIAG_STAYS_OPEN, MQTT_SERVER, in->frame, t->now);
+        close_is_due(t, c, by_version(c, MQTT_R4_3_1_0_2, MQTT_R5_3_1_0_2), TRACK_DIAG_STAYS_OPEN, MQTT_SERVER,
+                     in->frame, t->now);
         return;
     }
     settle_roles(t, c, in);
@@ -92,8 +101,8 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
     c->version = p->version;
     c->connect_frame = in->frame;
     c->keep_alive_s = k->keep_alive_s;
-    c->flags |= C_CONNECT | (k->clean ? C_CLEAN : 0) | (has_error(t->v) ? C_BAD_CONNECT : 0) | (is_odd(k) ? C_ODD_NAME : 0) |
-                (k->client_id.ptr != NULL && k->client_id.len == 0 ? C_EMPTY_ID : 0);
+    c->flags |= C_CONNECT | (k->clean ? C_CLEAN : 0) | (has_error(t->v) ? C_BAD_CONNECT : 0) |
+                (is_odd(k) ? C_ODD_NAME : 0) | (k->client_id.ptr != NULL && k->client_id.len == 0 ? C_EMPTY_ID : 0);
     c->link = TRACK_LINK_CONNECTING;
     session_attach(t, c, k->client_id);
     struct session *s = c->session;
@@ -148,12 +157,18 @@ static void refused(struct track *t, struct conn *c, struct exch *x, const struc
     bool id_refused = code == (c->version == MQTT_V5 ? REASON_BAD_CLIENT_ID : CODE_BAD_CLIENT_ID);
     if (id_refused && plain_client_id(c->session) && (c->flags & C_BAD_CONNECT) == 0)
         judge(t, c, by_version(c, MQTT_R4_3_1_3_5, MQTT_R5_3_1_3_5), MQTT_SEVERITY_WARNING, MQTT_SERVER);
-    if (c->version == MQTT_V311 && (c->flags & (C_BAD_CONNECT | C_ODD_NAME)) == C_BAD_CONNECT && code > CODE_BAD_CLIENT_ID &&
-        code != REASON_BAD_VERSION)
+    if (c->version == MQTT_V311 && (c->flags & (C_BAD_CONNECT | C_ODD_NAME)) == C_BAD_CONNECT &&
+        code > CODE_BAD_CLIENT_ID && code != REASON_BAD_VERSION)
         judge(t, c, MQTT_R4_3_1_4_1, MQTT_SEVERITY_NONE, MQTT_SERVER);
-    const char *name = c->version == MQTT_V5 && code >= REASON_FAILURE ? mqtt_reason_name(MQTT_CONNACK, code) : mqtt_return_name(code);
-    found(t, &(struct found){ .diag = (c->flags & C_AUTH_DONE) != 0 ? TRACK_DIAG_AUTH_FAILED : TRACK_DIAG_CONNECT_REFUSED,
-                              .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = in->time_ns, .frame = { c->connect_frame, in->frame } },
+    const char *name =
+        c->version == MQTT_V5 && code >= REASON_FAILURE ? mqtt_reason_name(MQTT_CONNACK, code) : mqtt_return_name(code);
+    found(t,
+          &(struct found){ .diag = (c->flags & C_AUTH_DONE) != 0 ? TRACK_DIAG_AUTH_FAILED : TRACK_DIAG_CONNECT_REFUSED,
+                           .side = MQTT_SERVER,
+                           .conn = c,
+                           .exch = x,
+                           .time_ns = in->time_ns,
+                           .frame = { c->connect_frame, in->frame } },
           "The server refuses the connection with code 0x%02x (%s)", code, name != NULL ? name : "not in the standard");
     close_is_due(t, c, refusal_rule(c, code), TRACK_DIAG_STAYS_OPEN, MQTT_SERVER, in->frame, t->now);
     session_refuse(t, c, in->frame);
@@ -231,15 +246,21 @@ static void second_connack(struct track *t, struct conn *c, const struct track_i
     if (in->packet->reason == 0)
         return;
     if (c->auth != NULL) {
-        found(t, &(struct found){ .diag = TRACK_DIAG_AUTH_FAILED, .side = MQTT_SERVER, .conn = c, .exch = c->auth, .time_ns = in->time_ns,
-                                  .frame = { c->auth->last_frame, in->frame } },
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_AUTH_FAILED,
+                               .side = MQTT_SERVER,
+                               .conn = c,
+                               .exch = c->auth,
+                               .time_ns = in->time_ns,
+                               .frame = { c->auth->last_frame, in->frame } },
               "The server ends the re-authentication with CONNACK 0x%02x instead of DISCONNECT", in->packet->reason);
         c->auth->reason = in->packet->reason;
         exch_step(t, c->auth, c, 3, TRACK_OUT_OF_PLACE, in);
         exch_note(t, c->auth);
         exch_finish(t, c->auth, TRACK_REFUSED, in->time_ns);
     }
-    close_is_due(t, c, by_version(c, MQTT_R4_3_2_2_5, MQTT_R5_4_13_2_1), TRACK_DIAG_STAYS_OPEN, MQTT_SERVER, in->frame, t->now);
+    close_is_due(t, c, by_version(c, MQTT_R4_3_2_2_5, MQTT_R5_4_13_2_1), TRACK_DIAG_STAYS_OPEN, MQTT_SERVER, in->frame,
+                 t->now);
     c->link = TRACK_LINK_CLOSING;
 }
 
@@ -320,7 +341,8 @@ void on_disconnect(struct track *t, struct conn *c, unsigned slot, const struct 
     c->link = TRACK_LINK_CLOSING;
     if (c->version != MQTT_V5) {
         if (slot == 0)
-            close_is_due(t, c, by_version(c, MQTT_R4_3_14_4_1, MQTT_RULE_NONE), TRACK_DIAG_STAYS_OPEN, side, in->frame, t->now);
+            close_is_due(t, c, by_version(c, MQTT_R4_3_14_4_1, MQTT_RULE_NONE), TRACK_DIAG_STAYS_OPEN, side, in->frame,
+                         t->now);
         return;
     }
     enum mqtt_rule rule = p->reason >= REASON_FAILURE ? MQTT_R5_4_13_2_1 : MQTT_R5_3_14_4_2;
@@ -365,8 +387,12 @@ void on_ping(struct track *t, struct conn *c, unsigned slot, const struct track_
         if (c->ahead)
             conn_hole(t, c);
         if (conn_sure(c))
-            found(t, &(struct found){ .diag = TRACK_DIAG_PINGRESP_UNASKED, .side = MQTT_SERVER, .conn = c, .time_ns = in->time_ns,
-                                      .frame = { in->frame } },
+            found(t,
+                  &(struct found){ .diag = TRACK_DIAG_PINGRESP_UNASKED,
+                                   .side = MQTT_SERVER,
+                                   .conn = c,
+                                   .time_ns = in->time_ns,
+                                   .frame = { in->frame } },
                   "PINGRESP without a PINGREQ under way");
         return;
     }

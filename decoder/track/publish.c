@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/track/publish.c -- PUBLISH: a new message, or one sent again (session.md sections 2, 3 and 20, points 3 to 6). */
+ * decoder/track/publish.c -- PUBLISH: a new message, or one sent again (session.md sections 2, 3 and 20, points 3 to
+ * 6). */
 #include "decoder/track/state.h"
 
 enum { LOOPS_TOLD = 5, PARKED_SEEN = 64 };
@@ -18,7 +19,8 @@ struct message { /* the PUBLISH under way */
 
 static enum mqtt_rule reuse_rule(const struct conn *c, unsigned slot)
 {
-    return slot == 0 ? by_version(c, MQTT_R4_2_3_1_2, MQTT_R5_2_2_1_3) : by_version(c, MQTT_R4_2_3_1_4, MQTT_R5_2_2_1_4);
+    return slot == 0 ? by_version(c, MQTT_R4_2_3_1_2, MQTT_R5_2_2_1_3)
+                     : by_version(c, MQTT_R4_2_3_1_4, MQTT_R5_2_2_1_4);
 }
 
 /* DUP 1 at first sight is wrong only where no earlier transmission can exist (session.md 3.5, note b). */
@@ -45,7 +47,8 @@ static bool copies_dup(const struct track *t, uint32_t print)
 
 static void judge_first_dup(struct track *t, struct conn *c, const struct message *m)
 {
-    enum mqtt_rule rule = m->p->qos == 1 ? by_version(c, MQTT_R4_4_3_2_1, MQTT_R5_4_3_2_2) : by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_2);
+    enum mqtt_rule rule = m->p->qos == 1 ? by_version(c, MQTT_R4_4_3_2_1, MQTT_R5_4_3_2_2)
+                                         : by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_2);
     if (m->slot == 1 && m->printed && copies_dup(t, m->print))
         rule = by_version(c, MQTT_R4_3_3_1_3, MQTT_R5_3_3_1_3);
     judge(t, c, rule, MQTT_SEVERITY_NONE, slot_side(c, m->slot));
@@ -163,7 +166,8 @@ static void on_resumed(struct track *t, struct conn *c, struct exch *x, const st
 {
     unsigned side = slot_side(c, m->slot);
     bool sure = session_sure(c) && !exch_tainted(x);
-    if (m->p->dup && differs(x, m)) { /* not what the tracker knows of: no accusation, and the old one is no longer known */
+    if (m->p->dup &&
+        differs(x, m)) { /* not what the tracker knows of: no accusation, and the old one is no longer known */
         exch_finish(t, x, TRACK_UNKNOWN, m->in->time_ns);
         new_message(t, c, m, TRACK_DUP | TRACK_NO_START);
         return;
@@ -186,7 +190,8 @@ static void on_resumed(struct track *t, struct conn *c, struct exch *x, const st
 }
 
 /* The rule for a repeat on a live connection. *severity NONE: the rule's own. */
-static enum mqtt_rule repeat_rule(const struct conn *c, const struct exch *x, const struct message *m, unsigned *severity)
+static enum mqtt_rule repeat_rule(const struct conn *c, const struct exch *x, const struct message *m,
+                                  unsigned *severity)
 {
     bool released = x->kind == TRACK_QOS2 && x->step[2].type != 0;
     bool acked = x->stage > 1;
@@ -233,9 +238,15 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
         if (s->echo_print == m->print && now - s->echo_ns < loop_ns) {
             if (++s->loops == LOOPS_TOLD && (s->flags & S_LOOPED) == 0) {
                 s->flags |= S_LOOPED;
-                found(t, &(struct found){ .diag = TRACK_DIAG_PUBLISH_LOOP, .side = MQTT_CLIENT, .conn = c, .topic = m->name,
-                                          .time_ns = now, .frame = { s->connect_frame, m->in->frame } },
-                      "The client gets its own message back and sends the same again, %u times in a row: it is subscribed to the topic "
+                found(t,
+                      &(struct found){ .diag = TRACK_DIAG_PUBLISH_LOOP,
+                                       .side = MQTT_CLIENT,
+                                       .conn = c,
+                                       .topic = m->name,
+                                       .time_ns = now,
+                                       .frame = { s->connect_frame, m->in->frame } },
+                      "The client gets its own message back and sends the same again, %u times in a row: it is "
+                      "subscribed to the topic "
                       "that it answers on",
                       s->loops);
             }
@@ -255,8 +266,13 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
     if ((s->flags & S_ECHOED) != 0)
         return;
     s->flags |= S_ECHOED;
-    found(t, &(struct found){ .diag = TRACK_DIAG_ECHO, .side = MQTT_SERVER, .conn = c, .topic = m->name, .time_ns = now,
-                              .frame = { m->in->frame } },
+    found(t,
+          &(struct found){ .diag = TRACK_DIAG_ECHO,
+                           .side = MQTT_SERVER,
+                           .conn = c,
+                           .topic = m->name,
+                           .time_ns = now,
+                           .frame = { m->in->frame } },
           "The client receives what it published itself");
 }
 

@@ -32,7 +32,9 @@ static void fill(const struct session *s, struct track_session *out)
         .present = (s->flags & S_PRESENT) != 0,
         .connected = c != NULL && (c->flags & C_UP) != 0,
         .version = s->version,
-        .link = c != NULL ? c->link : s->link != 0 ? s->link : TRACK_LINK_CLOSED,
+        .link = c != NULL      ? c->link
+                : s->link != 0 ? s->link
+                               : TRACK_LINK_CLOSED,
         .will = s->will,
         .return_code = s->return_code,
         .stream = s->stream,

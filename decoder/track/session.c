@@ -3,8 +3,8 @@
  * decoder/track/session.c -- sessions over connections: begin, resume, take over, detach, expire; and the will.
  *
  * A connection has a session record from its first packet. For a CONNECT without clean start that is the record of the
- * client identifier, if one is held; else a fresh one that becomes the client's when CONNACK accepts (3.1.1 section 3.1.2.4,
- * 5.0 section 3.1.2.4; session.md section 7). */
+ * client identifier, if one is held; else a fresh one that becomes the client's when CONNACK accepts (3.1.1
+ * section 3.1.2.4, 5.0 section 3.1.2.4; session.md section 7). */
 #include "decoder/track/state.h"
 
 enum { LOOP_TAKEOVERS = 3 };
@@ -44,7 +44,8 @@ void session_event(struct track *t, const struct session *s, enum track_session_
                                      .time_ns = t->now,
                                      .stream = s->stream,
                                      .version = s->version,
-                                     .client_id = s->client_id != NULL ? view_of(s->client_id, s->client_id_len) : (struct view){ 0 } };
+                                     .client_id = s->client_id != NULL ? view_of(s->client_id, s->client_id_len)
+                                                                       : (struct view){ 0 } };
     t->on.session(t->on.ctx, &e);
 }
 
@@ -221,9 +222,14 @@ static void lost(struct track *t, struct conn *c, struct session *s)
 {
     if ((c->flags & C_CLEAN) != 0 || (s->flags & S_LIVE) == 0)
         return;
-    found(t, &(struct found){ .diag = TRACK_DIAG_SESSION_LOST, .side = MQTT_SERVER, .conn = c, .time_ns = t->now,
-                              .frame = { c->connect_frame, c->connack_frame } },
-          "The client asked to resume its session, but the server has none left: %u subscription(s) and %u open exchange(s) are gone",
+    found(t,
+          &(struct found){ .diag = TRACK_DIAG_SESSION_LOST,
+                           .side = MQTT_SERVER,
+                           .conn = c,
+                           .time_ns = t->now,
+                           .frame = { c->connect_frame, c->connack_frame } },
+          "The client asked to resume its session, but the server has none left: %u subscription(s) and %u open "
+          "exchange(s) are gone",
           s->n_subs, s->open);
 }
 
@@ -279,8 +285,8 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
         s->flags &= ~(uint32_t)S_WHOLE;
     age_unlink(t, s);
     age_append(t, s);
-    s->flags = (s->flags & ~(uint32_t)(S_PRESENT | S_EXPIRES | S_WILL_WAITS | S_KEEP_SERVER)) | S_LIVE | (present ? S_PRESENT : 0) |
-               (c->server_ka ? S_KEEP_SERVER : 0);
+    s->flags = (s->flags & ~(uint32_t)(S_PRESENT | S_EXPIRES | S_WILL_WAITS | S_KEEP_SERVER)) | S_LIVE |
+               (present ? S_PRESENT : 0) | (c->server_ka ? S_KEEP_SERVER : 0);
     timer_stop(t, &s->timer);
     s->conn = c;
     s->stream = c->stream;
@@ -330,13 +336,25 @@ void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint
     conn_release(t, old, true);
     s->taken_over++;
     session_event(t, s, TRACK_SESSION_TAKEN_OVER, taker->connect_frame);
-    found(t, &(struct found){ .diag = TRACK_DIAG_TAKEOVER, .side = MQTT_CLIENT, .conn = old, .session = s, .time_ns = time_ns,
-                              .frame = { old->connect_frame, taker->connect_frame, frame } },
-          "tcp.stream %u takes the session over from tcp.stream %u: same client identifier", taker->stream, old->stream);
+    found(t,
+          &(struct found){ .diag = TRACK_DIAG_TAKEOVER,
+                           .side = MQTT_CLIENT,
+                           .conn = old,
+                           .session = s,
+                           .time_ns = time_ns,
+                           .frame = { old->connect_frame, taker->connect_frame, frame } },
+          "tcp.stream %u takes the session over from tcp.stream %u: same client identifier", taker->stream,
+          old->stream);
     if (looping(s, time_ns) && s->taken_over % LOOP_TAKEOVERS == 0)
-        found(t, &(struct found){ .diag = TRACK_DIAG_TAKEOVER_LOOP, .side = MQTT_CLIENT, .conn = old, .session = s, .time_ns = time_ns,
-                                  .frame = { old->connect_frame, taker->connect_frame, frame } },
-              "%u take-overs of one client identifier, the last three within %lld s: two programs use it and reconnect; give each its own",
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_TAKEOVER_LOOP,
+                               .side = MQTT_CLIENT,
+                               .conn = old,
+                               .session = s,
+                               .time_ns = time_ns,
+                               .frame = { old->connect_frame, taker->connect_frame, frame } },
+              "%u take-overs of one client identifier, the last three within %lld s: two programs use it and "
+              "reconnect; give each its own",
               s->taken_over, (long long)((time_ns - s->takeover_ns[0]) / second_ns));
     if (s->conn == old)
         s->conn = NULL;
@@ -381,8 +399,13 @@ void will_match(struct track *t, struct conn *c, const struct track_input *in, u
             continue;
         s->will = TRACK_WILL_SENT;
         session_event(t, s, TRACK_SESSION_WILL_SENT, in->frame);
-        found(t, &(struct found){ .diag = TRACK_DIAG_WILL_SENT, .side = MQTT_SERVER, .session = s, .conn = c, .time_ns = in->time_ns,
-                                  .frame = { s->will_frame, in->frame } },
+        found(t,
+              &(struct found){ .diag = TRACK_DIAG_WILL_SENT,
+                               .side = MQTT_SERVER,
+                               .session = s,
+                               .conn = c,
+                               .time_ns = in->time_ns,
+                               .frame = { s->will_frame, in->frame } },
               "The server publishes the will that frame %llu had announced", (unsigned long long)s->will_frame);
         will_forget(t, s);
         return;

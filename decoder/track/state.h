@@ -2,14 +2,27 @@
  *
  * decoder/track/state.h -- what the tracker keeps; private to decoder/track.
  *
- * A slot is a side of a connection: 0 the client's, 1 the server's (where the roles are not known: directions). Exchanges
- * hang on the session they belong to, are found by (session, slot, id), and wait either in the list of a connection, in
- * the order in which their next packet became due, or parked in the session: left over from an earlier connection, or
- * reported as late already. */
+ * A slot is a side of a connection: 0 the client's, 1 the server's (where the roles are not known: directions).
+ * Exchanges hang on the session they belong to, are found by (session, slot, id), and wait either in the list of a
+ * connection, in the order in which their next packet became due, or parked in the session: left over from an earlier
+ * connection, or reported as late already. */
 #pragma once
 #include "decoder/track/track.h"
 
-enum { EVICT_LOOK = 32, DELIVERY_MS = 100, /* a delivery that takes longer is missed at the end of the connection */ LINGER_MS = 1000, /* how long answers may cross a FIN */ LATE_SAID = 8, /* findings of unanswered packets a connection */ CODES_SAID = 16, /* and of reason codes */ SLAB = 64, WHEEL = 512, WHEEL_SHIFT = 28, PREV_ALIASES = 64, DUE_WILLS = 32, DUP_RING = 8, CLOSED_HELD = 256 };
+enum {
+    EVICT_LOOK = 32,
+    DELIVERY_MS = 100,
+    /* a delivery that takes longer is missed at the end of the connection */ LINGER_MS = 1000,
+    /* how long answers may cross a FIN */ LATE_SAID = 8,
+    /* findings of unanswered packets a connection */ CODES_SAID = 16,
+    /* and of reason codes */ SLAB = 64,
+    WHEEL = 512,
+    WHEEL_SHIFT = 28,
+    PREV_ALIASES = 64,
+    DUE_WILLS = 32,
+    DUP_RING = 8,
+    CLOSED_HELD = 256
+};
 
 struct slabs { /* records of one size with addresses that stay */
     void **slab;
@@ -17,7 +30,7 @@ struct slabs { /* records of one size with addresses that stay */
     void *free;
 };
 
-struct timer { /* first member of what it belongs to */
+struct timer {   /* first member of what it belongs to */
     int64_t due; /* INT64_MAX: none */
     struct timer *prev, *next;
     uint16_t place; /* in the wheel; WHEEL: in none */
@@ -35,13 +48,13 @@ struct sub {
     struct sub *chain, *next;
     struct session *session;
     struct topic *filter;
-    struct sub *asked_next;  /* of the same request under way */
+    struct sub *asked_next; /* of the same request under way */
     struct exch *asked;
     uint64_t frame, matched;
     uint32_t identifier, identifier_was, asked_at; /* asked_at: place of the filter in the request */
-    uint8_t options, granted, best; /* best: highest QoS ever granted */
-    bool gone;                      /* unsubscribed, but PUBLISH packets for it may still come */
-    bool changed;                   /* its identifier changed more than once */
+    uint8_t options, granted, best;                /* best: highest QoS ever granted */
+    bool gone;                                     /* unsubscribed, but PUBLISH packets for it may still come */
+    bool changed;                                  /* its identifier changed more than once */
 };
 
 struct xstep {
@@ -53,13 +66,13 @@ struct xstep {
 };
 
 enum exch_mark {
-    X_COUNTED = 1,   /* takes one of the send quota of its connection */
-    X_REPORTED = 2,  /* late: said so already */
-    X_WRONG = 4,     /* was answered with a packet of another QoS */
-    X_PARKED = 8,    /* waits in the session's list */
-    X_BAD = 16,      /* one of its packets breaks a rule of form */
-    X_EARLY = 32,    /* the answer was captured before what it answers */
-    X_PRINTED = 64,  /* print is known */
+    X_COUNTED = 1,       /* takes one of the send quota of its connection */
+    X_REPORTED = 2,      /* late: said so already */
+    X_WRONG = 4,         /* was answered with a packet of another QoS */
+    X_PARKED = 8,        /* waits in the session's list */
+    X_BAD = 16,          /* one of its packets breaks a rule of form */
+    X_EARLY = 32,        /* the answer was captured before what it answers */
+    X_PRINTED = 64,      /* print is known */
     X_RESUMED_REL = 128, /* resumed at PUBREL: cost no quota here */
     X_RECEIVED = 256,    /* a PUBREC was seen at some time */
 };
@@ -80,20 +93,20 @@ struct exch {
 };
 
 enum session_flag {
-    S_KEYED = 1,     /* found by client identifier */
-    S_WHOLE = 2,     /* followed from its beginning without a hole */
+    S_KEYED = 1, /* found by client identifier */
+    S_WHOLE = 2, /* followed from its beginning without a hole */
     S_CLEAN = 4,
     S_PRESENT = 8,
     S_ASSIGNED = 16,
-    S_LIVE = 32,     /* has state at the server: begun and not ended */
-    S_ECHOED = 64,   /* said so already */
+    S_LIVE = 32,   /* has state at the server: begun and not ended */
+    S_ECHOED = 64, /* said so already */
     S_LOOPED = 128,
     S_SUBS_LOST = 256, /* a subscription is not in the table */
     S_KEEP_SERVER = 512,
-    S_EXPIRES = 1024, /* the timer stands for the end of the session */
-    S_WILL_WAITS = 2048, /* the timer stands for the end of the Will Delay */
+    S_EXPIRES = 1024,     /* the timer stands for the end of the session */
+    S_WILL_WAITS = 2048,  /* the timer stands for the end of the Will Delay */
     S_UNDELIVERED = 8192, /* said so already */
-    S_CLIENT_OLD = 4096, /* 3.1.1: the client may go on with messages of before the server's state began */
+    S_CLIENT_OLD = 4096,  /* 3.1.1: the client may go on with messages of before the server's state began */
 };
 
 struct refusal { /* a PUBLISH that was refused, per slot */
@@ -136,17 +149,17 @@ struct session {
 };
 
 enum conn_flag {
-    C_START = 1 << 0,      /* the first packet of the client is in the capture */
+    C_START = 1 << 0, /* the first packet of the client is in the capture */
     C_FROM_SYN = 1 << 1,
-    C_ROLES = 1 << 2,      /* slot 0 is the client for sure */
-    C_HOLE = 1 << 3,       /* octets are missing */
-    C_CONNECT = 1 << 4,    /* CONNECT seen */
-    C_CONNACK = 1 << 5,    /* CONNACK seen */
-    C_UP = 1 << 6,         /* accepted */
-    C_REACHED = 1 << 7,    /* CONNACK has reached the client */
-    C_TAKEN = 1 << 8,      /* another connection has the session now */
+    C_ROLES = 1 << 2,   /* slot 0 is the client for sure */
+    C_HOLE = 1 << 3,    /* octets are missing */
+    C_CONNECT = 1 << 4, /* CONNECT seen */
+    C_CONNACK = 1 << 5, /* CONNACK seen */
+    C_UP = 1 << 6,      /* accepted */
+    C_REACHED = 1 << 7, /* CONNACK has reached the client */
+    C_TAKEN = 1 << 8,   /* another connection has the session now */
     C_CLOSED = 1 << 9,
-    C_METHOD = 1 << 10,    /* CONNECT had an Authentication Method */
+    C_METHOD = 1 << 10,     /* CONNECT had an Authentication Method */
     C_NO_PROBLEM = 1 << 11, /* Request Problem Information 0 */
     C_WANT_RESPONSE = 1 << 12,
     C_CLEAN = 1 << 13,
@@ -154,19 +167,19 @@ enum conn_flag {
     C_BAD_CONNECT = 1 << 15,
     C_WILL = 1 << 16,
     C_WILL_RETAIN = 1 << 17,
-    C_RESENT = 1 << 18,    /* a packet was sent again on this connection */
+    C_RESENT = 1 << 18, /* a packet was sent again on this connection */
     C_RESUMED = 1 << 19,
     C_KA_SAID = 1 << 20,
     C_KA_RULE = 1 << 21,
-    C_SPOKE = 1 << 22,     /* a packet of the client was seen */
-    C_ANSWERED = 1 << 23,  /* a packet of the server was seen */
-    C_ODD_NAME = 1 << 24,  /* the CONNECT may be of another protocol */
+    C_SPOKE = 1 << 22,    /* a packet of the client was seen */
+    C_ANSWERED = 1 << 23, /* a packet of the server was seen */
+    C_ODD_NAME = 1 << 24, /* the CONNECT may be of another protocol */
     C_NO_WILDCARD = 1 << 25,
     C_NO_SUBID = 1 << 26,
     C_NO_SHARED = 1 << 27,
     C_NO_RETAIN = 1 << 28,
     C_SAID_CONNECT = 1 << 29, /* unanswered CONNECT reported */
-    C_AUTH_DONE = 1 << 30, /* an AUTH of the first authentication was seen */
+    C_AUTH_DONE = 1 << 30,    /* an AUTH of the first authentication was seen */
 };
 
 struct conn {
@@ -183,13 +196,13 @@ struct conn {
     uint64_t bye_frame[2], bad_frame;
     int64_t last_ns[2], connack_ns;
     uint64_t last_frame[2];
-    uint32_t packet_max[2]; /* bounds that side; 0: none */
+    uint32_t packet_max[2];                         /* bounds that side; 0: none */
     uint16_t keep_alive_s, window[2], alias_max[2]; /* bound that side */
     uint8_t max_qos, will_qos;
     int32_t quota[2];              /* PUBLISH packets that side may still send */
     struct exch *wait, *wait_last; /* exchanges that wait for a packet, oldest first */
     uint64_t ids[2];               /* which Packet Identifiers, modulo 64, were used here by that side */
-    uint64_t odd[2][2];            /* [by][whose] identifiers, modulo 64, that were misused here: what belongs to what is open */
+    uint64_t odd[2][2]; /* [by][whose] identifiers, modulo 64, that were misused here: what belongs to what is open */
     uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
     /* the rest */
     struct conn *prev, *next;      /* open ones by opening, or closed ones by closing */
@@ -201,10 +214,10 @@ struct conn {
     uint64_t connect_frame, connack_frame, connack_end, due_frame, close_frame;
     int64_t closed_ns, bad_ns;
     uint64_t bad_exchange;
-    uint64_t resent_number; /* exchange of the latest PUBLISH that the client sent again here */
-    uint32_t method;        /* print of the Authentication Method */
-    uint16_t sub_done, unsub_done;         /* ids answered last */
-    uint16_t n_subscribe, n_unsubscribe;   /* under way */
+    uint64_t resent_number;              /* exchange of the latest PUBLISH that the client sent again here */
+    uint32_t method;                     /* print of the Authentication Method */
+    uint16_t sub_done, unsub_done;       /* ids answered last */
+    uint16_t n_subscribe, n_unsubscribe; /* under way */
     uint16_t due_rule, bad_rule;
     uint8_t said_late, said_codes; /* findings of unanswered packets, of reason codes so far */
     uint8_t bye_reason[2], due_side, due_diag, closer;
@@ -228,7 +241,7 @@ struct track {
     uint32_t n_ids, n_keys, n_words, n_filters; /* places, powers of two */
     struct conn *open_first, *open_last, *closed_first, *closed_last;
     struct session *session_first, *session_last; /* oldest CONNECT first */
-    uint32_t hand; /* where the search for an old exchange goes on */
+    uint32_t hand;                                /* where the search for an old exchange goes on */
     struct topic *idle_first, *idle_last;
     struct timer *wheel[WHEEL];
     int64_t now, tick; /* tick: wheel turns done */
@@ -259,16 +272,18 @@ struct exch *id_find(const struct track *t, const struct session *s, unsigned sl
 void id_add(struct track *t, struct exch *x);
 void id_remove(struct track *t, struct exch *x);
 struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view client_id);
-bool name_set(struct track *t, struct session *s, struct view client_id); /* its client identifier, not yet found by it */
-void key_put(struct track *t, struct session *s);                         /* found by it from now on */
+bool name_set(struct track *t, struct session *s,
+              struct view client_id);             /* its client identifier, not yet found by it */
+void key_put(struct track *t, struct session *s); /* found by it from now on */
 void key_remove(struct track *t, struct session *s);
 struct topic *topic_hold(struct track *t, struct view text); /* NULL: the budget is spent */
 struct topic *topic_share(struct topic *w);                  /* once more; NULL is fine */
 void topic_drop(struct track *t, struct topic *w);           /* NULL is fine */
 struct sub *sub_find(const struct track *t, const struct session *s, const struct topic *filter);
 struct sub *sub_add(struct track *t, struct session *s, struct topic *filter); /* takes over the hold */
-void sub_unask(struct sub *b); /* no request asks for it any more */
-void subs_clear(struct track *t, struct session *s, const struct conn *asker); /* all but what this connection asked for */
+void sub_unask(struct sub *b);                                                 /* no request asks for it any more */
+void subs_clear(struct track *t, struct session *s,
+                const struct conn *asker); /* all but what this connection asked for */
 void subs_move(struct track *t, struct session *from, struct session *to);
 
 static inline struct view topic_view(const struct topic *w)
@@ -277,7 +292,8 @@ static inline struct view topic_view(const struct topic *w)
 }
 
 /* wheel.c */
-void timer_set(struct track *t, struct timer *r, int64_t due); /* moves it only when that is earlier, or it stands nowhere */
+void timer_set(struct track *t, struct timer *r,
+               int64_t due); /* moves it only when that is earlier, or it stands nowhere */
 void timer_stop(struct track *t, struct timer *r);
 void wheel_turn(struct track *t, int64_t now);
 
@@ -286,12 +302,14 @@ int64_t conn_check(struct track *t, struct conn *c, int64_t now);
 int64_t session_check(struct track *t, struct session *s, int64_t now);
 
 /* exchange.c */
-struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned slot, uint16_t id, const struct track_input *in);
+struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned slot, uint16_t id,
+                       const struct track_input *in);
 /* One more packet of the exchange: place 0..3 in it. Sets what the row's note says of it. */
-void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags, const struct track_input *in);
+void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
+               const struct track_input *in);
 void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type);
 void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, int64_t time_ns);
-void exch_park(struct exch *x);   /* out of its connection's list, into its session's */
+void exch_park(struct exch *x); /* out of its connection's list, into its session's */
 void exch_note(struct track *t, const struct exch *x);
 void exch_fill(const struct exch *x, struct track_exchange *out);
 bool exch_tainted(const struct exch *x);
@@ -343,9 +361,10 @@ void conn_free(struct track *t, struct conn *c);
 void conn_settle(struct track *t, struct conn *c); /* nothing more is awaited after its closing */
 void conn_hole(struct track *t, struct conn *c);   /* something of it was not seen */
 struct conn *conn_of(const struct track *t, track_conn h);
-void conn_join(struct conn *c, struct session *s); /* NULL: none */
+void conn_join(struct conn *c, struct session *s);              /* NULL: none */
 void conn_release(struct track *t, struct conn *c, bool lives); /* its exchanges no longer wait here */
-void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side, uint64_t frame, int64_t now);
+void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side,
+                  uint64_t frame, int64_t now);
 
 /* finding.c */
 struct found {
@@ -383,7 +402,8 @@ static inline enum mqtt_rule by_version(const struct conn *c, enum mqtt_rule v31
 /* Was every packet of this connection seen, so that the absence of one proves something? */
 static inline bool conn_sure(const struct conn *c)
 {
-    bool contested = c->taker != NULL || (c->taking != NULL && (c->flags & C_UP) == 0); /* two connections, one session */
+    bool contested =
+        c->taker != NULL || (c->taking != NULL && (c->flags & C_UP) == 0); /* two connections, one session */
     return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead && !contested;
 }
 

@@ -17,7 +17,8 @@ static void ask(struct exch *x, struct sub *b, uint32_t at)
     x->subs = b;
 }
 
-static void want(struct track *t, struct exch *x, const struct mqtt_filter *f, uint32_t at, const struct track_input *in)
+static void want(struct track *t, struct exch *x, const struct mqtt_filter *f, uint32_t at,
+                 const struct track_input *in)
 {
     struct session *s = x->session;
     struct topic *w = topic_hold(t, f->filter);
@@ -159,9 +160,11 @@ static void unasked(struct track *t, struct conn *c, const struct track_input *i
     if (!conn_sure(c) || (c->flags & C_CONNECT) == 0 || !is_sane(c, 0, in->packet->id))
         return;
     if (in->packet->id == (sub ? c->sub_done : c->unsub_done))
-        rule = sub ? by_version(c, MQTT_R4_3_8_4_4, MQTT_R5_3_8_4_5) : by_version(c, MQTT_R4_3_10_4_6, MQTT_R5_3_10_4_6);
+        rule =
+            sub ? by_version(c, MQTT_R4_3_8_4_4, MQTT_R5_3_8_4_5) : by_version(c, MQTT_R4_3_10_4_6, MQTT_R5_3_10_4_6);
     else if ((sub ? c->n_subscribe : c->n_unsubscribe) > 0)
-        rule = sub ? by_version(c, MQTT_R4_3_8_4_2, MQTT_R5_3_8_4_2) : by_version(c, MQTT_R4_3_10_4_4, MQTT_R5_3_10_4_5);
+        rule =
+            sub ? by_version(c, MQTT_R4_3_8_4_2, MQTT_R5_3_8_4_2) : by_version(c, MQTT_R4_3_10_4_4, MQTT_R5_3_10_4_5);
     else
         rule = by_version(c, MQTT_R4_2_3_1_7, MQTT_R5_2_2_1_6);
     judge(t, c, rule, MQTT_SEVERITY_NONE, MQTT_SERVER);
@@ -180,7 +183,8 @@ static void judge_count(struct track *t, struct conn *c, const struct exch *x, c
     if (p->list.count == 0)
         return; /* the packet alone shows that */
     bool more = p->list.count > x->filters;
-    judge(t, c, by_version(c, more ? MQTT_S4_3_9_3_A : MQTT_R4_3_8_4_5, MQTT_R5_3_8_4_6), MQTT_SEVERITY_NONE, MQTT_SERVER);
+    judge(t, c, by_version(c, more ? MQTT_S4_3_9_3_A : MQTT_R4_3_8_4_5, MQTT_R5_3_8_4_6), MQTT_SEVERITY_NONE,
+          MQTT_SERVER);
 }
 
 struct grants {
@@ -206,9 +210,12 @@ static void grant(struct track *t, struct session *s, struct sub *b, uint8_t cod
     (void)t;
 }
 
-static void tell_grants(struct track *t, struct conn *c, const struct exch *x, const struct grants *g, const struct track_input *in)
+static void tell_grants(struct track *t, struct conn *c, const struct exch *x, const struct grants *g,
+                        const struct track_input *in)
 {
-    struct found f = { .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = in->time_ns, .frame = { x->step[0].frame, in->frame } };
+    struct found f = {
+        .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = in->time_ns, .frame = { x->step[0].frame, in->frame }
+    };
     if (g->higher > 0)
         judge(t, c, by_version(c, MQTT_R4_3_8_4_5, MQTT_R5_3_8_4_7), MQTT_SEVERITY_WARNING, MQTT_SERVER);
     if (g->refused > 0) {
@@ -296,7 +303,8 @@ void expect_own(struct track *t, struct conn *c, const struct track_input *in, s
         return;
     for (const struct sub *b = s->subs; b != NULL && n < SUBS_WALKED; b = b->next, n++) {
         struct view filter = topic_view(b->filter);
-        if (b->gone || b->granted >= FAILURE || (b->options & NO_LOCAL) != 0 || topic_is_shared(filter) || !topic_matches(filter, topic))
+        if (b->gone || b->granted >= FAILURE || (b->options & NO_LOCAL) != 0 || topic_is_shared(filter) ||
+            !topic_matches(filter, topic))
             continue;
         s->own_frame = in->frame;
         s->own_ns = in->time_ns;
@@ -317,9 +325,14 @@ void tell_own(struct track *t, struct conn *c, int64_t waited_ns, uint64_t frame
     if (!taken || !session_sure(c) || (s->flags & S_UNDELIVERED) != 0)
         return;
     s->flags |= S_UNDELIVERED;
-    found(t, &(struct found){ .diag = TRACK_DIAG_NOT_DELIVERED, .side = MQTT_SERVER, .conn = c, .time_ns = s->own_ns + waited_ns,
-                              .frame = { own, frame } },
-          "The PUBLISH id %u in frame %llu was acknowledged but not delivered to the client's own matching subscription within %lld ms",
+    found(t,
+          &(struct found){ .diag = TRACK_DIAG_NOT_DELIVERED,
+                           .side = MQTT_SERVER,
+                           .conn = c,
+                           .time_ns = s->own_ns + waited_ns,
+                           .frame = { own, frame } },
+          "The PUBLISH id %u in frame %llu was acknowledged but not delivered to the client's own matching "
+          "subscription within %lld ms",
           s->own_id, (unsigned long long)own, (long long)(waited_ns / 1000000));
 }
 
@@ -348,8 +361,8 @@ static void judge_identifiers(struct track *t, struct conn *c, const struct trac
     }
 }
 
-/* A PUBLISH to a client whose subscriptions are known. Subscriptions made by the server cannot be seen: a delivery above
- * every granted QoS is a warning. */
+/* A PUBLISH to a client whose subscriptions are known. Subscriptions made by the server cannot be seen: a delivery
+ * above every granted QoS is a warning. */
 void judge_delivery(struct track *t, struct conn *c, const struct track_input *in, struct view topic)
 {
     struct session *s = c->session;
@@ -374,7 +387,8 @@ void judge_delivery(struct track *t, struct conn *c, const struct track_input *i
     if (matches == 0)
         return;
     if (in->packet->publish.qos > best && !open)
-        judge(t, c, by_version(c, MQTT_R4_3_8_4_6, shared == matches ? MQTT_R5_4_8_2_3 : MQTT_R5_3_8_4_8), MQTT_SEVERITY_WARNING, MQTT_SERVER);
+        judge(t, c, by_version(c, MQTT_R4_3_8_4_6, shared == matches ? MQTT_R5_4_8_2_3 : MQTT_R5_3_8_4_8),
+              MQTT_SEVERITY_WARNING, MQTT_SERVER);
     if ((t->note->flags & TRACK_LOOPED) != 0 && no_local == matches && c->version == MQTT_V5)
         judge(t, c, MQTT_R5_3_8_3_3, MQTT_SEVERITY_NOTE, MQTT_SERVER);
 }

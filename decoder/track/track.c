@@ -122,7 +122,8 @@ static void judge_client_phase(struct track *t, struct conn *c, const struct tra
     bool sure = conn_sure(c);
     if ((c->flags & C_SPOKE) == 0 && type != MQTT_CONNECT && sure)
         judge(t, c, c->version == MQTT_V5 ? MQTT_R5_3_1_0_1 : MQTT_R4_3_1_0_1, MQTT_SEVERITY_NONE, MQTT_CLIENT);
-    if ((c->flags & (C_METHOD | C_CONNACK)) == C_METHOD && type != MQTT_AUTH && type != MQTT_DISCONNECT && type != MQTT_CONNECT && sure)
+    if ((c->flags & (C_METHOD | C_CONNACK)) == C_METHOD && type != MQTT_AUTH && type != MQTT_DISCONNECT &&
+        type != MQTT_CONNECT && sure)
         judge(t, c, MQTT_R5_3_1_2_30, MQTT_SEVERITY_NONE, MQTT_CLIENT);
     c->flags |= C_SPOKE;
 }
@@ -134,7 +135,10 @@ static void judge_server_phase(struct track *t, struct conn *c, const struct tra
         bool first = (c->flags & C_CONNACK) == 0;
         bool legal = type == MQTT_CONNACK || (c->version == MQTT_V5 && (type == MQTT_AUTH || type == MQTT_DISCONNECT));
         if (first && !legal && (c->version == MQTT_V5 || (c->flags & C_ANSWERED) == 0)) {
-            judge(t, c, c->version == MQTT_V31 ? MQTT_RULE_NONE : c->version == MQTT_V5 ? MQTT_R5_3_2_0_1 : MQTT_R4_3_2_0_1,
+            judge(t, c,
+                  c->version == MQTT_V31  ? MQTT_RULE_NONE
+                  : c->version == MQTT_V5 ? MQTT_R5_3_2_0_1
+                                          : MQTT_R4_3_2_0_1,
                   MQTT_SEVERITY_NONE, MQTT_SERVER);
             c->early_said = true;
         } else if (!first && (c->flags & (C_UP | C_CONNECT)) == C_CONNECT && !legal) {
@@ -162,44 +166,60 @@ static void judge_silence(struct track *t, struct conn *c, const struct track_in
     int64_t slack = t->cfg.keep_alive_slack_ns > interval / 2 ? t->cfg.keep_alive_slack_ns : interval / 2;
     if (interval == 0 || silence <= interval + slack || !conn_sure(c))
         return;
-    judge(t, c, by_version(c, MQTT_R4_3_1_2_23, c->server_ka ? MQTT_R5_3_1_2_21 : MQTT_R5_3_1_2_20), MQTT_SEVERITY_NONE, MQTT_CLIENT);
+    judge(t, c, by_version(c, MQTT_R4_3_1_2_23, c->server_ka ? MQTT_R5_3_1_2_21 : MQTT_R5_3_1_2_20), MQTT_SEVERITY_NONE,
+          MQTT_CLIENT);
     c->flags &= ~(uint32_t)(C_KA_SAID | C_KA_RULE);
 }
 
 static void dispatch(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     switch (in->packet->header_len > 0 ? in->packet->type : MQTT_RESERVED) {
-    case MQTT_CONNECT: on_connect(t, c, in); break;
+    case MQTT_CONNECT:
+        on_connect(t, c, in);
+        break;
     case MQTT_CONNACK:
         if (slot == 1)
             on_connack(t, c, in);
         break;
-    case MQTT_PUBLISH: on_publish(t, c, slot, in); break;
+    case MQTT_PUBLISH:
+        on_publish(t, c, slot, in);
+        break;
     case MQTT_PUBACK:
     case MQTT_PUBREC:
     case MQTT_PUBREL:
-    case MQTT_PUBCOMP: on_ack(t, c, slot, in); break;
+    case MQTT_PUBCOMP:
+        on_ack(t, c, slot, in);
+        break;
     case MQTT_SUBSCRIBE:
-    case MQTT_UNSUBSCRIBE: on_request(t, c, slot, in); break;
+    case MQTT_UNSUBSCRIBE:
+        on_request(t, c, slot, in);
+        break;
     case MQTT_SUBACK:
-    case MQTT_UNSUBACK: on_granted(t, c, slot, in); break;
+    case MQTT_UNSUBACK:
+        on_granted(t, c, slot, in);
+        break;
     case MQTT_PINGREQ:
-    case MQTT_PINGRESP: on_ping(t, c, slot, in); break;
-    case MQTT_DISCONNECT: on_disconnect(t, c, slot, in); break;
+    case MQTT_PINGRESP:
+        on_ping(t, c, slot, in);
+        break;
+    case MQTT_DISCONNECT:
+        on_disconnect(t, c, slot, in);
+        break;
     case MQTT_AUTH:
         if (c->version == MQTT_V5)
             on_auth(t, c, slot, in);
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
 /* Conduct that no receiver takes for an illegal packet: silence, and the order of acknowledgements. */
 static bool is_habit(unsigned rule)
 {
-    return rule == MQTT_R4_3_1_2_23 || rule == MQTT_R5_3_1_2_20 || rule == MQTT_R5_3_1_2_21 || rule == MQTT_R4_4_6_0_1 ||
-           rule == MQTT_R4_4_6_0_2 || rule == MQTT_R4_4_6_0_3 || rule == MQTT_R4_4_6_0_4 || rule == MQTT_R5_4_6_0_1 ||
-           rule == MQTT_R5_4_6_0_2 || rule == MQTT_R5_4_6_0_3 || rule == MQTT_R5_4_6_0_4;
+    return rule == MQTT_R4_3_1_2_23 || rule == MQTT_R5_3_1_2_20 || rule == MQTT_R5_3_1_2_21 ||
+           rule == MQTT_R4_4_6_0_1 || rule == MQTT_R4_4_6_0_2 || rule == MQTT_R4_4_6_0_3 || rule == MQTT_R4_4_6_0_4 ||
+           rule == MQTT_R5_4_6_0_1 || rule == MQTT_R5_4_6_0_2 || rule == MQTT_R5_4_6_0_3 || rule == MQTT_R5_4_6_0_4;
 }
 
 /* The client's packet is illegal: what the server does next is worth a look. */
@@ -207,7 +227,8 @@ static void remember_bad(struct track *t, struct conn *c, const struct track_inp
 {
     const struct mqtt_verdicts *v = t->v;
     uint32_t i = 0;
-    while (i < v->n && (v->at[i].severity != MQTT_SEVERITY_ERROR || v->at[i].side == MQTT_SERVER || is_habit(v->at[i].rule)))
+    while (i < v->n &&
+           (v->at[i].severity != MQTT_SEVERITY_ERROR || v->at[i].side == MQTT_SERVER || is_habit(v->at[i].rule)))
         i++;
     if (c->bad_frame != 0 || i == v->n)
         return;
@@ -231,11 +252,18 @@ static void tell_tolerated(struct track *t, struct conn *c, const struct track_i
         return;
     if (n->exchange != c->bad_exchange && (n->starter != MQTT_CLIENT || n->answers_frame <= c->bad_frame))
         return;
-    enum mqtt_rule rule = is_flags_rule(c->bad_rule) ? MQTT_R4_2_2_2_2 : by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1);
-    found(t, &(struct found){ .diag = TRACK_DIAG_TOLERATED, .rule = rule, .severity = MQTT_SEVERITY_NOTE, .side = MQTT_SERVER, .conn = c,
-                              .time_ns = in->time_ns, .frame = { c->bad_frame, in->frame } },
-          "The server goes on after the illegal packet in frame %llu: it answers with %s", (unsigned long long)c->bad_frame,
-          mqtt_type_name(in->packet->type));
+    enum mqtt_rule rule =
+        is_flags_rule(c->bad_rule) ? MQTT_R4_2_2_2_2 : by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1);
+    found(t,
+          &(struct found){ .diag = TRACK_DIAG_TOLERATED,
+                           .rule = rule,
+                           .severity = MQTT_SEVERITY_NOTE,
+                           .side = MQTT_SERVER,
+                           .conn = c,
+                           .time_ns = in->time_ns,
+                           .frame = { c->bad_frame, in->frame } },
+          "The server goes on after the illegal packet in frame %llu: it answers with %s",
+          (unsigned long long)c->bad_frame, mqtt_type_name(in->packet->type));
     c->bad_frame = 0;
 }
 
@@ -266,7 +294,9 @@ static void follow(struct track *t, struct conn *c, unsigned slot, const struct 
     else
         judge_server_phase(t, c, in);
     if (after_bye)
-        judge(t, c, slot == 0 ? by_version(c, MQTT_R4_3_14_4_2, MQTT_R5_3_14_4_1) : by_version(c, MQTT_RULE_NONE, MQTT_R5_3_14_4_1),
+        judge(t, c,
+              slot == 0 ? by_version(c, MQTT_R4_3_14_4_2, MQTT_R5_3_14_4_1)
+                        : by_version(c, MQTT_RULE_NONE, MQTT_R5_3_14_4_1),
               MQTT_SEVERITY_NONE, slot_side(c, slot));
     if (slot == 0 && c->keep_alive_s > 0)
         judge_silence(t, c, in);
@@ -287,20 +317,23 @@ static bool misses_id(const struct mqtt_packet *p)
 {
     if (!p->cut)
         return p->header_len == 0;
-    return p->type == MQTT_CONNECT || p->type == MQTT_CONNACK || (!p->has_id && (p->type != MQTT_PUBLISH || p->publish.qos > 0));
+    return p->type == MQTT_CONNECT || p->type == MQTT_CONNACK ||
+           (!p->has_id && (p->type != MQTT_PUBLISH || p->publish.qos > 0));
 }
 
 /* An answer that crossed the FIN of the side it is for. */
 static void late_answer(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
-    static const unsigned answers = MQTT_IN(MQTT_CONNACK) | MQTT_IN(MQTT_PUBACK) | MQTT_IN(MQTT_PUBREC) | MQTT_IN(MQTT_PUBCOMP) |
-                                    MQTT_IN(MQTT_SUBACK) | MQTT_IN(MQTT_UNSUBACK) | MQTT_IN(MQTT_PINGRESP);
+    static const unsigned answers = MQTT_IN(MQTT_CONNACK) | MQTT_IN(MQTT_PUBACK) | MQTT_IN(MQTT_PUBREC) |
+                                    MQTT_IN(MQTT_PUBCOMP) | MQTT_IN(MQTT_SUBACK) | MQTT_IN(MQTT_UNSUBACK) |
+                                    MQTT_IN(MQTT_PINGRESP);
     c->ahead = true; /* nothing is held against anyone any more */
     if ((answers >> in->packet->type & 1) != 0)
         dispatch(t, c, slot, in);
 }
 
-void track_packet(struct track *t, track_conn h, const struct track_input *in, struct mqtt_verdicts *v, struct track_note *note)
+void track_packet(struct track *t, track_conn h, const struct track_input *in, struct mqtt_verdicts *v,
+                  struct track_note *note)
 {
     struct conn *c = conn_of(t, h);
     if (c != NULL)
@@ -325,7 +358,8 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     if ((c->flags & (C_ROLES | C_CONNECT)) != (C_ROLES | C_CONNECT))
         learn(t, c, in);
     unsigned slot = (in->dir ^ c->flip) & 1u;
-    note->flags = (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
+    note->flags =
+        (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
     c->ahead = in->end != 0 && (in->acked != 0 ? in->acked > c->seen_end[1 - slot] : c->seen_end[1 - slot] != 0);
     c->seen_end[slot] = in->end;
     __builtin_prefetch(&c->wait);

@@ -2,8 +2,8 @@
  *
  * decoder/track/wheel.c -- deadlines of connections and sessions on a wheel of about a quarter of a second a place.
  *
- * One timer each, standing at the earliest thing to look at; a look decides what is due and where the timer goes next. A
- * deadline that moves away costs nothing until the old one comes round. */
+ * One timer each, standing at the earliest thing to look at; a look decides what is due and where the timer goes next.
+ * A deadline that moves away costs nothing until the old one comes round. */
 #include "decoder/track/state.h"
 
 void timer_stop(struct track *t, struct timer *r)
@@ -44,13 +44,14 @@ static void look(struct track *t, struct timer *r, int64_t now)
     int64_t due = r->due;
     timer_stop(t, r);
     if (due <= now)
-        due = r->of_session ? session_check(t, (struct session *)(void *)r, now) : conn_check(t, (struct conn *)(void *)r, now);
+        due = r->of_session ? session_check(t, (struct session *)(void *)r, now)
+                            : conn_check(t, (struct conn *)(void *)r, now);
     if (due != INT64_MAX)
         timer_set(t, r, due);
 }
 
-/* Looks at everything that stands in the places up to `now`. A timer that is set while a place is being worked off goes to
- * a later one, so this ends. */
+/* Looks at everything that stands in the places up to `now`. A timer that is set while a place is being worked off goes
+ * to a later one, so this ends. */
 void wheel_turn(struct track *t, int64_t now)
 {
     int64_t goal = now >> WHEEL_SHIFT;

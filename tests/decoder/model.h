@@ -8,7 +8,13 @@
 #pragma once
 #include "tests/decoder/talk.h"
 
-enum { M_CLIENTS = 4, M_QUEUE = 128, M_FLOWS = 24, M_ACKS = 64, M_FIRST = 4 /* talk connections from here on are the model's */ };
+enum {
+    M_CLIENTS = 4,
+    M_QUEUE = 128,
+    M_FLOWS = 24,
+    M_ACKS = 64,
+    M_FIRST = 4 /* talk connections from here on are the model's */
+};
 enum { M_PUBLISH = 1, M_RELEASED }; /* states of a flow: PUBLISH sent, PUBREL sent */
 
 struct m_msg {
@@ -36,7 +42,7 @@ struct m_acks {
     unsigned n;
 };
 
-struct m_end { /* one side's state of a session */
+struct m_end {                  /* one side's state of a session */
     struct m_flow out[M_FLOWS]; /* in the order of first sending */
     unsigned n_out;
     uint64_t in[4]; /* QoS 2 identifiers received and not released, 1..255 */
@@ -49,7 +55,7 @@ struct m_client {
     uint8_t version;
     bool persistent;
     struct m_end mine, servers;
-    bool server_has; /* the broker holds a session */
+    bool server_has;     /* the broker holds a session */
     unsigned subscribed; /* bit set of topics, as the broker knows it */
     uint16_t request;    /* id of a SUBSCRIBE or UNSUBSCRIBE under way, 0: none */
     bool sub_asked, pinged;
@@ -65,7 +71,7 @@ struct model {
     struct m_client client[M_CLIENTS];
     uint64_t random;
     unsigned payload;
-    bool calm; /* no closing, no sending again */
+    bool calm;         /* no closing, no sending again */
     unsigned finished; /* calm: QoS 1/2 exchanges whose last packet was captured */
 };
 
@@ -96,10 +102,12 @@ static inline void m_send(struct m_client *c, unsigned side, struct m_msg msg)
     w->q[w->tail++ % M_QUEUE] = msg;
 }
 
-static inline void m_text(const struct model *m, const struct m_client *c, unsigned side, const struct m_msg *g, char *out, size_t cap)
+static inline void m_text(const struct model *m, const struct m_client *c, unsigned side, const struct m_msg *g,
+                          char *out, size_t cap)
 {
-    static const char *const names[] = { "", "connect", "connack", "pub", "puback", "pubrec", "pubrel", "pubcomp",
-                                         "sub", "suback", "unsub", "unsuback", "ping", "pong", "disc", "auth" };
+    static const char *const names[] = { "",       "connect", "connack", "pub",    "puback", "pubrec",
+                                         "pubrel", "pubcomp", "sub",     "suback", "unsub",  "unsuback",
+                                         "ping",   "pong",    "disc",    "auth" };
     int n = snprintf(out, cap, "%s", names[g->type]);
     unsigned number = (unsigned)(c - m->client);
     bool v5 = c->version == MQTT_V5;
@@ -107,21 +115,37 @@ static inline void m_text(const struct model *m, const struct m_client *c, unsig
     cap -= (size_t)n;
     switch (g->type) {
     case MQTT_CONNECT:
-        snprintf(out, cap, " v=%u id=model%u clean=%u%s", c->version, number, g->clean, v5 ? g->clean ? " rm=5 am=4" : " rm=5 am=4 expiry=900" : "");
+        snprintf(out, cap, " v=%u id=model%u clean=%u%s", c->version, number, g->clean,
+                 v5 ? g->clean ? " rm=5 am=4" : " rm=5 am=4 expiry=900" : "");
         break;
-    case MQTT_CONNACK: snprintf(out, cap, " sp=%u%s", g->sp && c->version != MQTT_V31, v5 ? " rm=5" : ""); break;
+    case MQTT_CONNACK:
+        snprintf(out, cap, " sp=%u%s", g->sp && c->version != MQTT_V31, v5 ? " rm=5" : "");
+        break;
     case MQTT_PUBLISH:
         snprintf(out, cap, " q=%u id=%u t=m/%u p=%u%s%s", g->qos, g->id, g->topic, g->payload, g->dup ? " dup" : "",
                  v5 && side == 1 && g->topic < 3 && g->qos == 0 ? " alias=2" : "");
         break;
-    case MQTT_SUBSCRIBE: snprintf(out, cap, " id=%u f=m/%u:2", g->id, g->topic); break;
-    case MQTT_UNSUBSCRIBE: snprintf(out, cap, " id=%u f=m/%u", g->id, g->topic); break;
-    case MQTT_SUBACK: snprintf(out, cap, " id=%u c=2", g->id); break;
-    case MQTT_UNSUBACK: snprintf(out, cap, " id=%u%s", g->id, v5 ? " c=0" : ""); break;
+    case MQTT_SUBSCRIBE:
+        snprintf(out, cap, " id=%u f=m/%u:2", g->id, g->topic);
+        break;
+    case MQTT_UNSUBSCRIBE:
+        snprintf(out, cap, " id=%u f=m/%u", g->id, g->topic);
+        break;
+    case MQTT_SUBACK:
+        snprintf(out, cap, " id=%u c=2", g->id);
+        break;
+    case MQTT_UNSUBACK:
+        snprintf(out, cap, " id=%u%s", g->id, v5 ? " c=0" : "");
+        break;
     case MQTT_PINGREQ:
-    case MQTT_PINGRESP: break;
-    case MQTT_DISCONNECT: snprintf(out, cap, " code=%u", g->code); break;
-    default: snprintf(out, cap, " id=%u code=%u", g->id, g->code); break;
+    case MQTT_PINGRESP:
+        break;
+    case MQTT_DISCONNECT:
+        snprintf(out, cap, " code=%u", g->code);
+        break;
+    default:
+        snprintf(out, cap, " id=%u code=%u", g->id, g->code);
+        break;
     }
 }
 
@@ -214,7 +238,13 @@ static inline void m_send_due(struct m_client *c, unsigned side)
         f->due = false;
         if (f->state == M_PUBLISH) {
             e->quota--;
-            m_send(c, side, (struct m_msg){ .type = MQTT_PUBLISH, .id = f->id, .qos = f->qos, .dup = true, .topic = f->topic, .payload = f->payload });
+            m_send(c, side,
+                   (struct m_msg){ .type = MQTT_PUBLISH,
+                                   .id = f->id,
+                                   .qos = f->qos,
+                                   .dup = true,
+                                   .topic = f->topic,
+                                   .payload = f->payload });
         } else {
             m_send(c, side, (struct m_msg){ .type = MQTT_PUBREL, .id = f->id });
         }
@@ -224,7 +254,9 @@ static inline void m_send_due(struct m_client *c, unsigned side)
 static inline void m_publish(struct model *m, struct m_client *c, unsigned side)
 {
     struct m_end *e = side == 0 ? &c->mine : &c->servers;
-    struct m_msg g = { .type = MQTT_PUBLISH, .qos = (uint8_t)m_random(m, 3), .topic = m_random(m, 8), .payload = ++m->payload };
+    struct m_msg g = {
+        .type = MQTT_PUBLISH, .qos = (uint8_t)m_random(m, 3), .topic = m_random(m, 8), .payload = ++m->payload
+    };
     bool up = side == 0 ? c->client_up : c->server_up;
     if (g.qos > 0) {
         if (e->n_out >= M_FLOWS || (c->version == MQTT_V5 && up && e->quota <= 0) || (!up && e->n_out >= 3))
@@ -233,7 +265,8 @@ static inline void m_publish(struct model *m, struct m_client *c, unsigned side)
             g.id = (uint16_t)(e->next_id++ % 200 + 1);
         while (m_flow_of(e, g.id) != NULL || (side == 0 && g.id == c->request));
         e->quota--;
-        e->out[e->n_out++] = (struct m_flow){ .id = g.id, .qos = g.qos, .state = M_PUBLISH, .topic = g.topic, .payload = g.payload };
+        e->out[e->n_out++] =
+            (struct m_flow){ .id = g.id, .qos = g.qos, .state = M_PUBLISH, .topic = g.topic, .payload = g.payload };
     }
     m_send(c, side, g);
 }
@@ -248,7 +281,9 @@ static inline void m_request(struct model *m, struct m_client *c)
     while (m_flow_of(&c->mine, id) != NULL);
     c->request = id;
     c->sub_asked = !m_one_in(m, 3);
-    m_send(c, 0, (struct m_msg){ .type = c->sub_asked ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE, .id = id, .topic = m_random(m, 8) });
+    m_send(
+        c, 0,
+        (struct m_msg){ .type = c->sub_asked ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE, .id = id, .topic = m_random(m, 8) });
 }
 
 /* QoS 1 and 2, the same on both sides. */
@@ -352,16 +387,34 @@ static inline void m_deliver(struct model *m, struct m_client *c, unsigned from)
     const char *p = text + strcspn(text, " ");
     c->received[side] += talk_encode(m->k, g.type, c->version, (struct talk_args){ p, text + strlen(text) });
     switch (g.type) {
-    case MQTT_CONNECT: m_accept(m, c, &g); break;
-    case MQTT_CONNACK: m_accepted(m, c, &g); break;
-    case MQTT_SUBSCRIBE: m_owe(&c->servers, MQTT_SUBACK, g.id, 0); break;
-    case MQTT_UNSUBSCRIBE: m_owe(&c->servers, MQTT_UNSUBACK, g.id, 0); break;
+    case MQTT_CONNECT:
+        m_accept(m, c, &g);
+        break;
+    case MQTT_CONNACK:
+        m_accepted(m, c, &g);
+        break;
+    case MQTT_SUBSCRIBE:
+        m_owe(&c->servers, MQTT_SUBACK, g.id, 0);
+        break;
+    case MQTT_UNSUBSCRIBE:
+        m_owe(&c->servers, MQTT_UNSUBACK, g.id, 0);
+        break;
     case MQTT_SUBACK:
-    case MQTT_UNSUBACK: c->request = 0; break;
-    case MQTT_PINGREQ: m_owe(&c->servers, MQTT_PINGRESP, 0, 0); break;
-    case MQTT_PINGRESP: c->pinged = false; break;
-    case MQTT_DISCONNECT: m_hang_up(m, c, from == 0 ? "fin>" : "fin<"); break;
-    default: m_take(m, c, side, &g); break;
+    case MQTT_UNSUBACK:
+        c->request = 0;
+        break;
+    case MQTT_PINGREQ:
+        m_owe(&c->servers, MQTT_PINGRESP, 0, 0);
+        break;
+    case MQTT_PINGRESP:
+        c->pinged = false;
+        break;
+    case MQTT_DISCONNECT:
+        m_hang_up(m, c, from == 0 ? "fin>" : "fin<");
+        break;
+    default:
+        m_take(m, c, side, &g);
+        break;
     }
     if (c->live && (side == 0 ? c->client_up : c->server_up))
         m_send_due(c, side);
@@ -392,7 +445,13 @@ static inline void m_again(struct model *m, struct m_client *c, unsigned side)
         return;
     const struct m_flow *f = &e->out[m_random(m, e->n_out)];
     if (f->state == M_PUBLISH && !f->due)
-        m_send(c, side, (struct m_msg){ .type = MQTT_PUBLISH, .id = f->id, .qos = f->qos, .dup = true, .topic = f->topic, .payload = f->payload });
+        m_send(c, side,
+               (struct m_msg){ .type = MQTT_PUBLISH,
+                               .id = f->id,
+                               .qos = f->qos,
+                               .dup = true,
+                               .topic = f->topic,
+                               .payload = f->payload });
 }
 
 static inline void m_act(struct model *m, struct m_client *c)
@@ -433,9 +492,15 @@ static inline void m_step(struct model *m)
         return;
     }
     switch (m_random(m, 4)) {
-    case 0: m_capture(m, c, m_random(m, 2)); break;
-    case 1: m_deliver(m, c, m_random(m, 2)); break;
-    case 2: m_capture(m, c, m_random(m, 2)); break;
+    case 0:
+        m_capture(m, c, m_random(m, 2));
+        break;
+    case 1:
+        m_deliver(m, c, m_random(m, 2));
+        break;
+    case 2:
+        m_capture(m, c, m_random(m, 2));
+        break;
     default:
         if (!m_leaving(c))
             m_act(m, c);

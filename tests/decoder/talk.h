@@ -4,11 +4,11 @@
  *
  *     "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1 t=x; +3s; 1< puback id=1; 1> disc; 1 fin>"
  *
- * Steps are separated by ';'. A step is a time ("+3s", "+200ms"), an event of a connection ("1 open", "1 mid", "1 gap>",
- * "1 fin>", "1 rst<", "1 forget", "1 wstext<", "1 wsnone>", "1 wsother<") or a packet: connection, direction ('>' from the
- * client), type and its fields. Version 5.0 unless the connection's CONNECT says v=4 or v=3. Each step is 1 ms after the
- * one before. A sender's TCP has acknowledged all that came before, unless the packet says "cross": then it was sent before
- * the latest packet of the other side arrived. */
+ * Steps are separated by ';'. A step is a time ("+3s", "+200ms"), an event of a connection ("1 open", "1 mid", "1
+ * gap>", "1 fin>", "1 rst<", "1 forget", "1 wstext<", "1 wsnone>", "1 wsother<") or a packet: connection, direction
+ * ('>' from the client), type and its fields. Version 5.0 unless the connection's CONNECT says v=4 or v=3. Each step is
+ * 1 ms after the one before. A sender's TCP has acknowledged all that came before, unless the packet says "cross": then
+ * it was sent before the latest packet of the other side arrived. */
 #pragma once
 #include "decoder/track/track.h"
 
@@ -61,7 +61,8 @@ static inline void *talk_resize(void *ctx, void *old, size_t old_size, size_t si
     return NULL;
 }
 
-static inline void talk_found(struct talk *k, unsigned rule, unsigned diag, unsigned severity, unsigned side, const char *text)
+static inline void talk_found(struct talk *k, unsigned rule, unsigned diag, unsigned severity, unsigned side,
+                              const char *text)
 {
     if (k->n_found == TALK_FOUND)
         return;
@@ -179,7 +180,9 @@ static inline void talk_prop_number(struct talk_props *b, struct talk_args a, co
         const char *p = talk_arg(a, name, nth, &len);
         if (p == NULL)
             return;
-        struct mqtt_prop prop = { .id = id, .number = (uint32_t)strtoul(p, NULL, 0), .wire = (uint8_t)mqtt_prop_info(id)->wire };
+        struct mqtt_prop prop = { .id = id,
+                                  .number = (uint32_t)strtoul(p, NULL, 0),
+                                  .wire = (uint8_t)mqtt_prop_info(id)->wire };
         b->len = mqtt_prop_write(b->block, b->len, sizeof b->block, &prop);
     }
 }
@@ -213,13 +216,20 @@ static inline void talk_props(struct talk_props *b, struct talk_args a, unsigned
         const char *name;
         uint8_t id;
     } numbers[] = {
-        { "expiry", MQTT_PROP_SESSION_EXPIRY_INTERVAL },  { "rm", MQTT_PROP_RECEIVE_MAXIMUM },
-        { "am", MQTT_PROP_TOPIC_ALIAS_MAXIMUM },          { "mps", MQTT_PROP_MAXIMUM_PACKET_SIZE },
-        { "rpi", MQTT_PROP_REQUEST_PROBLEM_INFORMATION }, { "rri", MQTT_PROP_REQUEST_RESPONSE_INFORMATION },
-        { "mq", MQTT_PROP_MAXIMUM_QOS },                  { "ra", MQTT_PROP_RETAIN_AVAILABLE },
-        { "wild", MQTT_PROP_WILDCARD_SUBSCRIPTION_AVAILABLE }, { "subid", MQTT_PROP_SUBSCRIPTION_IDENTIFIER_AVAILABLE },
-        { "shared", MQTT_PROP_SHARED_SUBSCRIPTION_AVAILABLE }, { "ska", MQTT_PROP_SERVER_KEEP_ALIVE },
-        { "alias", MQTT_PROP_TOPIC_ALIAS },               { "sid", MQTT_PROP_SUBSCRIPTION_IDENTIFIER },
+        { "expiry", MQTT_PROP_SESSION_EXPIRY_INTERVAL },
+        { "rm", MQTT_PROP_RECEIVE_MAXIMUM },
+        { "am", MQTT_PROP_TOPIC_ALIAS_MAXIMUM },
+        { "mps", MQTT_PROP_MAXIMUM_PACKET_SIZE },
+        { "rpi", MQTT_PROP_REQUEST_PROBLEM_INFORMATION },
+        { "rri", MQTT_PROP_REQUEST_RESPONSE_INFORMATION },
+        { "mq", MQTT_PROP_MAXIMUM_QOS },
+        { "ra", MQTT_PROP_RETAIN_AVAILABLE },
+        { "wild", MQTT_PROP_WILDCARD_SUBSCRIPTION_AVAILABLE },
+        { "subid", MQTT_PROP_SUBSCRIPTION_IDENTIFIER_AVAILABLE },
+        { "shared", MQTT_PROP_SHARED_SUBSCRIPTION_AVAILABLE },
+        { "ska", MQTT_PROP_SERVER_KEEP_ALIVE },
+        { "alias", MQTT_PROP_TOPIC_ALIAS },
+        { "sid", MQTT_PROP_SUBSCRIPTION_IDENTIFIER },
     };
     b->len = 0;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -237,7 +247,8 @@ static inline void talk_props(struct talk_props *b, struct talk_args a, unsigned
 static inline void talk_connect(struct mqtt_packet *p, struct talk_args a, struct talk_props *will)
 {
     struct mqtt_connect *k = &p->connect;
-    *k = (struct mqtt_connect){ .protocol_name = p->version == 3 ? view_of("MQIsdp", 6) : view_of("MQTT", 4), .level = p->version };
+    *k = (struct mqtt_connect){ .protocol_name = p->version == 3 ? view_of("MQIsdp", 6) : view_of("MQTT", 4),
+                                .level = p->version };
     if (talk_has(a, "level"))
         k->level = (uint8_t)talk_number(a, "level", 0);
     k->client_id = talk_text(a, "id", "");
@@ -262,7 +273,9 @@ static inline void talk_publish(struct mqtt_packet *p, struct talk_args a)
 {
     static uint8_t big[TALK_PACKET / 2];
     struct mqtt_publish *m = &p->publish;
-    *m = (struct mqtt_publish){ .dup = talk_has(a, "dup"), .retain = talk_has(a, "retain"), .qos = (uint8_t)talk_number(a, "q", 0) };
+    *m = (struct mqtt_publish){ .dup = talk_has(a, "dup"),
+                                .retain = talk_has(a, "retain"),
+                                .qos = (uint8_t)talk_number(a, "q", 0) };
     m->topic = talk_text(a, "t", "t");
     m->payload = talk_text(a, "p", "payload");
     if (talk_has(a, "big")) {
@@ -287,7 +300,8 @@ static inline void talk_list(struct mqtt_packet *p, struct talk_args a, uint8_t 
             continue;
         }
         const char *colon = memchr(v, ':', n);
-        struct mqtt_filter f = { .filter = view_of(v, colon != NULL ? (size_t)(colon - v) : n), .has_options = p->type == MQTT_SUBSCRIBE };
+        struct mqtt_filter f = { .filter = view_of(v, colon != NULL ? (size_t)(colon - v) : n),
+                                 .has_options = p->type == MQTT_SUBSCRIBE };
         f.options = colon != NULL ? (uint8_t)strtoul(colon + 1, NULL, 0) : 0;
         len = mqtt_filter_write(payload, len, cap, &f);
     }
@@ -299,10 +313,11 @@ static inline unsigned talk_type(const char *word, size_t len)
     static const struct {
         const char *name;
         uint8_t type;
-    } types[] = { { "connect", MQTT_CONNECT }, { "connack", MQTT_CONNACK }, { "pub", MQTT_PUBLISH }, { "puback", MQTT_PUBACK },
-                  { "pubrec", MQTT_PUBREC }, { "pubrel", MQTT_PUBREL }, { "pubcomp", MQTT_PUBCOMP }, { "sub", MQTT_SUBSCRIBE },
-                  { "suback", MQTT_SUBACK }, { "unsub", MQTT_UNSUBSCRIBE }, { "unsuback", MQTT_UNSUBACK }, { "ping", MQTT_PINGREQ },
-                  { "pong", MQTT_PINGRESP }, { "disc", MQTT_DISCONNECT }, { "auth", MQTT_AUTH } };
+    } types[] = { { "connect", MQTT_CONNECT },   { "connack", MQTT_CONNACK },   { "pub", MQTT_PUBLISH },
+                  { "puback", MQTT_PUBACK },     { "pubrec", MQTT_PUBREC },     { "pubrel", MQTT_PUBREL },
+                  { "pubcomp", MQTT_PUBCOMP },   { "sub", MQTT_SUBSCRIBE },     { "suback", MQTT_SUBACK },
+                  { "unsub", MQTT_UNSUBSCRIBE }, { "unsuback", MQTT_UNSUBACK }, { "ping", MQTT_PINGREQ },
+                  { "pong", MQTT_PINGRESP },     { "disc", MQTT_DISCONNECT },   { "auth", MQTT_AUTH } };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (strlen(types[i].name) == len && memcmp(types[i].name, word, len) == 0)
             return types[i].type;
@@ -324,17 +339,26 @@ static inline size_t talk_encode(struct talk *k, unsigned type, uint8_t version,
         p.props.block = view_of(props.block, props.len);
     }
     switch (type) {
-    case MQTT_CONNECT: p.has_id = false; p.flags = 0; talk_connect(&p, a, &will); break;
+    case MQTT_CONNECT:
+        p.has_id = false;
+        p.flags = 0;
+        talk_connect(&p, a, &will);
+        break;
     case MQTT_CONNACK:
         p.connack.session_present = talk_number(a, "sp", 0) != 0;
         p.connack.flags = p.connack.session_present;
         break;
-    case MQTT_PUBLISH: talk_publish(&p, a); break;
+    case MQTT_PUBLISH:
+        talk_publish(&p, a);
+        break;
     case MQTT_SUBSCRIBE:
     case MQTT_SUBACK:
     case MQTT_UNSUBSCRIBE:
-    case MQTT_UNSUBACK: talk_list(&p, a, payload, sizeof payload); break;
-    default: break;
+    case MQTT_UNSUBACK:
+        talk_list(&p, a, payload, sizeof payload);
+        break;
+    default:
+        break;
     }
     return mqtt_encode(&p, k->octets, sizeof k->octets);
 }
@@ -372,7 +396,9 @@ static inline void talk_octets(struct talk *k, struct talk_conn *c, unsigned dir
 static inline void talk_event(struct talk *k, struct talk_conn *c, unsigned number, const char *word, size_t len)
 {
     unsigned dir = word[len - 1] == '<' ? 1 : 0;
-    struct track_opening o = { .stream = (uint32_t)k->frame, .client_dir = 0, .from_syn = true, .time_ns = k->now, .frame = k->frame };
+    struct track_opening o = {
+        .stream = (uint32_t)k->frame, .client_dir = 0, .from_syn = true, .time_ns = k->now, .frame = k->frame
+    };
     o.side[0] = (struct row_endpoint){ { 4, { 10, 0, 0, (uint8_t)number } }, 40000 };
     o.side[1] = (struct row_endpoint){ { 4, { 10, 0, 0, 99 } }, 1883 };
     if (strncmp(word, "open", 4) == 0 || strncmp(word, "mid", 3) == 0) {
@@ -493,6 +519,7 @@ static inline unsigned talk_worst(const struct talk *k)
 static inline void talk_print(const struct talk *k)
 {
     for (uint32_t i = 0; i < k->n_found; i++)
-        fprintf(stderr, "    %s %s %s %s %s\n", mqtt_severity_name(k->found[i].severity), mqtt_rule_info(k->found[i].rule)->id,
-                track_diag_info(k->found[i].diag)->name, mqtt_side_name(k->found[i].side), k->found[i].text);
+        fprintf(stderr, "    %s %s %s %s %s\n", mqtt_severity_name(k->found[i].severity),
+                mqtt_rule_info(k->found[i].rule)->id, track_diag_info(k->found[i].diag)->name,
+                mqtt_side_name(k->found[i].side), k->found[i].text);
 }

@@ -64,7 +64,8 @@ static void an_exchange_over_two_connections(void **state)
     struct talk *k = talk_new(NULL);
     talk_play(k, "1 open; 1> connect id=a clean=0 expiry=60; 1< connack; 1> pub q=1 id=5; 1 rst>; +1s; "
                  "2 open; 2> connect id=a clean=0 expiry=60; 2< connack sp=1; 2> pub q=1 id=5 dup");
-    assert_int_equal(last_note(k)->flags & (TRACK_RESUMED | TRACK_RETRANSMITTED | TRACK_DUP), TRACK_RESUMED | TRACK_RETRANSMITTED | TRACK_DUP);
+    assert_int_equal(last_note(k)->flags & (TRACK_RESUMED | TRACK_RETRANSMITTED | TRACK_DUP),
+                     TRACK_RESUMED | TRACK_RETRANSMITTED | TRACK_DUP);
     talk_play(k, "2< puback id=5");
     const struct track_exchange *x = &k->exchanges[k->n_exchanges - 1];
     assert_int_equal(x->connections, 2);
@@ -90,15 +91,19 @@ static void wills(void **state)
 {
     (void)state;
     struct talk *k = talk_new(NULL);
-    talk_play(k, "1 open; 1> connect id=a will=w/a wp=gone; 1< connack; 2 open; 2> connect id=b; 2< connack; 1 fin>; 2< pub t=w/a p=gone");
+    talk_play(k, "1 open; 1> connect id=a will=w/a wp=gone; 1< connack; 2 open; 2> connect id=b; 2< connack; 1 fin>; "
+                 "2< pub t=w/a p=gone");
     assert_true(saw(k, TRACK_SESSION_WILL_ARMED) && saw(k, TRACK_SESSION_WILL_DUE) && saw(k, TRACK_SESSION_WILL_SENT));
     talk_free(k);
     k = talk_new(NULL);
-    talk_play(k, "1 open; 1> connect id=a will=w/a wp=gone; 1< connack; 2 open; 2> connect id=b; 2< connack; 1> disc; 1 fin>; 2< pub t=w/a p=gone");
-    assert_true(saw(k, TRACK_SESSION_WILL_DROPPED) && !saw(k, TRACK_SESSION_WILL_DUE) && !saw(k, TRACK_SESSION_WILL_SENT));
+    talk_play(k, "1 open; 1> connect id=a will=w/a wp=gone; 1< connack; 2 open; 2> connect id=b; 2< connack; 1> disc; "
+                 "1 fin>; 2< pub t=w/a p=gone");
+    assert_true(saw(k, TRACK_SESSION_WILL_DROPPED) && !saw(k, TRACK_SESSION_WILL_DUE) &&
+                !saw(k, TRACK_SESSION_WILL_SENT));
     talk_free(k);
     k = talk_new(NULL); /* the Will Delay runs; coming back in time drops the will */
-    talk_play(k, "1 open; 1> connect id=a clean=0 expiry=60 will=w/a wdelay=5; 1< connack; 1 fin>; +2s; 2 open; 2> connect id=a clean=0 expiry=60; 2< connack sp=1; +9s");
+    talk_play(k, "1 open; 1> connect id=a clean=0 expiry=60 will=w/a wdelay=5; 1< connack; 1 fin>; +2s; 2 open; 2> "
+                 "connect id=a clean=0 expiry=60; 2< connack sp=1; +9s");
     assert_true(saw(k, TRACK_SESSION_WILL_DROPPED) && !saw(k, TRACK_SESSION_WILL_DUE));
     talk_free(k);
     k = talk_new(NULL);
@@ -123,7 +128,8 @@ static void a_gap_makes_unknown(void **state)
 {
     (void)state;
     struct talk *k = talk_new(NULL);
-    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1; 1 gap<; +60s; 1> puback id=77; 1> pub q=1 id=1 p=other; 1< suback id=4 c=0; 1 fin>");
+    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1; 1 gap<; +60s; 1> puback id=77; 1> pub q=1 id=1 "
+                 "p=other; 1< suback id=4 c=0; 1 fin>");
     talk_finish(k);
     assert_true(talk_worst(k) <= MQTT_SEVERITY_NOTE);
     struct track_counts n;
@@ -136,7 +142,8 @@ static void the_tables(void **state)
 {
     (void)state;
     struct talk *k = talk_new(NULL);
-    talk_play(k, "1 open; 1> connect id=a ka=30; 1< connack ska=20 rm=9; 1> sub id=1 f=a/+:1 f=b:2; 1< suback id=1 c=1 c=0x87; 1< pub t=a/x; 1> pub q=1 id=2");
+    talk_play(k, "1 open; 1> connect id=a ka=30; 1< connack ska=20 rm=9; 1> sub id=1 f=a/+:1 f=b:2; 1< suback id=1 c=1 "
+                 "c=0x87; 1< pub t=a/x; 1> pub q=1 id=2");
     uint32_t pos = 0;
     struct track_session s;
     assert_true(track_session_next(k->track, &pos, &s));
@@ -252,7 +259,8 @@ static void no_memory(void **state)
         struct track *own = k->track;
         struct track_config c;
         track_defaults(&c);
-        k->track = track_new(&c, (struct track_memory){ scarce_resize, &scarce }, (struct track_events){ talk_on_finding, NULL, NULL, k });
+        k->track = track_new(&c, (struct track_memory){ scarce_resize, &scarce },
+                             (struct track_events){ talk_on_finding, NULL, NULL, k });
         if (k->track != NULL) {
             struct model *m = model_new(k, budget + 1, false);
             for (unsigned i = 0; i < 1500; i++)
@@ -286,7 +294,8 @@ static void stale_handles(void **state)
 {
     (void)state;
     struct talk *k = talk_new(NULL);
-    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1; 1 forget; 1> ping; 1 fin>; 1 gap>; 2 open; 1< pong; 1 forget");
+    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1; 1 forget; 1> ping; 1 fin>; 1 gap>; 2 open; 1< "
+                 "pong; 1 forget");
     assert_int_equal(last_note(k)->exchange, 0);
     assert_int_equal(track_session_of(k->track, k->conn[1].handle), 0);
     assert_int_equal(talk_worst(k), 0);
@@ -296,12 +305,18 @@ static void stale_handles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_qos2_exchange_step_by_step), cmocka_unit_test(the_same_id_up_and_down_is_two),
-        cmocka_unit_test(an_exchange_over_two_connections), cmocka_unit_test(wills),
-        cmocka_unit_test(sessions_expire), cmocka_unit_test(a_gap_makes_unknown),
-        cmocka_unit_test(the_tables), cmocka_unit_test(many_exchanges),
-        cmocka_unit_test(limits_hold), cmocka_unit_test(no_memory),
-        cmocka_unit_test(nothing_is_left), cmocka_unit_test(stale_handles),
+        cmocka_unit_test(a_qos2_exchange_step_by_step),
+        cmocka_unit_test(the_same_id_up_and_down_is_two),
+        cmocka_unit_test(an_exchange_over_two_connections),
+        cmocka_unit_test(wills),
+        cmocka_unit_test(sessions_expire),
+        cmocka_unit_test(a_gap_makes_unknown),
+        cmocka_unit_test(the_tables),
+        cmocka_unit_test(many_exchanges),
+        cmocka_unit_test(limits_hold),
+        cmocka_unit_test(no_memory),
+        cmocka_unit_test(nothing_is_left),
+        cmocka_unit_test(stale_handles),
     };
     return cmocka_run_group_tests_name("tracker", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tests/decoder/test_track_model.c -- random legal conversations: nobody is accused, every exchange is accounted for; and the
- * same with one planted fault: it is told by the right rule. */
+ * tests/decoder/test_track_model.c -- random legal conversations: nobody is accused, every exchange is accounted for;
+ * and the same with one planted fault: it is told by the right rule. */
 #include "tests/decoder/model.h"
 
 #include <setjmp.h>
@@ -97,7 +97,8 @@ static void calm_counts_are_exact(void **state)
         uint64_t done = 0, rest = 0;
         for (unsigned kind = TRACK_QOS1; kind <= TRACK_QOS2; kind++) {
             done += n.exchanges[kind][TRACK_COMPLETE] + n.exchanges[kind][TRACK_REFUSED];
-            rest += n.exchanges[kind][TRACK_ABANDONED] + n.exchanges[kind][TRACK_REPLACED] + n.exchanges[kind][TRACK_UNKNOWN];
+            rest += n.exchanges[kind][TRACK_ABANDONED] + n.exchanges[kind][TRACK_REPLACED] +
+                    n.exchanges[kind][TRACK_UNKNOWN];
         }
         if (done != m->finished || rest != 0 || talk_worst(k) > MQTT_SEVERITY_NOTE) {
             print_error("seed %u: %u done of %u, %u lost\n", seed, (unsigned)done, m->finished, (unsigned)rest);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tests/decoder/test_track_rules.c -- every rule of conduct: a conversation that breaks it, a neighbour that does not, or the
- * reason why it is not told by itself (decoder/mqtt/remarks.def). */
+ * tests/decoder/test_track_rules.c -- every rule of conduct: a conversation that breaks it, a neighbour that does not,
+ * or the reason why it is not told by itself (decoder/mqtt/remarks.def). */
 #include "tests/decoder/talk.h"
 
 #include <setjmp.h>
