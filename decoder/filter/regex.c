@@ -14,6 +14,7 @@ enum {
     MATCH_LIMIT = 100000, /* steps for one value: some ms */
     DEPTH_LIMIT = 1000,
     NEST_LIMIT = 100,
+    GIVE_UPS = 100, /* after so many the expression is not tried any more: a run must not take hours */
 };
 
 struct regex_memory {
@@ -30,6 +31,7 @@ struct regex {
     struct regex_memory *memory;
     pcre2_code *code;
     pcre2_match_data *data;
+    unsigned gave_up;
 };
 
 static void *take(size_t size, void *owner)
@@ -117,8 +119,13 @@ enum regex_result regex_match(struct regex *r, struct view subject)
 {
     static const uint8_t empty[1] = { 0 };
     const uint8_t *text = subject.ptr != NULL ? subject.ptr : empty;
+    if (r->gave_up == GIVE_UPS)
+        return REGEX_GAVE_UP;
     int n = pcre2_match(r->code, text, subject.len, 0, 0, r->data, r->memory->match);
     if (n >= 0)
         return REGEX_YES;
-    return n == PCRE2_ERROR_NOMATCH ? REGEX_NO : REGEX_GAVE_UP;
+    if (n == PCRE2_ERROR_NOMATCH)
+        return REGEX_NO;
+    r->gave_up++;
+    return REGEX_GAVE_UP;
 }
