@@ -431,16 +431,21 @@ unsigned deliver_all(struct broker *b, struct publication *pub)
 
 /* ---- retained messages ---- */
 
-void deliver_retained(struct broker *b, struct session *s, struct node *n, const struct subscription *sub)
+bool deliver_retained(struct broker *b, struct session *s, struct node *n, const struct subscription *sub)
 {
     struct publication pub = message_view(n->retained);
     if (!readable(b, s, pub.topic) || (pub.deadline < b->now_ms && !FAULTY(b, DELIVER_EXPIRED)))
-        return;
+        return true;
     struct copy c = { .qos = granted(b, pub.qos, sub->options),
                       .retain = !FAULTY(b, RETAIN_FLAG_LOST),
                       .first_id = sub->id };
-    c.must = s->queue.n < b->config.max_queued + b->config.max_retained;
+    c.must = true;
+    if (s->queue.n >= b->config.max_queued + b->config.max_retained) {
+        dropped(b, s, "the queue of this session is full, retained messages are dropped");
+        return false;
+    }
     give(b, s, &pub, c);
+    return true;
 }
 
 bool retained_store(struct broker *b, struct publication *pub)

@@ -244,7 +244,8 @@ enum mqtt_rule reaction(const struct broker *b, const struct mqtt_verdicts *v, u
 
 /* Gives the message to every matching session. Returns how many there were. */
 unsigned deliver_all(struct broker *b, struct publication *pub);
-void deliver_retained(struct broker *b, struct session *s, struct node *n, const struct subscription *sub);
+/* False: its queue is full, no use in going on. */
+bool deliver_retained(struct broker *b, struct session *s, struct node *n, const struct subscription *sub);
 void deliver_pump(struct broker *b, struct session *s);   /* sends what waits and may be sent */
 void deliver_resume(struct broker *b, struct session *s); /* a new connection: re-sends what was open */
 void deliver_done(struct broker *b, struct session *s, struct delivery *d);  /* forgets it */

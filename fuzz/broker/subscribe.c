@@ -207,8 +207,7 @@ struct retained_for {
 static bool send_retained(void *ctx, struct node *n)
 {
     struct retained_for *r = ctx;
-    deliver_retained(r->b, r->session, n, r->sub);
-    return true;
+    return deliver_retained(r->b, r->session, n, r->sub);
 }
 
 static void send_all_retained(struct broker_conn *c, const struct mqtt_packet *p, uint32_t id, const uint8_t *retained)

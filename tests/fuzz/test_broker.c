@@ -188,6 +188,44 @@ static void test_slow_reader(void **state)
     step_end(s);
 }
 
+/* A client that subscribes to everything again and again without reading costs one walk over the retained messages, not
+ * one each time. */
+static void test_greedy_subscriber(void **state)
+{
+    (void)state;
+    enum { RETAINED = 2000, TIMES = 3000 };
+    static const uint8_t subscribe[] = { 0x82, 6, 0, 1, 0, 1, '#', 0 };
+    struct step *s = step_new();
+    struct broker_stats stats;
+    uint8_t packet[64];
+    s->config.max_output = 2000;
+    s->config.max_queued = 10;
+    s->config.max_retained = RETAINED;
+    begin(s);
+    up(s, 0, 'a');
+    up(s, 1, 'b');
+    for (int i = 0; i < RETAINED; i++) {
+        int len = snprintf((char *)packet + 4, 20, "t/%d", i);
+        packet[0] = 0x31;
+        packet[1] = (uint8_t)(len + 3);
+        packet[2] = 0;
+        packet[3] = (uint8_t)len;
+        packet[4 + len] = 'x';
+        step_send(s, 1, view_of(packet, (size_t)len + 5));
+    }
+    s->pipes[0].stuck = true;
+    for (int i = 0; i < TIMES; i++)
+        step_send(s, 0, view_of(subscribe, sizeof subscribe));
+    broker_stats(s->broker, &stats);
+    assert_int_equal(stats.retained, RETAINED);
+    assert_true(stats.queued <= RETAINED + 10);
+    assert_true(stats.dropped <= TIMES + RETAINED); /* a walk that went on would have counted TIMES * RETAINED */
+    s->pipes[0].stuck = false;
+    step_settle(s);
+    assert_true(s->pipes[0].len > RETAINED * 8u); /* everything once, at least */
+    step_end(s);
+}
+
 /* ---- memory refused at every single point; input in pieces ---- */
 
 static void play_probe(struct step *s, const struct probe *probe, unsigned version, bool must_pass)
@@ -481,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_greedy_subscriber),
         cmocka_unit_test(test_no_memory_anywhere),
         cmocka_unit_test(test_octet_by_octet),
         cmocka_unit_test(test_acl),
