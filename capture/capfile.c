@@ -2,6 +2,7 @@
 #include "capture/capfile.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,8 @@ struct interface {
 struct capfile {
     char path[160]; /* for messages */
     char error[CAPFILE_ERROR_MAX];
-    int fd; /* -1: memory */
+    int fd;       /* -1: memory */
+    bool opening; /* the header of the file is still awaited */
     bool regular, at_end, failed, swapped, ng;
     uint32_t record_len; /* of a pcap record's header */
     int64_t frac_ns;     /* of one unit of a pcap record's fraction */
@@ -67,8 +69,20 @@ static void fail(struct capfile *c, const char *what)
 
 /* ---- octets ---- */
 
+/* A pipe is only read when it has something: a read that waits would keep rows from being shown and could miss a signal
+ * that came right before it. Waiting is for poll(2) on capfile_fd(). */
+static bool readable(const struct capfile *c)
+{
+    struct pollfd p = { .fd = c->fd, .events = POLLIN };
+    return c->regular || c->opening || poll(&p, 1, 0) != 0;
+}
+
 static ssize_t read_raw(struct capfile *c, uint8_t *to, size_t n)
 {
+    if (!readable(c)) {
+        errno = EAGAIN;
+        return -1;
+    }
     ssize_t got = read(c->fd, to, n);
     if (got < 0 && errno != EINTR && errno != EAGAIN) {
         fail(c, strerror(errno));
@@ -483,8 +497,11 @@ struct capfile *capfile_open(const char *path, struct view image, char *error)
         c->at_end = true;
         snprintf(c->path, sizeof c->path, "memory");
     }
-    if ((path == NULL || open_path(c, path)) && begin(c))
+    c->opening = true;
+    if ((path == NULL || open_path(c, path)) && begin(c)) {
+        c->opening = false;
         return c;
+    }
     snprintf(error, CAPFILE_ERROR_MAX, "%s", c->error);
     capfile_close(c);
     return NULL;
