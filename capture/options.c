@@ -254,6 +254,13 @@ static bool one_code(struct parsing *p, int code, const char *word)
     return take(p, (enum option_id)option_of(code), optarg);
 }
 
+/* Conditions of -b and -a that speak of the files of -w. */
+static bool has_file_limits(const struct pipeline_record *r)
+{
+    return r->ring_kb > 0 || r->ring_s > 0 || r->ring_files > 0 || r->ring_packets > 0 || r->stop_kb > 0 ||
+           r->stop_files > 0;
+}
+
 /* What does not go together, once all is read. */
 static bool agree(struct parsing *p)
 {
@@ -266,6 +273,8 @@ static bool agree(struct parsing *p)
         return options_fault(p, "-e needs -T fields or -T json", "");
     if ((o->tree || o->hex) && o->format != OPTIONS_TEXT)
         return options_fault(p, "-V and -x go with -T text", "");
+    if (o->input.record.file == NULL && has_file_limits(&o->input.record))
+        return options_fault(p, "-b, -a filesize and -a files need -w FILE", "");
     if (o->bpf[0] != '\0')
         o->input.capture_filter = o->bpf;
     if (o->input.file == NULL && o->input.n_interfaces == 0)

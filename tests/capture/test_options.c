@@ -131,6 +131,9 @@ static void recording(void **state)
     assert_int_equal(o.input.stop_after_frames, 5);
     refused("-w a -b size:3", "-b wants");
     refused("-a duration:0", "-a wants");
+    refused("-b filesize:100", "need -w FILE");
+    refused("-a files:2 -r x.pcap", "need -w FILE");
+    assert_true(parse("-a duration:5 -a packets:9"));
     refused("-a duration:99999999999", "-a wants");
 }
 
