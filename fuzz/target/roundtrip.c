@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         context.version = p.version;
         mqtt_decode(view_of(once, n), context, &again, NULL);
         size_t m = encode(&again, &twice);
-        HOLDS(again.version != p.version || m == n && memcmp(once, twice, n) == 0);
+        HOLDS(again.version != p.version || (m == n && memcmp(once, twice, n) == 0));
         free(twice);
     }
     free(once);
