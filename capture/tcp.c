@@ -22,6 +22,7 @@ struct tcp {
     void *ctx;
     struct tcp_limits limits;
     uint32_t next_number;
+    uint32_t restarts;    /* connections that go by the number of another one */
     struct closing *ring; /* closed connections, oldest first */
     uint32_t ring_first, ring_n, ring_cap;
     int64_t next_idle_ns;
@@ -165,6 +166,7 @@ static void restart(struct tcp *t, struct flow *f, const struct stamp *stamp)
     begin_again(t, f, stamp);
     f->number = number;
     t->next_number = next;
+    t->restarts++;
 }
 
 struct tcp *tcp_new(const struct tcp_limits *limits, uint64_t secret, const struct tcp_events *events, void *ctx)
@@ -316,7 +318,7 @@ void tcp_ignore(struct flow *f)
 void tcp_count(const struct tcp *t, struct tcp_counters *out)
 {
     *out = (struct tcp_counters){
-        .connections = t->next_number,
+        .connections = (uint64_t)t->next_number + t->restarts,
         .evicted_flows = flow_evicted(t->flows),
         .expired_flows = t->expired,
         .evicted_order = t->shared.evicted,
