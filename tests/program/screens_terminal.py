@@ -33,8 +33,10 @@ class Terminal:
     def tmux(self, *args):
         env = dict(os.environ, LC_ALL="C.UTF-8")
         env.pop("TMUX", None)
-        return subprocess.run(["tmux", "-u", "-S", self.socket, *args], check=True, capture_output=True, text=True, env=env,
-                              timeout=DEADLINE_S).stdout
+        done = subprocess.run(["tmux", "-u", "-S", self.socket, *args], check=False, capture_output=True, text=True, env=env,
+                              timeout=DEADLINE_S)
+        check(done.returncode == 0, f"tmux {' '.join(args)}: {done.stderr.strip()}")
+        return done.stdout
 
     def screen(self, escapes=False):
         return self.tmux("capture-pane", "-p", *(["-e", "-N"] if escapes else []))
