@@ -101,13 +101,27 @@ void out_terminal(struct out *o, struct view text)
     }
 }
 
+/* As many characters as fit into the columns; *columns is what is left of them. Returns what is left of the text. */
+static struct view terminal_part(struct out *o, struct view text, size_t *columns, bool quoted)
+{
+    while (text.len > 0 && *columns > 0) {
+        size_t n = plain_run(text.len < *columns ? text : view_of(text.ptr, *columns));
+        out_octets(o, text.ptr, n);
+        text = past(text, n);
+        *columns -= n;
+        if (n > 0)
+            continue;
+        if (quoted && text.ptr[0] == '"')
+            out_char(o, '\\');
+        text = past(text, terminal_character(o, text));
+        --*columns;
+    }
+    return text;
+}
+
 void out_terminal_cut(struct out *o, struct view text, size_t columns)
 {
-    while (text.len > 0 && columns > 0) {
-        text = past(text, terminal_character(o, text));
-        columns--;
-    }
-    if (text.len > 0)
+    if (terminal_part(o, text, &columns, false).len > 0)
         out_text(o, "...");
 }
 
@@ -126,11 +140,7 @@ void out_terminal_word(struct out *o, struct view text, size_t columns)
         return;
     }
     out_char(o, '"');
-    for (; text.len > 0 && columns > 0; columns--) {
-        if (text.ptr[0] == '"')
-            out_char(o, '\\');
-        text = past(text, terminal_character(o, text));
-    }
+    text = terminal_part(o, text, &columns, true);
     out_text(o, text.len > 0 ? "\"..." : "\"");
 }
 
