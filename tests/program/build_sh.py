@@ -18,7 +18,7 @@ def _():
     with tempfile.TemporaryDirectory() as folder:
         engine = os.path.join(folder, "engine.o")
         subprocess.run(["cc", "-std=c11", "-D_DEFAULT_SOURCE", f"-I{ROOT}", "-c", "-o", engine, ROOT / "fuzz/engine/replay.c"], check=True)
-        env = dict(os.environ, CC="cc", CXX="c++", CFLAGS="-O0", CXXFLAGS="-O0", SANITIZER="none", LIB_FUZZING_ENGINE=engine,
+        env = dict(os.environ, CC="cc", CXX="cc", CFLAGS="-O0", CXXFLAGS="-O0", SANITIZER="none", LIB_FUZZING_ENGINE=engine,
                    OUT=f"{folder}/out", WORK=f"{folder}/work", SRC=str(ROOT), FUZZ_ONLY=TARGETS)
         env.pop("MAKEFLAGS", None)
         done = subprocess.run([ROOT / "fuzz/build.sh"], env=env, capture_output=True, text=True, check=False)
