@@ -121,6 +121,8 @@ def make_seeds(target, folder):
 def make_corpus():
     with open("corpus/mqtt.dict", "w", encoding="ascii") as out:
         subprocess.run([f"{BUILD}/seeds", "dictionary"], check=True, stdout=out)
+    with open("corpus/filter.dict", "w", encoding="ascii") as out:
+        subprocess.run([f"{BUILD}/seeds", "filter-dictionary"], check=True, stdout=out)
     for target in targets():
         seeds, grown, merged = f"{BUILD}/seed/{target}", f"{BUILD}/corpus/{target}", f"{BUILD}/merged/{target}"
         make_seeds(target, seeds)

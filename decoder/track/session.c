@@ -152,6 +152,11 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
         name_set(t, fresh, client_id);
         return;
     }
+    for (struct exch *x = c->wait, *next; x != NULL; x = next) { /* begun before CONNECT: it belongs nowhere */
+        next = x->next;
+        if (x->session == fresh)
+            exch_finish(t, x, TRACK_UNKNOWN, t->now);
+    }
     known->client = fresh->client;
     conn_join(c, known);
     if (fresh->number == t->next_session)

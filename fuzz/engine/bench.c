@@ -167,6 +167,12 @@ void bench_run(struct view talk, unsigned rest, const struct bench_events *event
     config.receive_maximum = rest & 2 ? 1 : 20;
     config.max_qos = rest & 4 ? 1 : 2;
     config.shared_available = config.wildcard_available = config.subscription_id_available = (rest & 8) == 0;
+    config.auth_secret = view_of("secret", 6);
+    config.deny_subscribe = view_of("a/b", 3);
+    config.response_information = view_of("reply/", 6);
+    config.server_reference = rest & 8 ? view_of("other:1883", 10) : (struct view){ NULL, 0 };
+    config.max_session_expiry_s = rest & 4 ? 100 : UINT32_MAX;
+    config.max_keep_alive_s = rest & 2 ? 30 : 0;
     config.sys_interval_s = rest == 15 ? 60 : 0;
     const char *faults = getenv("FUZZ_FAULT"); /* as mqbroker --fault: crash-* proves that the target can fail */
     if (faults != NULL)

@@ -4,13 +4,15 @@
  * DIRECTORY
  *
  * packet: one valid packet of each type, version and side, one for every property that a packet may carry, and one for
- * each rule that a packet can break; stream and talk: runs of them. dictionary: prints corpus/mqtt.dict instead. */
+ * each rule that a packet can break; stream and talk: runs of them. dictionary and filter-dictionary print the two
+ * .dict files of corpus/ instead. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "decoder/show/item.h"
 #include "fuzz/mutator.h"
 #include "fuzz/talk.h"
 
@@ -213,14 +215,39 @@ static void print_dictionary(void)
     }
 }
 
+/* What a display filter is made of. */
+static void print_filter_dictionary(void)
+{
+    static const char *const words[] = {
+        " and ", " or ",   " xor ", "not ",  "==",      "!=",          "<=",        ">=",       "&&",
+        "||",    " in {",  "..",    "}",     "matches", " ~ ",         "contains",  "any ",     "all ",
+        "len(",  "count(", "max(",  "min(",  "lower(",  "upper(",      "abs(",      "[0:3]",    "[-1]",
+        "/24",   "0x1f",   "r\"",   "\\x41", "\\u00e8", "2001:db8::1", "192.0.2.1", "aa:bb:cc", "true"
+    };
+    char name[64];
+    printf("# Made by `make corpus` from decoder/show/fields.def.\n");
+    for (unsigned f = 0; f < FIELD_COUNT; f++) {
+        snprintf(name, sizeof name, "field_%u", f);
+        print_word(name, (const uint8_t *)field_table[f].name, field_table[f].name_len);
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        snprintf(name, sizeof name, "word_%zu", i);
+        print_word(name, (const uint8_t *)words[i], strlen(words[i]));
+    }
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "filter-dictionary") == 0) {
+        print_filter_dictionary();
+        return ferror(stdout) ? 2 : 0;
+    }
     if (argc == 2 && strcmp(argv[1], "dictionary") == 0) {
         print_dictionary();
         return ferror(stdout) ? 2 : 0;
     }
     if (argc != 3) {
-        fprintf(stderr, "usage: seeds packet|stream|talk DIRECTORY, or seeds dictionary\n");
+        fprintf(stderr, "usage: seeds packet|stream|talk DIRECTORY, seeds dictionary, or seeds filter-dictionary\n");
         return 1;
     }
     directory = argv[2];

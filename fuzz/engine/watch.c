@@ -7,7 +7,7 @@
 #include "fuzz/engine/output.h"
 #include "fuzz/target/target.h"
 
-enum { VERDICTS = 64 };
+enum { VERDICTS = 64, WRITTEN_ROOM = 1 << 20 };
 
 static void *resize(void *ctx, void *old, size_t old_size, size_t size)
 {
@@ -30,6 +30,15 @@ static void tell(struct watch *w, unsigned rule, unsigned severity, unsigned sid
         w->judged(w->ctx, &j);
 }
 
+/* What an event looks like in EVE: one valid object a line. */
+static void check_written(const struct out *o)
+{
+    HOLDS(o->lost == 0 && o->len > 0 && output_is_json_lines(view_of(o->at, o->len)));
+    HOLDS(output_is_text(view_of(o->at, o->len), "\n"));
+}
+
+static char written[WRITTEN_ROOM];
+
 static void on_finding(void *ctx, const struct track_finding *f)
 {
     struct watch *w = ctx;
@@ -39,6 +48,11 @@ static void on_finding(void *ctx, const struct track_finding *f)
     for (unsigned i = 0; i < TRACK_EVIDENCE; i++)
         HOLDS(f->frame[i] <= w->frame);
     tell(w, f->rule, f->severity, f->side, f->sentence, true);
+    struct out o = out_over(written, sizeof written);
+    if (w->written) {
+        eve_finding(&w->eve, &o, f);
+        check_written(&o);
+    }
 }
 
 static void on_exchange(void *ctx, const struct track_exchange *x)
@@ -51,12 +65,47 @@ static void on_exchange(void *ctx, const struct track_exchange *x)
     for (unsigned i = 0; i < TRACK_STEPS; i++)
         HOLDS(x->step[i].type == 0 || (x->step[i].frame >= 1 && x->step[i].frame <= w->frame));
     w->finished += x->outcome != TRACK_OPEN;
+    struct out o = out_over(written, sizeof written);
+    if (w->written) {
+        eve_exchange(&w->eve, &o, x);
+        check_written(&o);
+    }
 }
 
 static void on_session(void *ctx, const struct track_session_event *e)
 {
     struct watch *w = ctx;
     HOLDS(e->change < TRACK_SESSION_CHANGES && e->session >= 1 && e->frame <= w->frame);
+    struct out o = out_over(written, sizeof written);
+    if (w->written) {
+        eve_session(&w->eve, &o, e, w->track);
+        check_written(&o);
+    }
+}
+
+/* Every table that the tracker lets one look at: what is in it fits together. */
+static void walk_tables(const struct watch *w)
+{
+    struct track_session s, again;
+    struct track_exchange x;
+    struct track_subscription sub;
+    struct track_counts counts;
+    uint32_t sessions = 0, open = 0, pos = 0, at;
+    track_count(w->track, &counts);
+    while (track_session_next(w->track, &pos, &s)) {
+        uint32_t subscriptions = 0, exchanges = 0;
+        HOLDS(s.link < TRACK_LINKS && s.will < TRACK_WILLS && track_session_find(w->track, s.number, &again));
+        HOLDS(again.number == s.number && again.open == s.open);
+        for (at = 0; track_subscription_next(w->track, s.number, &at, &sub);)
+            HOLDS(sub.frame <= w->frame && ++subscriptions > 0);
+        for (at = 0; track_exchange_of(w->track, s.number, &at, &x);)
+            exchanges++;
+        HOLDS(exchanges == s.open && subscriptions >= s.subscriptions);
+        sessions++;
+    }
+    for (at = 0; track_exchange_next(w->track, &at, &x);)
+        open++;
+    HOLDS(sessions == counts.sessions && open == counts.open);
 }
 
 void watch_start(struct watch *w, const struct track_config *config)
@@ -64,6 +113,10 @@ void watch_start(struct watch *w, const struct track_config *config)
     struct track_memory memory = { resize, w };
     struct track_events events = { on_finding, on_exchange, on_session, w };
     w->time_ns = INT64_C(1700000000000000000);
+    if (w->written) {
+        w->eve.connections = calloc(EVE_CONNECTIONS, sizeof *w->eve.connections);
+        HOLDS(w->eve.connections != NULL);
+    }
     w->track = track_new(config, memory, events);
     HOLDS(w->track != NULL);
 }
@@ -81,6 +134,8 @@ void watch_open(struct watch *w, unsigned client, bool from_syn)
     o.side[1] = (struct row_endpoint){ { 4, { 192, 0, 2, 1 } }, 1883 };
     if (c->conn != 0)
         watch_close(w, client, TRACK_CLOSE_EVICTED, false);
+    if (w->written)
+        eve_connection(&w->eve, o.stream, 0, &o.side[0], &o.side[1]);
     mqtt_conn_init(&c->mqtt);
     if (from_syn)
         mqtt_conn_client(&c->mqtt, 0);
@@ -176,12 +231,16 @@ void watch_wait(struct watch *w, int64_t ns)
 {
     w->time_ns += ns;
     track_advance(w->track, w->time_ns);
+    if (w->written)
+        walk_tables(w);
 }
 
 void watch_end(struct watch *w)
 {
     struct track_counts counts;
     uint64_t finished = 0;
+    if (w->written)
+        walk_tables(w);
     w->ending = true;
     track_finish(w->track, w->time_ns);
     track_count(w->track, &counts);
@@ -192,5 +251,6 @@ void watch_end(struct watch *w)
     HOLDS(counts.packets == w->packets || counts.evicted_connections > 0);
     HOLDS(counts.memory == w->memory);
     track_free(w->track);
+    free(w->eve.connections);
     HOLDS(w->memory == 0);
 }

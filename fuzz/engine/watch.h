@@ -4,6 +4,7 @@
  * of its header that can be checked from outside. */
 #pragma once
 #include "decoder/mqtt/framer.h"
+#include "decoder/show/eve.h"
 #include "decoder/track/track.h"
 
 enum { WATCH_CLIENTS = 8, WATCH_ROOM = 4096 };
@@ -26,11 +27,13 @@ struct watch {
     uint64_t memory, frame, finished, packets;
     int64_t time_ns;
     bool ending;
+    bool written; /* everything handed out is written as EVE, too, and all tables are walked now and then */
+    struct eve eve;
     void (*judged)(void *ctx, const struct watch_judgement *j); /* may be NULL */
     void *ctx;
 };
 
-/* Zeroed, with judged and ctx set. */
+/* Zeroed, with judged, ctx and written set. */
 void watch_start(struct watch *w, const struct track_config *config);
 void watch_open(struct watch *w, unsigned client, bool from_syn);
 void watch_octets(struct watch *w, unsigned client, bool by_server, struct view octets);

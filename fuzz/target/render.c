@@ -116,8 +116,8 @@ static struct eve_connection_slot connections[EVE_CONNECTIONS];
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum field fields[] = { FIELD_FRAME_NUMBER, FIELD_MQTT_TOPIC, FIELD_MQTT_CLIENTID, FIELD_MQTT_MSG,
-                                         FIELD_MQTT_USERNAME };
+    static const enum field fields[] = { FIELD_FRAME_NUMBER, FIELD_MQTT_TOPIC,    FIELD_MQTT_CLIENTID,
+                                         FIELD_MQTT_MSG,     FIELD_MQTT_USERNAME, FIELD_COMMUNITYID };
     if (size < 2)
         return 0;
     struct fuzz_scene scene = fuzz_scene(data[0]);

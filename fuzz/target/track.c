@@ -2,7 +2,8 @@
  *
  * fuzz/target/track.c -- a conversation of several clients with a server, into the tracker. Claims: what it hands out
  * is whole and points at frames that were; every exchange that was opened is handed out once; memory is what it says,
- * within the limits, and comes back; the same conversation gives the same judgement twice. */
+ * within the limits, and comes back; the same conversation gives the same judgement twice; what is
+ * written of it as EVE is one valid object a line. */
 #include "fuzz/target/target.h"
 
 #include <stdlib.h>
@@ -74,6 +75,7 @@ static void run(struct view talk, unsigned rest, struct sum *sum)
     }
     config.judge = rest != 14;
     w->judged = judged;
+    w->written = (rest & 2) != 0;
     w->ctx = sum;
     watch_start(w, &config);
     for (unsigned n = 0; n < RECORDS_MAX && talk_next(talk, &pos, &record); n++)
