@@ -350,9 +350,36 @@ static int open_stats(struct dump *d)
 
 static void print_stats(struct dump *d)
 {
-    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+    struct pipeline_counters c;
+    struct track_counts n = { 0 };
+    pipeline_counters(d->pipeline, &c);
+    track_count(pipeline_tracker(d->pipeline), &n);
+    const struct stats_figure figures[] = {
+        { "frames", "frames", c.frames },
+        { "octets of them", "frame_octets", c.octets },
+        { "frames dropped by the kernel", "kernel_drops", c.kernel_drops },
+        { "frames dropped by the interface", "interface_drops", c.interface_drops },
+        { "frames that are not IP", "frames_not_ip", c.not_ip },
+        { "frames that are not TCP", "frames_not_tcp", c.not_tcp },
+        { "frames that contradict themselves or are cut", "frames_malformed", c.malformed_frames },
+        { "IP fragments that waited for others", "fragments", c.fragments },
+        { "TCP segments", "segments", c.segments },
+        { "segments seen before", "segments_retransmitted", c.retransmitted },
+        { "segments out of order", "segments_reordered", c.reordered },
+        { "segments that differ from their first copy", "overlap_conflicts", c.overlap_conflicts },
+        { "TCP connections", "tcp_connections", c.connections },
+        { "connections forgotten for room", "evicted_connections", c.evicted_flows },
+        { "connections forgotten for silence", "expired_connections", c.expired_flows },
+        { "holes given up for room", "evicted_order", c.evicted_order },
+        { "packets of which only a part was kept", "packets_kept_in_part", c.cut_packets },
+        { "sessions forgotten for room", "evicted_sessions", n.evicted_sessions },
+        { "exchanges forgotten for room", "evicted_exchanges", n.evicted_exchanges },
+    };
+    for (uint32_t i = 0; i < d->o.n_statistics; i++) {
+        stats_figures(d->stats[i], figures, sizeof figures / sizeof figures[0]);
         stats_print(d->stats[i], &d->sink.out, d->o.format == OPTIONS_JSON || d->o.format == OPTIONS_EVE,
                     pipeline_tracker(d->pipeline));
+    }
 }
 
 static int prepare_eve(struct dump *d)

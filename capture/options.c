@@ -103,6 +103,8 @@ static bool input_option(struct parsing *p, enum option_id option, const char *v
         return true;
     case OPTION_MAX_MEMORY:
         return options_memory(p, value);
+    case OPTION_BUDGET:
+        return options_budget(p, value);
     case OPTION_WRITE:
         o->input.record.file = value;
         return true;
@@ -306,6 +308,7 @@ bool options_parse(struct options *o, unsigned program, int argc, char **argv, c
     for (int i = optind; i < argc && o->action == OPTIONS_RUN; i++)
         if (!bare(&p, argv[i]))
             return false;
+    options_merge_budget(o);
     return o->action != OPTIONS_RUN || agree(&p);
 }
 

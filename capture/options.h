@@ -47,6 +47,7 @@ enum {
 
 struct options {
     enum options_action action;
+    struct pipeline_budget budget; /* what --budget names; 0: not named */
     struct pipeline_options input; /* its pointers lead into this structure and argv: do not copy it before use */
     const char *interfaces[OPTIONS_INTERFACES];
     uint16_t ports[OPTIONS_PORTS];

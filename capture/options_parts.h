@@ -18,6 +18,8 @@ bool options_number(struct parsing *p, const char *option, const char *value, ui
 
 bool options_decode_as(struct parsing *p, const char *value);
 bool options_memory(struct parsing *p, const char *value);
+bool options_budget(struct parsing *p, const char *value);
+void options_merge_budget(struct options *o);
 bool options_ring(struct parsing *p, const char *value);
 bool options_autostop(struct parsing *p, const char *value);
 bool options_format(struct parsing *p, const char *value);

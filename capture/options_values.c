@@ -74,20 +74,78 @@ bool options_decode_as(struct parsing *p, const char *value)
     return true;
 }
 
-bool options_memory(struct parsing *p, const char *value)
+/* A number of octets, K, M or G behind it allowed. */
+static bool size_of(const char *text, uint64_t *size)
 {
-    size_t len = strlen(value);
-    uint64_t size = 0, unit = 1;
-    if (len > 0 && strchr("KkMmGg", value[len - 1]) != NULL) {
-        unit = value[len - 1] == 'K' || value[len - 1] == 'k'   ? 1024
-               : value[len - 1] == 'M' || value[len - 1] == 'm' ? 1048576
-                                                                : 1073741824;
+    size_t len = strlen(text);
+    uint64_t unit = 1;
+    if (len > 0 && strchr("KkMmGg", text[len - 1]) != NULL) {
+        unit = text[len - 1] == 'K' || text[len - 1] == 'k'   ? 1024
+               : text[len - 1] == 'M' || text[len - 1] == 'm' ? 1048576
+                                                              : 1073741824;
         len--;
     }
-    if (!digits(value, len, &size) || size > UINT64_MAX / unit || size * unit < 8 * 1048576)
-        return options_fault(p, "--max-memory wants a size of at least 8M, as in 512M or 2G, not", value);
-    p->o->input.budget = pipeline_budget_of(size * unit);
+    if (!digits(text, len, size) || *size > UINT64_MAX / unit)
+        return false;
+    *size *= unit;
     return true;
+}
+
+bool options_memory(struct parsing *p, const char *value)
+{
+    uint64_t size = 0;
+    if (!size_of(value, &size) || size < 8 * 1048576)
+        return options_fault(p, "--max-memory wants a size of at least 8M, as in 512M or 2G, not", value);
+    p->o->input.budget = pipeline_budget_of(size);
+    return true;
+}
+
+/* KEY:NUMBER of --budget: the number, K, M or G behind it allowed, if the key is this one. */
+static bool share(const char *value, const char *key, uint64_t most, uint64_t *number)
+{
+    size_t len = strlen(key);
+    return strncmp(value, key, len) == 0 && value[len] == ':' && size_of(value + len + 1, number) && *number > 0 &&
+           *number <= most;
+}
+
+bool options_budget(struct parsing *p, const char *value)
+{
+    struct pipeline_budget *b = &p->o->budget;
+    uint64_t n;
+    if (share(value, "connections", UINT32_MAX, &n))
+        b->flows = (uint32_t)n;
+    else if (share(value, "flow-order", UINT32_MAX, &n))
+        b->flow_order = (uint32_t)n;
+    else if (share(value, "order", UINT64_MAX, &n))
+        b->total_order = n;
+    else if (share(value, "packet", UINT32_MAX, &n))
+        b->packet = (uint32_t)n;
+    else if (share(value, "packets", UINT64_MAX, &n))
+        b->total_packet = n;
+    else if (share(value, "tracker", UINT64_MAX, &n))
+        b->tracker = n;
+    else if (share(value, "idle", UINT32_MAX, &n))
+        b->idle_s = (uint32_t)n;
+    else
+        return options_fault(p,
+                             "--budget wants connections:N, order:SIZE, flow-order:SIZE, packet:SIZE, packets:SIZE, "
+                             "tracker:SIZE or idle:SECONDS, not",
+                             value);
+    return true;
+}
+
+/* What --budget names stands, whatever --max-memory makes of the rest. */
+void options_merge_budget(struct options *o)
+{
+    const struct pipeline_budget *b = &o->budget;
+    struct pipeline_budget *to = &o->input.budget;
+    to->flows = b->flows > 0 ? b->flows : to->flows;
+    to->flow_order = b->flow_order > 0 ? b->flow_order : to->flow_order;
+    to->total_order = b->total_order > 0 ? b->total_order : to->total_order;
+    to->packet = b->packet > 0 ? b->packet : to->packet;
+    to->total_packet = b->total_packet > 0 ? b->total_packet : to->total_packet;
+    to->tracker = b->tracker > 0 ? b->tracker : to->tracker;
+    to->idle_s = b->idle_s > 0 ? b->idle_s : to->idle_s;
 }
 
 /* KEY:NUMBER of -a and -b: the number, if the key is this one. */

@@ -11,8 +11,10 @@ struct stats {
     struct keep keep;
     int64_t start_ns, first_ns, last_ns; /* of the capture; of the first and the last row fed */
     uint64_t rows;
-    struct redact *redact; /* NULL: nothing is masked */
-    void *state;           /* of the kind */
+    struct redact *redact;              /* NULL: nothing is masked */
+    const struct stats_figure *figures; /* of the capture, n_figures of them */
+    size_t n_figures;
+    void *state; /* of the kind */
 };
 
 struct stats_kind {

@@ -401,17 +401,22 @@ static void finding_totals(struct stats *s, const struct track_finding *f)
     c->findings[f->severity & 3]++;
 }
 
-struct figure {
-    const char *name, *key;
-    uint64_t value;
-};
+static void print_figures(struct table *t, bool json, const struct stats_figure *figures, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        table_row(t);
+        table_text(t, json ? figures[i].key : figures[i].name);
+        table_count(t, figures[i].value);
+        table_row_end(t);
+    }
+}
 
 static void print_totals(struct stats *s, struct out *o, bool json, const struct track *track)
 {
     static const struct column columns[] = { { "figure", "figure", 44, true }, { "value", "value", 16, false } };
     (void)track;
     const struct totals *c = s->state;
-    const struct figure figures[] = {
+    const struct stats_figure figures[] = {
         { "control packets", "packets", c->packets },
         { "octets of them", "octets", c->octets },
         { "from clients", "from_client", c->from[MQTT_CLIENT] },
@@ -442,12 +447,8 @@ static void print_totals(struct stats *s, struct out *o, bool json, const struct
         { "packets cut by the capture", "cut_packets", c->cut },
     };
     struct table t = table_begin(o, json, "stats", "Totals", columns, COUNT(columns));
-    for (size_t i = 0; i < COUNT(figures); i++) {
-        table_row(&t);
-        table_text(&t, json ? figures[i].key : figures[i].name);
-        table_count(&t, figures[i].value);
-        table_row_end(&t);
-    }
+    print_figures(&t, json, figures, COUNT(figures));
+    print_figures(&t, json, s->figures, s->n_figures);
     table_row(&t);
     table_text(&t, json ? "seconds" : "seconds from the first packet to the last");
     table_seconds(&t, s->rows > 0 ? s->last_ns - s->first_ns : 0);

@@ -78,6 +78,12 @@ void stats_redact(struct stats *s, struct redact *r)
     s->redact = r;
 }
 
+void stats_figures(struct stats *s, const struct stats_figure *figures, size_t n)
+{
+    s->figures = figures;
+    s->n_figures = n;
+}
+
 void stats_row(struct stats *s, const struct row *row)
 {
     if (s->rows++ == 0) {

@@ -30,6 +30,13 @@ void stats_exchange(struct stats *s, const struct track_exchange *x); /* one tha
 void stats_finding(struct stats *s, const struct track_finding *f);
 
 /* t: the tracker after track_finish(), NULL without one (then the tables that need it say so). */
+/* What the capture counted, for -z stats: borrowed until it is printed; other tables pass over it. */
+struct stats_figure {
+    const char *name, *key;
+    uint64_t value;
+};
+void stats_figures(struct stats *s, const struct stats_figure *figures, size_t n);
+
 void stats_print(struct stats *s, struct out *o, bool json, const struct track *t);
 
 /* -z help, and the names for shell completion: NULL after the last. */

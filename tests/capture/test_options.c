@@ -33,6 +33,27 @@ static void refused(const char *line, const char *words)
     assert_null(strchr(error, '\n'));
 }
 
+static void memory(void **state)
+{
+    (void)state;
+    assert_true(parse("--budget packet:64K --max-memory 64M --budget idle:30 --budget connections:7"));
+    struct pipeline_budget rest = pipeline_budget_of(64 << 20);
+    assert_int_equal(o.input.budget.packet, 65536); /* named before --max-memory and still in force */
+    assert_int_equal(o.input.budget.idle_s, 30);
+    assert_int_equal(o.input.budget.flows, 7);
+    assert_int_equal(o.input.budget.total_packet, rest.total_packet);
+    assert_int_equal(o.input.budget.tracker, rest.tracker);
+    assert_true(parse("--budget flow-order:3 --budget order:4 --budget packets:5G --budget tracker:6M"));
+    assert_int_equal(o.input.budget.flow_order, 3);
+    assert_int_equal(o.input.budget.total_order, 4);
+    assert_int_equal(o.input.budget.total_packet, UINT64_C(5) << 30);
+    assert_int_equal(o.input.budget.tracker, 6 << 20);
+    refused("--budget packet:5G", "'packet:5G'");
+    refused("--budget connections:0", "--budget wants");
+    refused("--budget shoes:2", "--budget wants");
+    refused("--max-memory 1M", "at least 8M");
+}
+
 static void input(void **state)
 {
     (void)state;
@@ -217,9 +238,9 @@ static void color(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(input),     cmocka_unit_test(ports),      cmocka_unit_test(output),
-        cmocka_unit_test(recording), cmocka_unit_test(unknown),    cmocka_unit_test(actions),
-        cmocka_unit_test(table),     cmocka_unit_test(completion), cmocka_unit_test(color),
+        cmocka_unit_test(input),      cmocka_unit_test(memory),  cmocka_unit_test(ports),   cmocka_unit_test(output),
+        cmocka_unit_test(recording),  cmocka_unit_test(unknown), cmocka_unit_test(actions), cmocka_unit_test(table),
+        cmocka_unit_test(completion), cmocka_unit_test(color),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
