@@ -56,11 +56,11 @@ class Scene:
 
 
 def publish(scene, version, topic, qos, *options):
-    scene.run("mosquitto_pub", "-p", scene.port, "-V", version, "-q", qos, "-t", topic, "-i", "pub", *options)
+    scene.run("mosquitto_pub", "-h", "127.0.0.1", "-p", scene.port, "-V", version, "-q", qos, "-t", topic, "-i", "pub", *options)
 
 
 def subscriber(scene, version, topic, count, *options):
-    return Stream(["mosquitto_sub", "-d", "-p", scene.port, "-V", version, "-q", "2", "-t", topic, "-C", count, "-W", "20", "-i", "sub",
+    return Stream(["mosquitto_sub", "-h", "127.0.0.1", "-d", "-p", scene.port, "-V", version, "-q", "2", "-t", topic, "-C", count, "-W", "20", "-i", "sub",
                    "-F", "%t %p q=%q r=%r", *options])
 
 
@@ -92,10 +92,10 @@ def sub_is_ready(scene, version):
 
 def session(scene, version):
     options = ["-c", "-i", "keeper"] + (["-x", "60"] if version == "mqttv5" else [])
-    scene.run("mosquitto_sub", "-p", scene.port, "-V", version, "-q", "2", "-t", "s", "-E", *options)
+    scene.run("mosquitto_sub", "-h", "127.0.0.1", "-p", scene.port, "-V", version, "-q", "2", "-t", "s", "-E", *options)
     for qos in (1, 2):
         publish(scene, version, "s", qos, "-m", f"m{qos}")
-    got = scene.run("mosquitto_sub", "-p", scene.port, "-V", version, "-q", "2", "-t", "s", "-C", "2", "-W", "10", "-F", "%p %q", *options)
+    got = scene.run("mosquitto_sub", "-h", "127.0.0.1", "-p", scene.port, "-V", version, "-q", "2", "-t", "s", "-C", "2", "-W", "10", "-F", "%p %q", *options)
     equal(got.splitlines(), ["m1 1", "m2 2"], "what was kept for the session")
 
 
@@ -118,7 +118,7 @@ for name in LEVELS:
 @case("mosquitto_pub and mosquitto_sub, properties of 5.0")
 def _():
     with Scene("-v") as scene:
-        sub = Stream(["mosquitto_sub", "-p", scene.port, "-V", "5", "-q", "2", "-t", "p", "-C", "1", "-W", "20", "-F", "%P|%C|%R|%D|%E|%p"])
+        sub = Stream(["mosquitto_sub", "-h", "127.0.0.1", "-p", scene.port, "-V", "5", "-q", "2", "-t", "p", "-C", "1", "-W", "20", "-F", "%P|%C|%R|%D|%E|%p"])
         with sub:
             scene.broker.line("connect", err=True)
             publish(scene, "5", "p", 2, "-m", "x", "-r", "-D", "publish", "user-property", "a", "1", "-D", "publish", "user-property", "b", "2",
