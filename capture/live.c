@@ -181,7 +181,7 @@ static void on_frame(u_char *user, const struct pcap_pkthdr *h, const u_char *oc
                        .interface_id = d->id,
                        .link_type = d->link_type,
                        .time_ns = (int64_t)h->ts.tv_sec * 1000000000 + (int64_t)h->ts.tv_usec * d->to_ns };
-    bool late = atomic_load_explicit(&l->stop, memory_order_relaxed) && f.time_ns > l->stop_ns;
+    bool late = atomic_load_explicit(&l->stop, memory_order_acquire) && f.time_ns > l->stop_ns;
     if (late || !ring_put(&l->ring, &f, &l->abandon))
         pcap_breakloop(d->pcap);
 }
