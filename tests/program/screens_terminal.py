@@ -15,6 +15,8 @@ from harness import BUILD, DEADLINE_S, Failure, check
 NAMES = {"Enter": "Enter", "Tab": "Tab", "Esc": "Escape", "Space": "Space", "Up": "Up", "Down": "Down", "Left": "Left", "Right": "Right",
          "PgUp": "PageUp", "PgDn": "PageDown", "Home": "Home", "End": "End"}
 
+NO_LEAK_CHECK = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}  # see Terminal.close()
+
 
 class Terminal:
     """One tmux server with one window in it, in which a command runs. Waiting is for what the screen shows."""
@@ -83,8 +85,12 @@ class Terminal:
             os.kill(self.pid(), signal.SIGKILL)
         except (Failure, OSError, ValueError, subprocess.SubprocessError):
             pass  # nothing runs there any more
-        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, check=False)
+        self.vanish()
         self.directory.cleanup()
+
+    def vanish(self):
+        """The terminal goes away, the program in it is told by SIGHUP. A program under AddressSanitizer needs NO_LEAK_CHECK for that."""
+        subprocess.run(["tmux", "-S", self.socket, "kill-server"], capture_output=True, check=False)
 
     def __enter__(self):
         return self
