@@ -86,22 +86,31 @@ def _():
 def _():
     with scratch() as out:
         script = pathlib.Path(out, "mute.py")  # answers only its canary, so that nothing depends on time
-        script.write_text("import select, socket, sys\n"
+        script.write_text("import select, signal, socket, sys\n"
                           "s = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=128)\n"
-                          "log, said, open_ = open(sys.argv[2], 'wb'), {}, [s]\n"
+                          "log, said, open_, ending = open(sys.argv[2], 'wb'), {}, [s], []\n"
+                          "signal.signal(signal.SIGTERM, lambda *_: ending.append(1))\n"
+                          "def ended(c):\n"
+                          "    open_.remove(c); c.close()\n"
+                          "    if said[c] and b'canary' not in said[c][:20]:\n"
+                          "        log.write(said[c] + b'\\n--\\n'); log.flush()\n"
                           "while True:\n"
-                          "    for c in select.select(open_, [], [])[0]:\n"
+                          "    ready = select.select(open_, [], [], 0.05)[0]\n"
+                          "    if ending and not ready:\n"  # asked to end, and all that came has been read
+                          "        for c in open_[1:]: ended(c)\n"
+                          "        break\n"
+                          "    for c in ready:\n"
                           "        if c is s:\n"
                           "            c = s.accept()[0]; open_.append(c); said[c] = b''; continue\n"
-                          "        octets = c.recv(65536)\n"
+                          "        try:\n"
+                          "            octets = c.recv(65536)\n"
+                          "        except ConnectionError:\n"
+                          "            octets = b''\n"
                           "        said[c] += octets\n"
-                          "        canary = b'canary' in said[c][:20]\n"
-                          "        if canary and octets:\n"
+                          "        if octets and b'canary' in said[c][:20]:\n"
                           "            c.sendall(b'\\x20\\x02\\x00\\x00' if octets[0] == 0x10 else b'\\xd0\\x00')\n"
                           "        if not octets:\n"
-                          "            open_.remove(c); c.close()\n"
-                          "            if said[c] and not canary:\n"
-                          "                log.write(said[c] + b'\\n--\\n'); log.flush()\n")
+                          "            ended(c)\n")
         heard = []
         for n in "ab":
             log = os.path.join(out, n)
