@@ -4,9 +4,11 @@
 #include <string.h>
 
 enum {
-    TEXT_LEN = 4,     /* so many printable octets at the beginning are text */
-    RUN_SEGMENTS = 6, /* a stream of unknown port that shows no run in so many segments is something else */
-    RUN_BITS = 44,    /* evidence asked for where nothing speaks for MQTT but the octets */
+    TEXT_LEN = 4,      /* so many printable octets at the beginning are text */
+    RUN_SEGMENTS = 6,  /* a stream of unknown port that shows no run in so many segments is something else */
+    RUN_ALWAYS = 8192, /* octets still to be judged up to which every segment starts a search through them */
+    RUN_STEP = 16,     /* beyond: every so many segments */
+    RUN_BITS = 44,     /* evidence asked for where nothing speaks for MQTT but the octets */
     RUN_WHOLE = 2,
     EXPECTED_BITS = 16, /* where it is expected, or goes on; of octets that begin with a segment */
 };
@@ -84,7 +86,8 @@ enum guess guess_client(struct view octets, bool expected, bool final)
     return guess_other(octets, final);
 }
 
-enum guess guess_run(struct view octets, bool expected, enum mqtt_side sender, unsigned segments, bool final)
+enum guess guess_run(struct view octets, bool expected, enum mqtt_side sender, unsigned segments, bool final,
+                     uint32_t *alive)
 {
     enum guess g = guess_connect(octets);
     if (g == GUESS_MQTT && sender != MQTT_SERVER)
@@ -104,10 +107,14 @@ enum guess guess_run(struct view octets, bool expected, enum mqtt_side sender, u
             if (n == TEXT_LEN + 4 && memchr("GPHDCOTS", octets.ptr[0], 8) != NULL) /* a method, a status line, SSH */
                 return GUESS_OTHER;
         }
+        struct view rest = view_of(octets.ptr + *alive, octets.len - *alive);
+        if (rest.len > RUN_ALWAYS && !final && segments % RUN_STEP != 0)
+            return GUESS_MORE;
         struct mqtt_run later;
-        bool found =
-            mqtt_resync(octets, all_versions, sender, RUN_BITS, &later) < octets.len && later.whole >= RUN_WHOLE;
-        return found ? GUESS_MQTT : GUESS_MORE;
+        if (mqtt_resync(rest, all_versions, sender, RUN_BITS, &later) < rest.len && later.whole >= RUN_WHOLE)
+            return GUESS_MQTT;
+        *alive += (uint32_t)mqtt_resync_alive(rest, all_versions, sender);
+        return GUESS_MORE;
     }
     if (run.bits >= RUN_BITS && run.whole >= RUN_WHOLE)
         return GUESS_MQTT;

@@ -14,7 +14,9 @@ enum { GUESS_MQTT_PORT = 1883 };
  * all that is not plainly something else: TLS, HTTP, ZMTP, AMQP, text. final: nothing more will come. */
 enum guess guess_client(struct view octets, bool expected, bool final);
 
-/* The first octets of a server, or of either side in mid-stream, where only a run of plausible packets can tell.
+/* The octets so far of a server, or of either side in mid-stream, where only a run of plausible packets can tell.
  * `segments`: how many segments these octets came in; after some of them without a run, it is something else. Where
  * MQTT is expected there is no end to the search unless another protocol shows itself. */
-enum guess guess_run(struct view octets, bool expected, enum mqtt_side sender, unsigned segments, bool final);
+/* *alive, 0 at first, keeps the place before which no packet can begin any more, so that a long search stays linear. */
+enum guess guess_run(struct view octets, bool expected, enum mqtt_side sender, unsigned segments, bool final,
+                     uint32_t *alive);

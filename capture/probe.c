@@ -41,7 +41,7 @@ void probe_drop(struct probe *p, uint32_t octets)
     for (uint32_t i = 0; i < p->n; i++)
         p->piece[i].at = p->piece[i].at > octets ? p->piece[i].at - octets : 0;
     p->len -= octets;
-    p->scanned = p->scanned > octets ? p->scanned - octets : 0;
+    p->alive = p->alive > octets ? p->alive - octets : 0;
     p->dropped += octets;
     p->first_at += octets;
     if (p->len == 0)

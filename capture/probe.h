@@ -18,7 +18,7 @@ struct probe {
     struct probe_piece *piece;
     uint32_t len, cap, n, n_cap;
     uint32_t segments; /* taken in all */
-    uint32_t scanned;  /* octets at the last search through all of them */
+    uint32_t alive;    /* no packet that begins before this one of the octets is plausible any more */
     uint64_t first_at; /* place in the stream of the first octet kept */
     uint64_t dropped;  /* octets let go from the front */
     uint64_t gap;      /* octets never captured before the first one */

@@ -82,14 +82,14 @@ static enum mqtt_side likely_sender(const struct flow *f, unsigned dir)
 }
 
 static enum guess guess(const struct talks *t, const struct flow *f, unsigned dir, struct view octets,
-                        unsigned segments, bool whole, bool final)
+                        unsigned segments, bool whole, bool final, uint32_t *alive)
 {
     if (is_forced(t, f))
         return GUESS_MQTT;
     bool expected = has_port(f, GUESS_MQTT_PORT);
     if (whole && f->client == dir)
         return guess_client(octets, expected, final);
-    return guess_run(octets, expected, likely_sender(f, dir), segments, final);
+    return guess_run(octets, expected, likely_sender(f, dir), segments, final, alive);
 }
 
 static struct talk *make_talk(struct talks *t, struct flow *f)
@@ -161,7 +161,7 @@ static void probe(const struct arrival *a, uint64_t at, struct view octets, bool
     if (octets.len > 0)
         a->t->n.held += (uint64_t)probe_add(p, at, octets, a->stamp, a->acked);
     bool whole = (a->f->dir[a->dir].flags & STREAM_FROM_SYN) && p->gap == 0 && p->dropped == 0;
-    enum guess g = guess(a->t, a->f, a->dir, view_of(p->octets, p->len), p->segments, whole, final);
+    enum guess g = guess(a->t, a->f, a->dir, view_of(p->octets, p->len), p->segments, whole, final, &p->alive);
     if (g == GUESS_MORE && a->t->n.held > a->t->options.total_limit)
         g = GUESS_OTHER;
     if (g == GUESS_OTHER) {
@@ -197,7 +197,8 @@ static void on_data(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct
     struct arrival a = { t, f, f->upper, dir, stamp, acked_by(t, f, dir, stamp) };
     if (a.k == NULL) {
         bool whole = f->dir[dir].flags & STREAM_FROM_SYN;
-        enum guess g = guess(t, f, dir, octets, 1, whole, false);
+        uint32_t alive = 0;
+        enum guess g = guess(t, f, dir, octets, 1, whole, false, &alive);
         if (g == GUESS_OTHER) { /* most of what is no MQTT needs no memory */
             tcp_ignore(f);
             return;

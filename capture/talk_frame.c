@@ -4,8 +4,8 @@
 
 enum {
     SPARE_PARTIALS = 64,
-    SCAN_ALWAYS = 8192, /* octets up to which every segment starts a search through all of them */
-    SCAN_STEP = 1024,   /* beyond: so many new ones */
+    SCAN_ALWAYS = 8192, /* octets still to be judged up to which every segment starts a search through them */
+    SCAN_STEP = 16,     /* beyond: every so many segments */
     RECENT_PIECES = 16, /* starts of segments that are looked at first */
     BITS_FIRST = 15,    /* evidence asked for: of the first segment after the hole, if it ends with a packet */
     BITS_EXACT = 20,    /* of a later one, likewise */
@@ -197,13 +197,14 @@ static uint32_t find_border(const struct talk *k, unsigned dir, bool final)
     uint32_t at = search_pieces(k, dir);
     if (at != UINT32_MAX)
         return at > 0 ? search_back(k, dir, at) : 0;
-    if (!final && p->len > SCAN_ALWAYS && p->len - p->scanned < SCAN_STEP)
+    if (!final && p->len - p->alive > SCAN_ALWAYS && p->segments % SCAN_STEP != 0)
         return UINT32_MAX;
-    p->scanned = p->len;
+    enum mqtt_side sender = mqtt_conn_sender(&k->conn, dir);
     struct mqtt_run run;
-    size_t found = mqtt_resync(from(p, 0), versions_of(k), mqtt_conn_sender(&k->conn, dir), BITS_ANYWHERE, &run);
+    size_t found = p->alive + mqtt_resync(from(p, p->alive), versions_of(k), sender, BITS_ANYWHERE, &run);
     if (found < p->len)
         return (uint32_t)found;
+    p->alive += (uint32_t)mqtt_resync_alive(from(p, p->alive), versions_of(k), sender);
     return final ? search_back(k, dir, p->len) : UINT32_MAX;
 }
 

@@ -62,8 +62,11 @@ struct mqtt_run {
 /* Judges a run of packets from the first octet to the last one, of which the end may be missing: types, flags, lengths
  * and the form of each, for one of the versions in `versions` (a bit set of 1 << version) and for this sender
  * (MQTT_CLIENT, MQTT_SERVER, MQTT_NOBODY: not known). At most MQTT_RUN_MAX packets are looked at. */
-enum { MQTT_RUN_MAX = 16 };
+enum { MQTT_RUN_MAX = 16, MQTT_RUN_RIVALS = 12 };
 struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_side sender);
 
-/* The first offset with a run of at least `bits`; octets.len when there is none. Linear in octets.len. */
+/* The first offset with a run of at least `bits`, or up to MQTT_RUN_RIVALS behind it one with a better run; octets.len
+ * when there is none. Linear in octets.len. */
 size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, struct mqtt_run *run);
+/* No run from an offset before this one can become plausible by octets that follow: the next search may begin here. */
+size_t mqtt_resync_alive(struct view octets, unsigned versions, enum mqtt_side sender);

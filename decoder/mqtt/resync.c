@@ -15,7 +15,6 @@ enum {
     BITS_LENGTH = 6, /* a string's length with a high octet of 0 or 1 that fits into its packet */
     BITS_EXACT = 4,  /* the run ends where the octets end */
     BITS_LOOSE = 8,  /* against: flags that only 3.1 has, and hardly anyone uses */
-    RIVALS = 12,     /* offsets behind a find that may be the better one: they share the octets that speak for it */
 };
 
 static bool is_version(unsigned versions, unsigned version)
@@ -269,10 +268,19 @@ size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender,
         struct mqtt_run here = mqtt_run_at(view_of(octets.ptr + i, octets.len - i), versions, sender);
         if (here.bits < bits || here.bits <= run->bits)
             continue;
-        if (found == octets.len && octets.len - i > RIVALS)
-            until = i + RIVALS;
+        if (found == octets.len && octets.len - i > MQTT_RUN_RIVALS)
+            until = i + MQTT_RUN_RIVALS; /* they share the octets that speak for it */
         found = i;
         *run = here;
     }
     return found;
+}
+
+size_t mqtt_resync_alive(struct view octets, unsigned versions, enum mqtt_side sender)
+{
+    size_t i = 0;
+    while (i < octets.len && (!is_first_octet(octets.ptr[i], versions, sender) ||
+                              mqtt_run_at(view_of(octets.ptr + i, octets.len - i), versions, sender).bits == 0))
+        i++;
+    return i;
 }
