@@ -80,6 +80,7 @@ AFL_SHAPE_plan = packet
 AFL_SHAPE_roundtrip = packet
 AFL_SHAPE_framing = stream
 AFL_SHAPE_render = stream
+AFL_SHAPE_stats = stream
 AFL_SHAPE_track = talk
 AFL_SHAPE_broker = talk
 AFL_SHAPE_judge = talk

@@ -19,7 +19,7 @@ import sys
 import time
 
 BUILD = "build-fuzz"
-SHAPES = {"decode": "packet", "plan": "packet", "roundtrip": "packet", "framing": "stream", "render": "stream", "track": "talk", "broker": "talk",
+SHAPES = {"decode": "packet", "plan": "packet", "roundtrip": "packet", "framing": "stream", "render": "stream", "stats": "stream", "track": "talk", "broker": "talk",
           "judge": "talk"}
 MAX_LEN = {"capture": 16384, "stream": 1024, "filter": 512}
 
