@@ -87,4 +87,13 @@ for each in sorted((ROOT / "docs").glob("*.1.scd")):
     if harness.pathlib.Path(program(each.name.removesuffix(".1.scd"))).exists():
         add_manual(each)
 
+@case("docs/rules.md is what the tables and the sources say (make docs-tables writes it)")
+def _():
+    printed = run("tests/decoder/test_docs_rules", "--print", cwd=ROOT)
+    equal(printed.status, 0, "status")
+    first = next((f"line {n}: {a} | {b}" for n, (a, b) in enumerate(zip(printed.out.decode().splitlines(),
+                  (ROOT / "docs/rules.md").read_text(encoding="utf-8").splitlines()), 1) if a != b), None)
+    check(printed.out.decode() == (ROOT / "docs/rules.md").read_text(encoding="utf-8"), f"out of date: {first}")
+
+
 harness.main()
