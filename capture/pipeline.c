@@ -201,6 +201,10 @@ static bool go_unprivileged(const struct pipeline *p, char *error)
 {
     if (!source_is_live(p->source) || p->options.keep_privileges)
         return true;
+    uid_t uid;
+    gid_t gid;
+    if (p->recorder != NULL && privilege_target(p->options.user, &uid, &gid))
+        record_hand_over(p->recorder, uid, gid);
     return privilege_drop(p->options.user, error, PIPELINE_ERROR_MAX) &&
            (p->recorder == NULL || record_may_go_on(p->recorder, error));
 }

@@ -213,3 +213,13 @@ bool privilege_drop(const char *user, char *error, size_t error_len)
     tzset(); /* reads its file once, while it surely can */
     return become(user, error, error_len) && drop_capabilities(error, error_len) && sandbox(error, error_len);
 }
+
+bool privilege_target(const char *user, uid_t *uid, gid_t *gid)
+{
+    const struct passwd *pw = getpwnam(user != NULL ? user : PRIVILEGE_USER);
+    if (geteuid() != 0 || pw == NULL || pw->pw_uid == 0 || (user == NULL && !is_mapped(pw->pw_uid)))
+        return false;
+    *uid = pw->pw_uid;
+    *gid = pw->pw_gid;
+    return true;
+}

@@ -4,6 +4,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define PRIVILEGE_USER "nobody"
 
@@ -11,3 +12,6 @@
  * none again; a seccomp filter leaves file and terminal I/O, local sockets and threads, and no new programs, network or
  * tracing. Threads started later are bound as well. False: error says why, and nothing must be parsed. */
 bool privilege_drop(const char *user, char *error, size_t error_len);
+
+/* Whom privilege_drop() would make of root. False: it would leave the user as it is, or fail. */
+bool privilege_target(const char *user, uid_t *uid, gid_t *gid);

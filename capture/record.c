@@ -263,6 +263,12 @@ struct recorder *record_open(const struct pipeline_record *o, const struct sourc
     return NULL;
 }
 
+void record_hand_over(const struct recorder *r, uid_t uid, gid_t gid)
+{
+    if (r->ring && fchown(r->fd, uid, gid) != 0)
+        return; /* then that one file stays behind when its turn comes */
+}
+
 bool record_may_go_on(const struct recorder *r, char *error)
 {
     char dir[PATH_MAX];

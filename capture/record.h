@@ -6,6 +6,7 @@
 #pragma once
 #include "capture/pipeline.h"
 #include "capture/source.h"
+#include <sys/types.h>
 
 struct recorder;
 
@@ -13,6 +14,8 @@ enum { RECORD_ERROR_MAX = 400 };
 
 /* Opens the first file. `source` tells the interfaces; it outlives the recorder. NULL: error says why. */
 struct recorder *record_open(const struct pipeline_record *options, const struct source *source, char *error);
+/* Before they go: the first file of a ring is handed to the user who makes, and at last removes, the others. */
+void record_hand_over(const struct recorder *r, uid_t uid, gid_t gid);
 /* Once privileges are gone: can the next file of the ring be made? False: error says what helps. */
 bool record_may_go_on(const struct recorder *r, char *error);
 
