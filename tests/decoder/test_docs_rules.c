@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * tests/decoder/test_docs_rules.c -- docs/rules.md: every rule of the standards, where it is checked and which test
- * shows it, or why it is not. Printed from the tables and from what the sources name; `make docs-tables` writes it, the
- * test compares. */
+ * shows it, or why it is not. Printed from the tables and from what the sources name; `make docs-tables` writes it,
+ * tests/program/documents.py compares. */
 #include "decoder/mqtt/tables.h"
 
 #include <ctype.h>
