@@ -248,7 +248,7 @@ void watch_end(struct watch *w)
         for (unsigned outcome = TRACK_OPEN + 1; outcome < TRACK_OUTCOMES; outcome++)
             finished += counts.exchanges[kind][outcome];
     HOLDS(finished == w->finished);
-    HOLDS(counts.packets == w->packets || counts.evicted_connections > 0);
+    HOLDS(counts.packets == w->packets || counts.evicted_connections + counts.evicted_sessions > 0);
     HOLDS(counts.memory == w->memory);
     track_free(w->track);
     free(w->eve.connections);
