@@ -90,7 +90,7 @@ $B/afl/%: $B/fuzz/target/%.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
 	$Q$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_SYSTEM)
 $B/mutator.so: fuzz/engine/afl.c fuzz/engine/shape.c $(patsubst %,fuzz/%.c,mutator fresh breaker talk) $(wildcard decoder/mqtt/*.c decoder/base/*.c)
 	@$(say) LD $@; mkdir -p $(@D)
-	$Qclang $(FLAGS) -MF $@.d -fPIC -shared -o $@ $^
+	$Qclang -std=c11 -D_DEFAULT_SOURCE $(WARN) -I. $(CFLAGS) -fPIC -shared -o $@ $(filter %.c,$^)
 afl:
 	+@AFL_QUIET=1 $(MAKE) --no-print-directory CC=afl-clang-fast B=build-afl CFLAGS='-O2 -g' build-afl/afl/$(TARGET)
 	+@$(MAKE) --no-print-directory B=build-afl CFLAGS='-O2 -g' build-afl/mutator.so
