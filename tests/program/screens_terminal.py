@@ -86,7 +86,11 @@ class Terminal:
         except (Failure, OSError, ValueError, subprocess.SubprocessError):
             pass  # nothing runs there any more
         self.vanish()
-        self.directory.cleanup()
+        for _ in range(100):  # the shell in the window may just be writing the exit status
+            try:
+                return self.directory.cleanup()
+            except OSError:
+                select.select([], [], [], 0.02)
 
     def vanish(self):
         """The terminal goes away, the program in it is told by SIGHUP. A program under AddressSanitizer needs NO_LEAK_CHECK for that."""
