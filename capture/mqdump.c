@@ -511,7 +511,7 @@ static int finish(struct dump *d, enum pipeline_status status)
     for (unsigned s = d->o.fail_on; s > MQTT_SEVERITY_NONE && s < 4; s++)
         failing += d->found[s];
     if (failing > 0) {
-        fprintf(stderr, "mqdump: %" PRIu64 " findings of severity %s or above\n", failing,
+        fprintf(stderr, "mqdump: %" PRIu64 " finding%s of severity %s or above\n", failing, failing == 1 ? "" : "s",
                 mqtt_severity_name(d->o.fail_on));
         result = EXIT_FINDINGS;
     }
