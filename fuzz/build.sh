@@ -13,7 +13,7 @@ cd "${SRC:-$(dirname "$0")/..}"
 mkdir -p "$OUT/lib" "$WORK"
 
 targets=()
-for file in fuzz/target/*.c; do targets+=("$(basename "$file" .c)"); done
+for file in fuzz/target/*.c tests/target/*.c; do targets+=("$(basename "$file" .c)"); done
 # MemorySanitizer wants every library built with it: these need none but the C library.
 [ "$SANITIZER" = memory ] && targets=(decode roundtrip framing stream render track)
 [ -n "${FUZZ_ONLY:-}" ] && read -ra targets <<<"$FUZZ_ONLY"

@@ -6,24 +6,32 @@
 # make fuzz-mosquitto TIME=60         mqfuzz against Debian's source package of mosquitto, built with coverage and sanitizers
 # make coverage                        lines and branches that the corpus reaches: build-coverage/
 # make corpus                          makes the seeds anew and minimises corpus/
-# The targets are fuzz/target/NAME.c, the engines around them fuzz/engine/.
-FUZZ_TARGETS  = $(basename $(notdir $(wildcard fuzz/target/*.c)))
+# The targets are fuzz/target/NAME.c, those of what stands above decoder/ tests/target/NAME.c; the engines around them fuzz/engine/.
+FUZZ_TARGETS  = $(sort $(basename $(notdir $(wildcard fuzz/target/*.c tests/target/*.c))))
 TARGET       ?= decode
 TIME         ?= 60
 # what runs the targets: an object or option that has main(); build.sh hands in its own
 ENGINE       ?= -fsanitize=fuzzer
 LINK         ?= $(CC)
-FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $B/libtui.a $B/libcapture.a $(LIB)
-FUZZ_SYSTEM   = $(CAPTURE_LIBS)
+FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $(LIB)
+FUZZ_SYSTEM   = -lpcre2-8 -lcrypto
+# of the targets in tests/
+ABOVE_LIBS    = $B/libfuzz.a $B/libbroker.a $B/libtui.a $B/libcapture.a $(LIB)
 SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch bench)
 
 # Replays files without an engine.
 $B/replay/%: $B/fuzz/target/%.o $B/fuzz/engine/replay.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(FUZZ_SYSTEM)
+$B/replay/%: $B/tests/target/%.o $B/fuzz/engine/replay.o $(SHELL_OBJECTS) $(ABOVE_LIBS)
+	@$(say) LD $@; mkdir -p $(@D)
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(CAPTURE_LIBS)
 $B/fuzzer/%: $B/fuzz/target/%.o $B/fuzz/engine/libfuzzer.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(LINK) $(LDFLAGS) $(ENGINE) -o $@ $^ $(FUZZ_SYSTEM)
+$B/fuzzer/%: $B/tests/target/%.o $B/fuzz/engine/libfuzzer.o $(SHELL_OBJECTS) $(ABOVE_LIBS)
+	@$(say) LD $@; mkdir -p $(@D)
+	$Q$(LINK) $(LDFLAGS) $(ENGINE) -o $@ $^ $(CAPTURE_LIBS)
 
 replays: $(patsubst %,$B/replay/%,$(FUZZ_TARGETS))
 fuzzers: $(patsubst %,$B/fuzzer/%,$(FUZZ_TARGETS))
@@ -88,6 +96,9 @@ JOBS ?= 1
 $B/afl/%: $B/fuzz/target/%.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_SYSTEM)
+$B/afl/%: $B/tests/target/%.o $(SHELL_OBJECTS) $(ABOVE_LIBS)
+	@$(say) LD $@; mkdir -p $(@D)
+	$Q$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(CAPTURE_LIBS)
 $B/mutator.so: fuzz/engine/afl.c fuzz/engine/shape.c $(patsubst %,fuzz/%.c,mutator fresh breaker talk) $(wildcard decoder/mqtt/*.c decoder/base/*.c)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Qclang -std=c11 -D_DEFAULT_SOURCE $(WARN) -I. $(CFLAGS) -fPIC -shared -o $@ $(filter %.c,$^)

@@ -5,7 +5,7 @@
 fuzz/run.py all SECONDS       every target in turn, and a table: executions per second, coverage, new inputs, findings
 fuzz/run.py corpus            makes the seeds anew and minimises corpus/
 fuzz/run.py coverage          a table of lines and branches per file, from the profiles of replaying corpus/
-fuzz/run.py planted           plants each bug of tests/fuzz/planted/, one at a time, and sees it found
+fuzz/run.py planted [NAMES]   plants each bug of tests/fuzz/planted/, one at a time, and sees it found
 
 The engines and targets are built before by make (fuzz/fuzz.mk). Exit status 0, or 3 when something was found or not found."""
 import glob
@@ -21,11 +21,12 @@ import time
 BUILD = "build-fuzz"
 SHAPES = {"decode": "packet", "plan": "packet", "roundtrip": "packet", "framing": "stream", "render": "stream", "stats": "stream", "track": "talk", "broker": "talk",
           "judge": "talk"}
+SOURCES = ("decoder", "capture", "fuzz", "tui", "tests/target")
 MAX_LEN = {"capture": 16384, "stream": 1024, "filter": 512}
 
 
 def targets():
-    return sorted(os.path.basename(path)[:-2] for path in glob.glob("fuzz/target/*.c"))
+    return sorted(os.path.basename(path)[:-2] for path in glob.glob("fuzz/target/*.c") + glob.glob("tests/target/*.c"))
 
 
 def dictionary(target):
@@ -34,7 +35,10 @@ def dictionary(target):
 
 
 def fuzzer(target, *options):
-    return [f"{BUILD}/fuzzer/{target}", f"-max_len={MAX_LEN.get(target, 4096)}", "-timeout=10", "-rss_limit_mb=1024", *options]
+    """What libFuzzer leaves behind goes below build-fuzz/, whatever it is asked to do."""
+    os.makedirs(f"{BUILD}/left/{target}", exist_ok=True)
+    return [f"{BUILD}/fuzzer/{target}", f"-max_len={MAX_LEN.get(target, 4096)}", "-timeout=10", "-rss_limit_mb=1024",
+            f"-artifact_prefix={BUILD}/left/{target}/", *options]
 
 
 def number(pattern, text, default=0):
@@ -148,7 +152,7 @@ def coverage():
     rows, folders = [], {}
     for entry in data["files"]:
         path = os.path.relpath(entry["filename"])
-        if path.startswith(("fuzz/target", "fuzz/engine", "..")) or not path.endswith(".c"):
+        if path.startswith(("fuzz/target", "fuzz/engine", "tests", "..")) or not path.endswith(".c"):
             continue
         lines, branches = entry["summary"]["lines"], entry["summary"]["branches"]
         rows.append((path, lines, branches))
@@ -165,19 +169,19 @@ def coverage():
     return 0
 
 
-def planted():
+def planted(names="*"):
     """Each patch names its target in its first line: `target: decode`. It is applied to a copy, which is then fuzzed."""
     status = 0
     shutil.rmtree(f"{BUILD}/planted-objects", ignore_errors=True)
-    for folder in ("decoder", "capture", "fuzz", "tui"): # what is built already is built from the same sources
+    for folder in SOURCES: # what is built already is built from the same sources
         if os.path.isdir(f"{BUILD}/{folder}"):
             shutil.copytree(f"{BUILD}/{folder}", f"{BUILD}/planted-objects/{folder}")
-    for patch in sorted(glob.glob("tests/fuzz/planted/*.patch")):
+    for patch in sorted(glob.glob(f"tests/fuzz/planted/{names}.patch")):
         target = re.match(r"target: (\w+)", open(patch, encoding="utf-8").read()).group(1)
         copy = f"{BUILD}/planted"
         shutil.rmtree(copy, ignore_errors=True)
         os.makedirs(copy)
-        for folder in ("decoder", "capture", "fuzz", "tui"):
+        for folder in SOURCES:
             shutil.copytree(folder, f"{copy}/{folder}")
         shutil.copy("Makefile", copy)
         shutil.copytree(f"{BUILD}/planted-objects", f"{copy}/{BUILD}")
@@ -210,6 +214,8 @@ if __name__ == "__main__":
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command == "all" and len(sys.argv) == 3:
         sys.exit(fuzz_all(int(sys.argv[2])))
+    if command == "planted" and len(sys.argv) == 3:
+        sys.exit(planted(sys.argv[2]))
     if command in ("corpus", "coverage", "planted") and len(sys.argv) == 2:
         sys.exit({"corpus": make_corpus, "coverage": coverage, "planted": planted}[command]())
     print(__doc__, file=sys.stderr)

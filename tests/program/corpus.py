@@ -6,7 +6,7 @@ import os
 import harness
 from harness import case, check, equal
 
-TARGETS = sorted(path.stem for path in (harness.ROOT / "fuzz" / "target").glob("*.c"))
+TARGETS = sorted(path.stem for folder in ("fuzz", "tests") for path in (harness.ROOT / folder / "target").glob("*.c"))
 
 
 def replay(target):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/target/capture.c -- a capture file in memory, to rows. Claims: every row is whole and points into what it
+ * tests/target/capture.c -- a capture file in memory, to rows. Claims: every row is whole and points into what it
  * borrows; what is counted fits together; memory stays within what the budget says; the file is read to an end or to an
  * error that is told in one printable line. */
 #include "fuzz/target/target.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/target/stream.c -- stream reassembly against a naive model. The input is a list of segments of one stream whose
+ * tests/target/stream.c -- stream reassembly against a naive model. The input is a list of segments of one stream whose
  * octet at every place is known. Claims: events are in order and tile the stream; every octet passed on is the right
  * one; a gap covers octets that no segment brought; what was brought, in time and within the budget, is passed on; what
  * is held stays within the budget. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/target/screen.c -- keys, sizes and packets to the model behind the screens. Claims: no cell holds a control
+ * tests/target/screen.c -- keys, sizes and packets to the model behind the screens. Claims: no cell holds a control
  * character, whatever a client calls itself and whatever it publishes; a wide character has both its columns; cursors
  * stay in their lists; the store keeps its budget.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/target/config.c -- what users write: command lines, settings, password and ACL files of the broker, plans. The
+ * tests/target/config.c -- what users write: command lines, settings, password and ACL files of the broker, plans. The
  * first octet chooses. Claims: what is wrong is refused with a printable line, and a bad line has its number; what is
  * accepted stays inside its bounds. */
 #include "fuzz/target/target.h"
