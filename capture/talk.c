@@ -183,10 +183,10 @@ static uint64_t acked_by(const struct talks *t, const struct flow *f, unsigned d
     uint8_t needed = STREAM_KNOWN | STREAM_ACKED | STREAM_FROM_SYN;
     if (stamp->frame != t->current_frame || (other->flags & needed) != needed)
         return 0;
-    int32_t behind = (int32_t)(other->next - other->acked);
-    if (behind < 0) /* it has octets that have not come this far: lost, or captured out of order */
-        return other->at + (uint32_t)-behind;
-    return (uint64_t)behind > other->at ? 0 : other->at - (uint32_t)behind;
+    uint32_t behind = other->next - other->acked;
+    if (behind >= 1U << 31) /* it has octets that have not come this far: lost, or captured out of order */
+        return other->at + (other->acked - other->next);
+    return behind > other->at ? 0 : other->at - behind;
 }
 
 static void on_data(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct view octets, const struct stamp *stamp)

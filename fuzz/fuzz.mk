@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make fuzz TARGET=decode TIME=60      libFuzzer on one target; what it finds lies in build-fuzz/found/TARGET
-# make fuzz-all TIME=300               all targets in turn, and a table
+# make fuzz-all TIME=300               all targets in turn, and a table; SEED=N begins as the last time with N
 # make afl TARGET=decode TIME=60       AFL++ likewise
 # make fuzz-mosquitto TIME=60         mqfuzz against Debian's source package of mosquitto, built with coverage and sanitizers
 # make coverage                        lines and branches that the corpus reaches: build-coverage/
@@ -50,7 +50,7 @@ fuzz: fuzz-build-$(TARGET)
 		-artifact_prefix=build-fuzz/found/$(TARGET)/ $(FUZZ_OPTIONS) build-fuzz/corpus/$(TARGET) corpus/$(TARGET)
 fuzz-all:
 	+@$(in_fuzz) fuzzers replays
-	@fuzz/run.py all $(TIME)
+	@fuzz/run.py all $(TIME) $(SEED)
 corpus:
 	+@$(in_fuzz) fuzzers build-fuzz/seeds
 	@fuzz/run.py corpus

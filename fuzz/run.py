@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What make does around the fuzz targets.
 
-fuzz/run.py all SECONDS       every target in turn, and a table: executions per second, coverage, new inputs, findings
+fuzz/run.py all SECONDS [SEED] every target in turn, and a table: executions per second, coverage, new inputs, findings;
+                              the same SEED and corpus begin alike, 0 is a new one each time
 fuzz/run.py corpus            makes the seeds anew and minimises corpus/
 fuzz/run.py coverage          a table of lines and branches per file, from the profiles of replaying corpus/
 fuzz/run.py planted [NAMES]   plants each bug of tests/fuzz/planted/, one at a time, and sees it found
@@ -69,13 +70,13 @@ def minimise(target, path):
     return named
 
 
-def run_target(target, seconds):
+def run_target(target, seconds, seed):
     found_dir, grown = f"{BUILD}/found/{target}/", f"{BUILD}/corpus/{target}"
     for folder in (found_dir, grown, f"corpus/{target}"):
         os.makedirs(folder, exist_ok=True)
     before, known = len(os.listdir(grown)), set(os.listdir(found_dir))
     done = subprocess.run(
-        fuzzer(target, f"-max_total_time={seconds}", "-print_final_stats=1", f"-dict={dictionary(target)}",
+        fuzzer(target, f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", f"-dict={dictionary(target)}",
                f"-artifact_prefix={found_dir}", grown, f"corpus/{target}"), capture_output=True, text=True, errors="replace")
     findings = [minimise(target, found_dir + name) for name in set(os.listdir(found_dir)) - known]
     return {"target": target, "runs": number(r"number_of_executed_units: (\d+)", done.stderr),
@@ -83,11 +84,11 @@ def run_target(target, seconds):
             "new": len(os.listdir(grown)) - before, "findings": findings, "status": done.returncode}
 
 
-def fuzz_all(seconds):
+def fuzz_all(seconds, seed):
     rows, status = [], 0
     print(f"{'target':<12} {'runs':>10} {'runs/s':>8} {'edges':>6} {'new':>5}  findings", flush=True)
     for target in targets():
-        row = run_target(target, seconds)
+        row = run_target(target, seconds, seed)
         rows.append(row)
         print(f"{target:<12} {row['runs']:>10} {row['speed']:>8} {row['edges']:>6} {row['new']:>5}  "
               f"{len(row['findings']) or '-'}", flush=True)
@@ -212,8 +213,8 @@ def planted(names="*"):
 if __name__ == "__main__":
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     command = sys.argv[1] if len(sys.argv) > 1 else ""
-    if command == "all" and len(sys.argv) == 3:
-        sys.exit(fuzz_all(int(sys.argv[2])))
+    if command == "all" and len(sys.argv) in (3, 4):
+        sys.exit(fuzz_all(int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) == 4 else 0))
     if command == "planted" and len(sys.argv) == 3:
         sys.exit(planted(sys.argv[2]))
     if command in ("corpus", "coverage", "planted") and len(sys.argv) == 2:
