@@ -290,29 +290,15 @@ void flow_prefetch_slot(const struct flow_table *t, uint32_t hash)
     __builtin_prefetch(&t->slots[hash & t->mask]);
 }
 
-/* Most likely the flow with this hash; only for prefetching. */
-static const struct flow *likely(const struct flow_table *t, uint32_t hash)
+const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash)
 {
     const struct slot *s = &t->slots[hash & t->mask];
-    return s->flow != 0 ? at(t, s->flow) : NULL;
-}
-
-void flow_prefetch(const struct flow_table *t, uint32_t hash)
-{
-    const struct flow *f = likely(t, hash);
-    if (f == NULL)
-        return;
+    if (s->flow == 0)
+        return NULL;
+    const struct flow *f = at(t, s->flow);
     __builtin_prefetch(f);
     __builtin_prefetch((const char *)f + LINE);
-}
-
-void flow_prefetch_upper(const struct flow_table *t, uint32_t hash)
-{
-    const struct flow *f = likely(t, hash);
-    if (f == NULL || f->upper == NULL)
-        return;
-    __builtin_prefetch(f->upper);
-    __builtin_prefetch((const char *)f->upper + LINE);
+    return f;
 }
 
 uint32_t flow_expire(struct flow_table *t, int64_t before_ns)

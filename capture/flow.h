@@ -40,13 +40,13 @@ void flow_table_free(struct flow_table *t);   /* calls release for each flow lef
 /* The flow of this segment and the direction of it (0, 1); a new one when there is none, marked by number UINT32_MAX
  * for the owner to fill. NULL: no memory. */
 struct flow *flow_find(struct flow_table *t, const struct segment *g, int64_t now_ns, unsigned *dir);
-/* The hash of its connection, for flow_prefetch() a few segments ahead. */
+/* The hash of its connection, for flow_prefetch() some segments ahead. */
 uint32_t flow_hash(const struct flow_table *t, const struct segment *g);
 struct flow *flow_find_hashed(struct flow_table *t, const struct segment *g, uint32_t hash, int64_t now_ns,
                               unsigned *dir);
 void flow_prefetch_slot(const struct flow_table *t, uint32_t hash);
-void flow_prefetch(const struct flow_table *t, uint32_t hash);
-void flow_prefetch_upper(const struct flow_table *t, uint32_t hash);
+/* Most likely the flow with this hash, and its memory is on the way; NULL: there is none. */
+const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash);
 
 /* Forgets the flows that were silent since before_ns. */
 uint32_t flow_expire(struct flow_table *t, int64_t before_ns);

@@ -18,8 +18,8 @@
 #include <time.h>
 
 enum {
-    BATCH = 32, /* frames taken apart ahead, so that the memory of their flows is on its way */
-    AHEAD = 6,  /* segments between the look-up of a flow and its turn */
+    BATCH = 32,       /* frames taken apart ahead, so that the memory of their flows is on its way */
+    NEAR_FLOWS = 512, /* up to so many the caches of the processor hold, and all that hangs on them */
     WARNINGS = 8,
     MIB = 1024 * 1024,
 };
@@ -359,15 +359,28 @@ static bool is_stopped(const struct pipeline *p)
     return talks_stopped(p->talks) || atomic_load_explicit(&p->stop, memory_order_relaxed);
 }
 
+/* What the segments of the batch are about to touch comes from memory all at once and not one after the other: flows,
+ * what hangs on them, what hangs on that. */
+static void prefetch(struct pipeline *p)
+{
+    const struct flow *flows[BATCH];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n_batch; i++) {
+        const struct pending *b = &p->batch[i];
+        const struct flow *f = tcp_prefetch_flow(p->tcp, b->hash);
+        if (f != NULL && (b->segment.payload.len > 0 || (b->segment.flags & (TCP_FIN | TCP_RST)) != 0))
+            flows[n++] = f;
+    }
+    for (unsigned step = 0; step < TALKS_PREFETCH_STEPS; step++)
+        for (uint32_t i = 0; i < n; i++)
+            talks_prefetch(p->talks, flows[i], step);
+}
+
 static void process_batch(struct pipeline *p)
 {
-    for (uint32_t i = 0; i < p->n_batch && i < AHEAD; i++)
-        tcp_prefetch_flow(p->tcp, p->batch[i].hash);
+    if (tcp_flows(p->tcp) > NEAR_FLOWS)
+        prefetch(p);
     for (uint32_t i = 0; i < p->n_batch && !talks_stopped(p->talks); i++) {
-        if (i + AHEAD < p->n_batch)
-            tcp_prefetch_flow(p->tcp, p->batch[i + AHEAD].hash);
-        if (i + AHEAD / 2 < p->n_batch)
-            tcp_prefetch_upper(p->tcp, p->batch[i + AHEAD / 2].hash);
         const struct pending *b = &p->batch[i];
         talks_current_frame(p->talks, b->stamp.frame);
         tcp_time(p->tcp, &b->stamp);

@@ -51,6 +51,17 @@ bool talks_keeps(const struct talks *t, uint32_t connection)
     return connection / 8 < t->kept_len && t->kept[connection / 8] >> connection % 8 & 1;
 }
 
+void talks_prefetch(const struct talks *t, const struct flow *f, unsigned step)
+{
+    const struct talk *k = f->upper;
+    if (k == NULL)
+        return;
+    if (step == 0)
+        __builtin_prefetch(k);
+    else if (t->options.track != NULL)
+        track_prefetch(t->options.track, k->track, step - 1);
+}
+
 void talks_count(const struct talks *t, struct talks_counters *out)
 {
     *out = t->n;

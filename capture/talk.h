@@ -33,6 +33,10 @@ bool talks_stopped(const struct talks *t);                    /* a row was answe
 void talks_first_time(struct talks *t, int64_t time_ns);      /* of the first frame */
 void talks_current_frame(struct talks *t, uint64_t frame);    /* of the segment that is taken apart now */
 bool talks_keeps(const struct talks *t, uint32_t connection); /* one of its rows was answered with PIPELINE_KEEP */
+/* Octets of this flow come soon: step 0, 1, 2... brings more of what is known of it, each by what the one before
+ * brought. */
+enum { TALKS_PREFETCH_STEPS = 1 + TRACK_PREFETCH_STEPS };
+void talks_prefetch(const struct talks *t, const struct flow *f, unsigned step);
 void talks_count(const struct talks *t, struct talks_counters *out);
 
 extern const struct tcp_events talks_tcp_events; /* ctx: struct talks */

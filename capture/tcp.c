@@ -278,14 +278,14 @@ void tcp_prefetch_slot(const struct tcp *t, uint32_t hash)
     flow_prefetch_slot(t->flows, hash);
 }
 
-void tcp_prefetch_flow(const struct tcp *t, uint32_t hash)
+const struct flow *tcp_prefetch_flow(const struct tcp *t, uint32_t hash)
 {
-    flow_prefetch(t->flows, hash);
+    return flow_prefetch(t->flows, hash);
 }
 
-void tcp_prefetch_upper(const struct tcp *t, uint32_t hash)
+uint32_t tcp_flows(const struct tcp *t)
 {
-    flow_prefetch_upper(t->flows, hash);
+    return flow_count(t->flows);
 }
 
 void tcp_time(struct tcp *t, const struct stamp *stamp)

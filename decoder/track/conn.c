@@ -38,6 +38,31 @@ struct conn *conn_of(const struct track *t, track_conn h)
     return c->gen == (uint32_t)(h >> 32) && c->index == index ? c : NULL;
 }
 
+static void prefetch(const void *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += 64)
+        __builtin_prefetch((const char *)p + at);
+}
+
+void track_prefetch(const struct track *t, track_conn h, unsigned step)
+{
+    uint32_t index = (uint32_t)h;
+    if (index == 0 || index > t->conns.held)
+        return;
+    const struct conn *c = slab_at(&t->conns, index - 1);
+    if (step == 0) {
+        prefetch(c, offsetof(struct conn, prev));
+        return;
+    }
+    const struct session *s = c->session;
+    if (s == NULL)
+        return;
+    if (step == 1)
+        prefetch(s, offsetof(struct session, chain));
+    else if (s->few != NULL)
+        prefetch(s->few, sizeof *s->few);
+}
+
 void conn_join(struct conn *c, struct session *s)
 {
     if (c->session != NULL)
@@ -58,6 +83,7 @@ static void evict(struct track *t)
         t->counts.evicted_connections++;
         conn_end(t, c, TRACK_CLOSE_EVICTED, 2, t->now, 0);
     }
+    conn_settle(t, c);
     conn_free(t, c);
 }
 

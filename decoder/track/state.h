@@ -75,6 +75,7 @@ enum exch_mark {
     X_PRINTED = 64,      /* print is known */
     X_RESUMED_REL = 128, /* resumed at PUBREL: cost no quota here */
     X_RECEIVED = 256,    /* a PUBREC was seen at some time */
+    X_FEW = 512,         /* found by the list of its session, not by the hash table */
 };
 
 struct exch {
@@ -128,6 +129,8 @@ struct session {
     int64_t silence_ns;
     uint64_t published_octets[2];
     uint32_t published[2][3], finished[TRACK_OUTCOMES], inflight_max[2];
+    struct exch *few; /* the first of those with an identifier, chained; the others are in the hash table */
+    uint32_t n_few, n_hashed;
     struct exch *parked, *parked_last;
     struct conn *conn;
     /* the rest */
@@ -239,6 +242,7 @@ struct track {
     struct topic **words;
     struct sub **filters;
     uint32_t n_ids, n_keys, n_words, n_filters; /* places, powers of two */
+    uint32_t n_hashed;                          /* exchanges in `ids` */
     struct conn *open_first, *open_last, *closed_first, *closed_last;
     struct session *session_first, *session_last; /* oldest CONNECT first */
     uint32_t hand;                                /* where the search for an old exchange goes on */
@@ -268,6 +272,7 @@ void *slab_at(const struct slabs *s, uint32_t index); /* index < s->held */
 uint32_t print_of(struct view octets, uint32_t seed); /* a short hash; bounded in time for long payloads */
 bool tables_init(struct track *t);
 void tables_free(struct track *t);
+/* A session's first few exchanges are a list of its own: most have one open, and no table is as near as that. */
 struct exch *id_find(const struct track *t, const struct session *s, unsigned slot, uint16_t id);
 void id_add(struct track *t, struct exch *x);
 void id_remove(struct track *t, struct exch *x);

@@ -6,7 +6,13 @@
 
 #include <string.h>
 
-enum { FIRST_PLACES = 256, PRINT_WHOLE = 256, PRINT_END = 64, IDLE_TOPICS = 512 /* kept for their next use */ };
+enum {
+    FIRST_PLACES = 256,
+    PRINT_WHOLE = 256,
+    PRINT_END = 64,
+    IDLE_TOPICS = 512, /* kept for their next use */
+    FEW_EXCHANGES = 8
+};
 
 static uint32_t mix(uint64_t h)
 {
@@ -106,28 +112,58 @@ static uint32_t id_hash(const struct session *s, unsigned slot, uint16_t id)
 
 struct exch *id_find(const struct track *t, const struct session *s, unsigned slot, uint16_t id)
 {
-    struct exch *x = t->ids[id_hash(s, slot, id) & (t->n_ids - 1)];
+    struct exch *x = s->few;
+    while (x != NULL && (x->id != id || x->slot != slot))
+        x = x->chain;
+    if (x != NULL || s->n_hashed == 0)
+        return x;
+    x = t->ids[id_hash(s, slot, id) & (t->n_ids - 1)];
     while (x != NULL && (x->id != id || x->slot != slot || x->session != s))
         x = x->chain;
     return x;
 }
 
+static void chain_put(struct exch **at, struct exch *x)
+{
+    x->chain = *at;
+    *at = x;
+}
+
+static void chain_take(struct exch **at, struct exch *x)
+{
+    while (*at != x)
+        at = &(*at)->chain;
+    *at = x->chain;
+    x->chain = NULL;
+}
+
 void id_add(struct track *t, struct exch *x)
 {
-    GROW(t, ids, n_ids, struct exch, t->exchs.used, id_hash(r_->session, r_->slot, r_->id));
-    uint32_t place = id_hash(x->session, x->slot, x->id) & (t->n_ids - 1);
-    x->chain = t->ids[place];
-    t->ids[place] = x;
+    struct session *s = x->session;
+    if (s->n_few < FEW_EXCHANGES) {
+        s->n_few++;
+        x->marks |= X_FEW;
+        chain_put(&s->few, x);
+        return;
+    }
+    s->n_hashed++;
+    t->n_hashed++;
+    GROW(t, ids, n_ids, struct exch, t->n_hashed, id_hash(r_->session, r_->slot, r_->id));
+    chain_put(&t->ids[id_hash(s, x->slot, x->id) & (t->n_ids - 1)], x);
 }
 
 void id_remove(struct track *t, struct exch *x)
 {
-    struct exch **at = &t->ids[id_hash(x->session, x->slot, x->id) & (t->n_ids - 1)];
-    while (*at != NULL && *at != x)
-        at = &(*at)->chain;
-    if (*at == x)
-        *at = x->chain;
-    x->chain = NULL;
+    struct session *s = x->session;
+    if ((x->marks & X_FEW) != 0) {
+        s->n_few--;
+        x->marks &= (uint16_t)~X_FEW;
+        chain_take(&s->few, x);
+        return;
+    }
+    s->n_hashed--;
+    t->n_hashed--;
+    chain_take(&t->ids[id_hash(s, x->slot, x->id) & (t->n_ids - 1)], x);
 }
 
 static uint32_t key_hash(const struct row_endpoint *broker, struct view id)
