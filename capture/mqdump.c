@@ -334,7 +334,7 @@ static int open_stats(struct dump *d)
 {
     char error[STATS_ERROR_MAX];
     for (uint32_t i = 0; i < d->o.n_statistics; i++) {
-        d->stats_memory[i] = malloc(STATS_MEMORY);
+        d->stats_memory[i] = calloc(1, STATS_MEMORY);
         if (d->stats_memory[i] == NULL)
             return complain(EXIT_INPUT, strerror(ENOMEM));
         d->stats[i] = stats_open(d->o.statistics[i], d->stats_memory[i], STATS_MEMORY, error);
@@ -438,14 +438,21 @@ static int open_output(struct dump *d)
     return EXIT_DONE;
 }
 
+static bool any_wants_exchanges(const struct dump *d)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+        any |= stats_wants_exchanges(d->stats[i]);
+    return any;
+}
+
 static int open_pipeline(struct dump *d)
 {
     bool eve = d->o.format == OPTIONS_EVE && d->rows;
     const struct pipeline_events events = { .row = on_row,
                                             .finding = on_finding,
                                             .connection = eve ? on_connection : NULL,
-
-                                            .exchange = on_exchange,
+                                            .exchange = eve || any_wants_exchanges(d) ? on_exchange : NULL,
                                             .session = eve ? on_session : NULL };
     char error[PIPELINE_ERROR_MAX];
     bool usage = false;

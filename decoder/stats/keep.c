@@ -2,6 +2,7 @@
  *
  * decoder/stats/keep.c -- memory and hash tables of the statistics. */
 #include "decoder/stats/keep.h"
+#include "decoder/base/utf8.h"
 #include <string.h>
 
 enum { UNIT = 16 };
@@ -13,7 +14,6 @@ void *keep_take(struct keep *k, size_t size)
     size_t whole = (size + UNIT - 1) / UNIT * UNIT;
     void *p = k->base + k->used;
     k->used += whole;
-    memset(p, 0, whole);
     return p;
 }
 
@@ -32,14 +32,23 @@ void *keep_at(const struct keep_table *t, uint32_t i)
     return t->entries + (size_t)i * t->entry_size;
 }
 
-/* FNV-1a and a finish: topics differ in few octets, often the last. The seed (an address) keeps a peer from choosing
+static uint64_t stir(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
+
+/* Eight octets at a time; topics differ in few octets, often the last. The seed (an address) keeps a peer from choosing
  * keys that all fall on one bucket. */
 static uint64_t hash_of(uint64_t seed, struct view text, uint64_t number)
 {
-    uint64_t h = seed ^ number * 0x9e3779b97f4a7c15u;
-    for (size_t i = 0; i < text.len; i++)
-        h = (h ^ text.ptr[i]) * 0x100000001b3u;
-    return (h ^ h >> 32) * 0x9e3779b97f4a7c15u;
+    uint64_t h = stir(seed, number), last = 0;
+    size_t at = 0;
+    for (; text.len - at >= 8; at += 8)
+        h = stir(h, utf8_load(text.ptr + at, 8));
+    if (at < text.len)
+        last = utf8_load(text.ptr + at, text.len - at);
+    return stir(stir(h, last), text.len);
 }
 
 static bool same(const struct keep_key *k, struct view text, uint64_t number, uint64_t hash)

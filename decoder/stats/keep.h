@@ -5,7 +5,7 @@
 #include "decoder/base/cursor.h"
 
 struct keep {
-    uint8_t *base;
+    uint8_t *base; /* zeroed */
     size_t size, used;
 };
 

@@ -343,8 +343,13 @@ const struct stats_kind stats_clients = {
 
 /* --- stats --- */
 
+/* What is known of a connection's client: a row is the more expensive the more memory it asks for. */
+enum { SEEN_NEVER, SEEN_NAMELESS, SEEN_NAMED };
+
 struct totals {
-    struct keep_table streams, clients;
+    uint8_t *seen; /* of each connection, by the number of its stream */
+    uint32_t streams, streams_max;
+    struct keep_table clients;
     uint64_t streams_lost, clients_lost;
     uint64_t packets, octets, payload, gaps, gap_octets, skipped, cut;
     uint64_t published[4], retained, duplicates, versions[6], from[3];
@@ -355,10 +360,33 @@ static bool open_totals(struct stats *s, const char *arguments, char *error)
 {
     (void)arguments;
     struct totals *c = s->state = keep_take(&s->keep, sizeof *c);
-    uint32_t cap = (uint32_t)(s->keep.size / 8 / sizeof(struct keep_key));
-    return (c != NULL && keep_table_init(&c->streams, &s->keep, sizeof(struct keep_key), cap) &&
-            keep_table_init(&c->clients, &s->keep, sizeof(struct keep_key), cap)) ||
-           stats_fail(error, "too little memory for a statistic");
+    uint32_t cap = (uint32_t)(s->keep.size / 4 / sizeof(struct keep_key));
+    bool ok = c != NULL && keep_table_init(&c->clients, &s->keep, sizeof(struct keep_key), cap);
+    if (ok) {
+        c->streams_max = (uint32_t)(s->keep.size / 8);
+        c->seen = keep_take(&s->keep, c->streams_max);
+    }
+    return (ok && c->seen != NULL) || stats_fail(error, "too little memory for a statistic");
+}
+
+/* Its client is looked up once, and again where it can be told another name. */
+static void total_connection(struct totals *c, const struct row *row)
+{
+    uint8_t unknown = SEEN_NEVER, *seen = row->stream < c->streams_max ? &c->seen[row->stream] : &unknown;
+    bool names = stats_is_packet(row) && (row->packet->type == MQTT_CONNECT || row->packet->type == MQTT_CONNACK), added;
+    if (*seen == SEEN_NAMED && !names)
+        return;
+    if (seen == &unknown)
+        c->streams_lost++;
+    else if (*seen == SEEN_NEVER)
+        c->streams++;
+    *seen = SEEN_NAMELESS;
+    if (row->client_id.ptr == NULL)
+        return;
+    if (keep_find(&c->clients, row->client_id, 0, &added) == KEEP_NONE)
+        c->clients_lost++;
+    else
+        *seen = SEEN_NAMED;
 }
 
 static void total_publish(struct totals *c, const struct mqtt_publish *p)
@@ -372,11 +400,7 @@ static void total_publish(struct totals *c, const struct mqtt_publish *p)
 static void row_totals(struct stats *s, const struct row *row)
 {
     struct totals *c = s->state;
-    bool added;
-    if (keep_find(&c->streams, (struct view){ 0 }, row->stream, &added) == KEEP_NONE)
-        c->streams_lost++;
-    if (row->client_id.ptr != NULL && keep_find(&c->clients, row->client_id, 0, &added) == KEEP_NONE)
-        c->clients_lost++;
+    total_connection(c, row);
     for (uint32_t i = 0; i < row->n_verdicts; i++)
         c->verdicts[row->verdicts[i].severity & 3]++;
     if (row->kind == ROW_GAP) {
@@ -426,7 +450,7 @@ static void print_totals(struct stats *s, struct out *o, bool json, const struct
         { "MQTT 3.1.1", "mqtt_3_1_1", c->versions[4] },
         { "MQTT 5.0", "mqtt_5_0", c->versions[5] },
         { "version not known", "version_unknown", c->versions[0] },
-        { "connections", "connections", c->streams.n },
+        { "connections", "connections", c->streams },
         { "client identifiers", "clients", c->clients.n },
         { "PUBLISH QoS 0", "publish_qos0", c->published[0] },
         { "PUBLISH QoS 1", "publish_qos1", c->published[1] },

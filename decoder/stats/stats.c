@@ -102,6 +102,11 @@ void stats_exchange(struct stats *s, const struct track_exchange *x)
         s->kind->exchange(s, x);
 }
 
+bool stats_wants_exchanges(const struct stats *s)
+{
+    return s->kind->exchange != NULL;
+}
+
 void stats_finding(struct stats *s, const struct track_finding *f)
 {
     if (s->kind->finding != NULL)

@@ -17,7 +17,8 @@ struct stats;
 
 /* spec is what stands behind -z: a name and, for io, its arguments. NULL: not a statistic; error (STATS_ERROR_MAX
  * octets) holds the message, with the lines of filter_error_text() when a filter is at fault, each line ended by a
- * newline. memory is aligned for any type and holds at least STATS_MEMORY_MIN octets. */
+ * newline. memory is aligned for any type, zeroed, and holds at least STATS_MEMORY_MIN octets: what is never
+ * used is never touched. */
 struct stats *stats_open(const char *spec, void *memory, size_t size, char *error);
 
 /* What the tracker itself lends at the end is masked with this one, which lives until then; what is fed comes masked.
@@ -27,6 +28,7 @@ void stats_redact(struct stats *s, struct redact *r);
 /* Feeding. Rows that the display filter keeps back are not fed. */
 void stats_row(struct stats *s, const struct row *row);
 void stats_exchange(struct stats *s, const struct track_exchange *x); /* one that is over */
+bool stats_wants_exchanges(const struct stats *s);                    /* else they need not be fed */
 void stats_finding(struct stats *s, const struct track_finding *f);
 
 /* t: the tracker after track_finish(), NULL without one (then the tables that need it say so). */

@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         kinds++;
     const char *name = stats_name((unsigned)(size + scene.rest) % kinds);
     snprintf(spec, sizeof spec, "%s%s", name, strncmp(name, "io", 2) == 0 ? ",0.001,mqtt.qos > 0" : "");
+    memset(memory, 0, sizeof memory);
     struct stats *s = stats_open(spec, memory, sizeof memory, error);
     if (s == NULL) {
         HOLDS(memchr(error, '\0', sizeof error) != NULL && output_is_text(view_of(error, strlen(error)), "\n"));

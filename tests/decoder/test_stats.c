@@ -26,6 +26,7 @@ struct feed {
 static struct feed open_stats(const char *spec)
 {
     char error[STATS_ERROR_MAX];
+    memset(memory, 0, sizeof memory);
     struct feed f = { .s = stats_open(spec, memory, sizeof memory, error) };
     if (f.s == NULL)
         fail_msg("%s: %s", spec, error);
@@ -293,11 +294,13 @@ static void test_names(void **state)
     static const char *const bad[] = { "",          "topic", "topics,1",        "io",     "io,", "io,x",
                                        "io,0.0001", "io,-1", "io,1,mqtt.topik", "\x1b[2J" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        memset(memory, 0, sizeof memory);
         if (stats_open(bad[i], memory, sizeof memory, error) != NULL)
             fail_msg("should be refused: %s", bad[i]);
         assert_null(strchr(error, '\x1b'));
         assert_int_equal(error[strlen(error) - 1], '\n');
     }
+    memset(memory, 0, sizeof memory);
     stats_open("io,1,mqtt.topik", memory, sizeof memory, error);
     has(error, "did you mean mqtt.topic?");
     for (unsigned i = 0; stats_name(i) != NULL && strcmp(stats_name(i), "help") != 0; i++)
