@@ -7,8 +7,14 @@
 struct talks *talks_new(const struct talks_options *options)
 {
     struct talks *t = calloc(1, sizeof *t);
-    if (t != NULL)
-        t->options = *options;
+    if (t == NULL)
+        return NULL;
+    t->options = *options;
+    t->row = (struct row){ .kind = ROW_PACKET,
+                           .packet = &t->packet,
+                           .verdicts = t->verdicts,
+                           .note = options->track != NULL ? &t->note : NULL,
+                           .plain = true };
     return t;
 }
 
@@ -38,7 +44,7 @@ bool talks_stopped(const struct talks *t)
 
 void talks_first_time(struct talks *t, int64_t time_ns)
 {
-    t->start_ns = time_ns;
+    t->row.time_start_ns = time_ns;
 }
 
 void talks_current_frame(struct talks *t, uint64_t frame)

@@ -10,25 +10,31 @@ static void set_endpoint(struct row_endpoint *e, const struct flow *f, unsigned 
     e->port = f->port[side];
 }
 
+/* What stays the same from row to row of a direction. */
+static void turn_row(const struct arrival *a)
+{
+    struct talks *t = a->t;
+    struct row *r = &t->row;
+    set_endpoint(&r->src, a->f, a->dir);
+    set_endpoint(&r->dst, a->f, !a->dir);
+    r->stream = a->f->number;
+    t->row_flow = a->f;
+    t->row_dir = a->dir;
+}
+
 /* The parts of a row that hold for packets and gaps. */
 static struct row *begin_row(const struct arrival *a)
 {
     struct talks *t = a->t;
     struct row *r = &t->row;
-    if (t->row_flow != a->f || t->row_dir != a->dir) {
-        set_endpoint(&r->src, a->f, a->dir);
-        set_endpoint(&r->dst, a->f, !a->dir);
-        t->row_flow = a->f;
-        t->row_dir = a->dir;
-    }
-    r->number = t->n.rows + 1;
+    if (t->row_flow != a->f || t->row_dir != a->dir)
+        turn_row(a);
+    r->number = ++t->n.rows;
     r->frame = r->frame_first = a->stamp->frame;
     r->time_ns = r->time_first_ns = a->stamp->time_ns;
-    r->time_start_ns = t->start_ns;
     r->time_before_ns = a->stamp->before_ns;
     r->frame_len = a->stamp->frame_len;
     r->interface_id = a->stamp->interface_id;
-    r->stream = a->f->number;
     r->sender = (uint8_t)mqtt_conn_sender(&a->k->conn, a->dir);
     r->version = a->k->conn.version;
     r->version_source = a->k->conn.source;
@@ -50,13 +56,12 @@ static void keep(struct talks *t, uint32_t connection)
     t->kept[connection / 8] |= (uint8_t)(1u << connection % 8);
 }
 
-static void give_row(const struct arrival *a)
+static void give_row(const struct arrival *a, const struct row *r)
 {
     struct talks *t = a->t;
-    t->n.rows++;
     if (t->options.events->row == NULL)
         return;
-    unsigned answer = t->options.events->row(t->options.ctx, &t->row);
+    unsigned answer = t->options.events->row(t->options.ctx, r);
     if (answer & PIPELINE_STOP)
         t->stopped = true;
     if (answer & PIPELINE_KEEP)
@@ -116,20 +121,20 @@ void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, cons
     talk_open(a);
     if (a->t->options.track != NULL)
         track_gap(a->t->options.track, a->k->track, a->dir, gap + skipped, a->stamp->time_ns, a->stamp->frame);
-    struct row *r = begin_row(a);
-    r->kind = ROW_GAP;
-    r->packet = NULL;
-    r->verdicts = NULL;
-    r->n_verdicts = 0;
-    r->alias_topic = view_of(NULL, 0);
-    r->note = NULL;
-    r->gap_octets = gap;
-    r->skipped_octets = skipped;
-    r->gap_reason = why;
+    struct row r = *begin_row(a);
+    r.kind = ROW_GAP;
+    r.packet = NULL;
+    r.verdicts = NULL;
+    r.n_verdicts = 0;
+    r.alias_topic = view_of(NULL, 0);
+    r.note = NULL;
+    r.gap_octets = gap;
+    r.skipped_octets = skipped;
+    r.gap_reason = why;
     a->t->n.gaps++;
     a->t->n.gap_octets += gap;
     a->t->n.skipped_octets += skipped;
-    give_row(a);
+    give_row(a, &r);
 }
 
 static void set_client_id(const struct arrival *a, struct view id)
@@ -153,8 +158,6 @@ static void set_client_id(const struct arrival *a, struct view id)
 static void learn_client_id(const struct arrival *a, const struct mqtt_packet *p)
 {
     struct mqtt_prop assigned;
-    if (p->header_len == 0)
-        return;
     if (p->type == MQTT_CONNECT)
         set_client_id(a, p->connect.client_id);
     else if (p->type == MQTT_CONNACK && mqtt_props_find(&p->props, MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER, &assigned))
@@ -188,31 +191,26 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
     struct talks *t = a->t;
     if (t->stopped)
         return;
-    talk_open(a);
+    if (!a->k->opened)
+        talk_open(a);
     struct mqtt_verdicts v = { .at = t->verdicts, .cap = TALK_VERDICTS };
     mqtt_conn_packet(&a->k->conn, a->dir, frame->octets, &t->packet, &v);
-    learn_client_id(a, &t->packet);
+    if ((t->packet.type == MQTT_CONNECT || t->packet.type == MQTT_CONNACK) && t->packet.header_len > 0)
+        learn_client_id(a, &t->packet);
     if (t->options.track != NULL)
         track(a, first, end, &v);
     struct row *r = begin_row(a);
-    r->kind = ROW_PACKET;
     r->frame_first = first->stamp.frame;
     r->time_first_ns = first->stamp.time_ns;
-    r->packet = &t->packet;
-    r->verdicts = t->verdicts;
     r->n_verdicts = v.n;
-    r->note = t->options.track != NULL ? &t->note : NULL;
-    r->alias_topic = r->note != NULL ? t->note.alias_topic : view_of(NULL, 0);
-    r->gap_octets = r->skipped_octets = 0;
-    r->gap_reason = NULL;
+    r->alias_topic = t->note.alias_topic;
     const struct stream *stream = &a->f->dir[a->dir];
-    r->plain = true;
     r->seq_end = stream->next - (uint32_t)stream->at + (uint32_t)end;
     t->n.packets++;
     t->n.packet_octets += frame->total;
     if (frame->octets.len + frame->missing < frame->total)
         t->n.cut_packets++;
-    give_row(a);
+    give_row(a, r);
 }
 
 void talk_give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,

@@ -48,6 +48,19 @@ static enum utf8_class classify(uint32_t code)
     return control || non_character ? UTF8_DISCOURAGED : UTF8_OK;
 }
 
+/* Length of a code point from a range that holds nothing but good ones: printable ASCII, U+00C0..07FF, U+1000..CFFF,
+ * U+E000..EFFF. 0: look closer. */
+static size_t usual_len(const uint8_t *p, size_t n)
+{
+    uint8_t lead = p[0];
+    if (lead < 0x80)
+        return lead >= 0x20 && lead != 0x7f;
+    if (lead < 0xe0)
+        return lead >= 0xc3 && n >= 2 && (p[1] & 0xc0) == 0x80 ? 2 : 0;
+    bool good = lead != 0xe0 && lead != 0xed && lead < 0xef;
+    return good && n >= 3 && (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80 ? 3 : 0;
+}
+
 struct utf8_result utf8_check(struct view text)
 {
     struct utf8_result r = { UTF8_OK, 0, 0 };
@@ -56,6 +69,11 @@ struct utf8_result utf8_check(struct view text)
     while (i < n) {
         if (n - i >= 8 && utf8_special8(utf8_load(p + i, 8)) == 0) {
             i += 8;
+            continue;
+        }
+        size_t usual = usual_len(p + i, n - i);
+        if (usual > 0) {
+            i += usual;
             continue;
         }
         uint32_t code = 0;

@@ -77,17 +77,6 @@ struct view rd_short_string(struct reader *r, size_t len)
     return (struct view){ NULL, 0 };
 }
 
-struct view rd_rest(struct reader *r)
-{
-    if (r->over)
-        return (struct view){ NULL, 0 };
-    struct view v = { r->octets + r->pos, r->end - r->pos };
-    if (r->end < r->stop)
-        r->p->cut = true;
-    r->pos = r->end;
-    return v;
-}
-
 void rd_check_text(struct reader *r, struct view text, struct rule3 ill_formed, struct rule3 nul)
 {
     if (utf8_is_plain(text))
@@ -107,31 +96,9 @@ void rd_check_text(struct reader *r, struct view text, struct rule3 ill_formed, 
         rd_fault(r, nul, (size_t)(zero - r->octets), 1);
 }
 
-static uint64_t wildcard8(uint64_t w)
-{
-    const uint64_t ones = 0x0101010101010101u;
-    return ((w ^ ones * '+') - ones) | ((w ^ ones * '#') - ones);
-}
-
-/* Printable ASCII without wildcards: one look at eight octets instead of two at each. False only means: look closer. */
-static bool name_is_plain(struct view name)
-{
-    const uint8_t *p = name.ptr;
-    size_t n = name.len;
-    if (n < 8)
-        return n > 0 && utf8_is_plain(name) && memchr(p, '+', n) == NULL && memchr(p, '#', n) == NULL;
-    uint64_t last = utf8_load(p + n - 8, 8), wild = wildcard8(last), special = utf8_special8(last);
-    for (size_t i = 0; i + 8 < n; i += 8) {
-        uint64_t w = utf8_load(p + i, 8);
-        special |= utf8_special8(w);
-        wild |= wildcard8(w);
-    }
-    return (special | (wild & 0x8080808080808080u)) == 0;
-}
-
 void rd_check_name(struct reader *r, struct view name, struct rule3 ill_formed, struct rule3 wildcard)
 {
-    if (name_is_plain(name))
+    if (rd_is_plain_name(name))
         return;
     rd_check_text(r, name, ill_formed, RULE_TOPIC_NUL);
     struct topic_result bad = topic_check_name(name);
@@ -139,31 +106,12 @@ void rd_check_name(struct reader *r, struct view name, struct rule3 ill_formed, 
         rd_fault(r, wildcard, rd_offset(r, name) + bad.offset, bad.len);
 }
 
-void rd_request_id(struct reader *r)
+void rd_zero_id(struct reader *r, bool request)
 {
     static const struct rule3 from_client = { MQTT_S3_2_3_A, MQTT_R4_2_3_1_1, MQTT_R5_2_2_1_3 };
     static const struct rule3 from_server = { MQTT_S3_2_3_A, MQTT_R4_2_3_1_1, MQTT_R5_2_2_1_4 };
-    size_t at = r->pos;
-    r->p->id = rd_u16(r);
-    r->p->has_id = !r->over;
-    if (r->p->has_id && r->p->id == 0)
-        rd_fault(r, r->sender == MQTT_SERVER ? from_server : from_client, at, 2);
-}
-
-void rd_ack_id(struct reader *r)
-{
-    static const struct rule3 zero = { MQTT_S3_2_3_B, MQTT_S4_2_3_1_A, MQTT_S5_2_2_1_A };
-    size_t at = r->pos;
-    r->p->id = rd_u16(r);
-    r->p->has_id = !r->over;
-    if (r->p->has_id && r->p->id == 0)
-        rd_fault(r, zero, at, 2);
-}
-
-void rd_end(struct reader *r)
-{
-    if (!r->over && r->pos < r->stop)
-        rd_fault(r, RULE_SURPLUS, r->pos, r->stop - r->pos);
+    static const struct rule3 of_answer = { MQTT_S3_2_3_B, MQTT_S4_2_3_1_A, MQTT_S5_2_2_1_A };
+    rd_fault(r, !request ? of_answer : r->sender == MQTT_SERVER ? from_server : from_client, r->pos - 2, 2);
 }
 
 void wr_octets(struct writer *w, struct view v)

@@ -74,7 +74,16 @@ static inline struct view rd_str16(struct reader *r)
     return (struct view){ at + 2, len };
 }
 
-struct view rd_rest(struct reader *r); /* what is at hand up to `stop` */
+static inline struct view rd_rest(struct reader *r) /* what is at hand up to `stop` */
+{
+    if (r->over)
+        return (struct view){ NULL, 0 };
+    struct view v = { r->octets + r->pos, r->end - r->pos };
+    if (r->end < r->stop)
+        r->p->cut = true;
+    r->pos = r->end;
+    return v;
+}
 
 /* UTF-8 of a field. ill_formed and nul name the rules of this field; discouraged code points have one rule a version.
  */
@@ -83,17 +92,50 @@ extern const struct rule3 RULE_TEXT_NUL;  /* U+0000 in a string that is no topic
 extern const struct rule3 RULE_TOPIC_NUL; /* U+0000 in a topic name or filter */
 void rd_check_name(struct reader *r, struct view name, struct rule3 ill_formed, struct rule3 wildcard); /* not: empty */
 
+static inline uint64_t rd_wildcard8(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    return ((w ^ ones * '+') - ones) | ((w ^ ones * '#') - ones);
+}
+
+/* Printable ASCII without wildcards: one look at eight octets instead of two at each. False only means: look closer,
+ * with rd_check_name(). */
+static inline bool rd_is_plain_name(struct view name)
+{
+    const uint8_t *p = name.ptr;
+    size_t n = name.len;
+    if (n < 8)
+        return n > 0 && utf8_is_plain(name) && memchr(p, '+', n) == NULL && memchr(p, '#', n) == NULL;
+    uint64_t last = utf8_load(p + n - 8, 8), wild = rd_wildcard8(last), special = utf8_special8(last);
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        uint64_t w = utf8_load(p + i, 8);
+        special |= utf8_special8(w);
+        wild |= rd_wildcard8(w);
+    }
+    return (special | (wild & 0x8080808080808080u)) == 0;
+}
+
 static inline size_t rd_offset(const struct reader *r, struct view v)
 {
     return (size_t)(v.ptr - r->octets);
 }
 
 /* The Packet Identifier of a request (PUBLISH, SUBSCRIBE, UNSUBSCRIBE) or of an acknowledgement. */
-void rd_request_id(struct reader *r);
-void rd_ack_id(struct reader *r);
+void rd_zero_id(struct reader *r, bool request); /* of the two octets just read */
+static inline void rd_id(struct reader *r, bool request)
+{
+    r->p->id = rd_u16(r);
+    r->p->has_id = !r->over;
+    if (r->p->id == 0 && !r->over)
+        rd_zero_id(r, request);
+}
 
 void rd_props(struct reader *r, struct mqtt_props *props, unsigned where); /* where: packet type, 0 for the Will */
-void rd_end(struct reader *r);                                             /* nothing may follow */
+static inline void rd_end(struct reader *r)                                /* nothing may follow */
+{
+    if (!r->over && r->pos < r->stop)
+        rd_fault(r, RULE_SURPLUS, r->pos, r->stop - r->pos);
+}
 
 /* Counts always; writes while it fits. */
 struct writer {

@@ -14,19 +14,14 @@ void mqtt_conn_client(struct mqtt_conn *c, unsigned dir)
     c->roles_sure = true;
 }
 
-enum mqtt_side mqtt_conn_sender(const struct mqtt_conn *c, unsigned dir)
-{
-    if (c->client_dir > 1)
-        return MQTT_NOBODY;
-    return dir == c->client_dir ? MQTT_CLIENT : MQTT_SERVER;
-}
-
 /* Packet types that one side alone sends in every version tell the roles, though a faulty peer may fool us: not sure.
  */
 static void infer_roles(struct mqtt_conn *c, unsigned dir, unsigned type)
 {
+    if (c->client_dir <= 1)
+        return;
     enum mqtt_side v4 = mqtt_type_sender(type, MQTT_V311), v5 = mqtt_type_sender(type, MQTT_V5);
-    if (c->client_dir <= 1 || v4 != v5 || v4 == MQTT_BOTH || v4 == MQTT_NOBODY)
+    if (v4 != v5 || v4 == MQTT_BOTH || v4 == MQTT_NOBODY)
         return;
     c->client_dir = (uint8_t)(v4 == MQTT_CLIENT ? dir : 1 - dir);
 }
@@ -109,8 +104,9 @@ static void learn_connect(struct mqtt_conn *c, unsigned dir, const struct mqtt_p
     c->possible = (uint8_t)(1u << p->version);
 }
 
-void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
-                      struct mqtt_verdicts *v)
+/* A CONNECT, or a packet of a connection whose CONNECT was not seen. */
+static void find_out(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
+                     struct mqtt_verdicts *v)
 {
     unsigned type = octets.len > 0 ? octets.ptr[0] >> 4 : 0;
     bool is_connect = type == MQTT_CONNECT;
@@ -127,4 +123,13 @@ void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, str
         infer_roles(c, dir, type);
     if (v != NULL && v->n > first && c->source != MQTT_SOURCE_CONNECT && !is_connect)
         keep_common(c, octets, v, first);
+}
+
+void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
+                      struct mqtt_verdicts *v)
+{
+    if (c->source != MQTT_SOURCE_CONNECT || octets.len == 0 || octets.ptr[0] >> 4 == MQTT_CONNECT)
+        find_out(c, dir, octets, p, v);
+    else
+        mqtt_decode(octets, (struct mqtt_context){ c->version, (uint8_t)mqtt_conn_sender(c, dir) }, p, v);
 }

@@ -29,4 +29,9 @@ void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, str
                       struct mqtt_verdicts *v);
 
 /* Who sends in this direction: MQTT_CLIENT, MQTT_SERVER, MQTT_NOBODY when not known. */
-enum mqtt_side mqtt_conn_sender(const struct mqtt_conn *c, unsigned dir);
+static inline enum mqtt_side mqtt_conn_sender(const struct mqtt_conn *c, unsigned dir)
+{
+    if (c->client_dir > 1)
+        return MQTT_NOBODY;
+    return dir == c->client_dir ? MQTT_CLIENT : MQTT_SERVER;
+}

@@ -98,17 +98,11 @@ static enum mqtt_frame_status continue_packet(struct mqtt_framer *f, struct curs
     return MQTT_FRAME_PACKET;
 }
 
-enum mqtt_frame_status mqtt_framer_next(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
+/* A packet that begins here, with a long length or not whole in the chunk. */
+static enum mqtt_frame_status begin_packet(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
 {
-    if (f->lost)
-        in->pos = in->end;
-    size_t left = cur_left(in);
-    if (left == 0)
-        return MQTT_FRAME_MORE;
-    if (f->seen > 0)
-        return continue_packet(f, in, out);
-
     const uint8_t *at = in->base + in->pos;
+    size_t left = cur_left(in);
     uint32_t remaining = 0;
     int used = mqtt_vbi_read(view_of(at + 1, left - 1), &remaining);
     if (used < 0) {
@@ -128,6 +122,27 @@ enum mqtt_frame_status mqtt_framer_next(struct mqtt_framer *f, struct cursor *in
     }
     pass(f, in, (uint32_t)left);
     return MQTT_FRAME_MORE;
+}
+
+static enum mqtt_frame_status next_unusual(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
+{
+    if (f->lost)
+        in->pos = in->end;
+    if (cur_left(in) == 0)
+        return MQTT_FRAME_MORE;
+    return f->seen > 0 ? continue_packet(f, in, out) : begin_packet(f, in, out);
+}
+
+enum mqtt_frame_status mqtt_framer_next(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
+{
+    const uint8_t *at = in->base + in->pos;
+    size_t left = cur_left(in);
+    if (f->seen > 0 || f->lost || left < 2 || at[1] >= 0x80 || 2u + at[1] > left)
+        return next_unusual(f, in, out);
+    uint32_t total = 2u + at[1]; /* short and whole, as nearly every packet */
+    in->pos += total;
+    *out = (struct mqtt_frame){ view_of(at, total), total, 0 };
+    return MQTT_FRAME_PACKET;
 }
 
 bool mqtt_framer_hole(struct mqtt_framer *f, uint64_t len, struct mqtt_frame *out, bool *complete)

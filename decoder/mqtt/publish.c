@@ -22,7 +22,7 @@ static void check_topic(struct reader *r, struct view topic)
     static const struct rule3 ill_formed = { MQTT_S3_2_5_A, MQTT_R4_3_3_2_1, MQTT_R5_3_3_2_1 };
     static const struct rule3 wildcard = { MQTT_S3_3_3_A, MQTT_R4_3_3_2_2, MQTT_R5_3_3_2_2 };
     static const struct rule3 too_long = { .v31 = MQTT_S3_3_3_C };
-    if (topic.ptr == NULL)
+    if (topic.ptr == NULL || (rd_is_plain_name(topic) && topic.len < 32767))
         return;
     rd_check_name(r, topic, ill_formed, wildcard);
     if (r->version == MQTT_V31 && topic.len > 32767 && utf8_characters(topic) > 32767)
@@ -54,7 +54,7 @@ void read_publish(struct reader *r)
         r->p->id = rd_left(r) >= 2 ? rd_u16(r) : 0;
         r->p->has_id = false;
     } else if (m->qos > 0) {
-        rd_request_id(r);
+        rd_id(r, true);
     }
     if (r->version == MQTT_V5) {
         rd_props(r, &r->p->props, MQTT_PUBLISH);
@@ -84,7 +84,7 @@ void read_puback(struct reader *r)
 {
     static const uint16_t unlisted[] = { MQTT_R5_3_4_2_1, MQTT_R5_3_5_2_1, MQTT_R5_3_6_2_1, MQTT_R5_3_7_2_1 };
     unsigned type = r->p->type;
-    rd_ack_id(r);
+    rd_id(r, false);
     if (r->version != MQTT_V5 || rd_left(r) == 0) {
         rd_end(r);
         return;

@@ -71,7 +71,7 @@ void read_subscribe(struct reader *r)
     static const struct rule3 none = { MQTT_S3_3_8_A, MQTT_R4_3_8_3_3, MQTT_R5_3_8_3_2 };
     static const struct rule3 ill_formed = { MQTT_S3_2_5_A, MQTT_R4_3_8_3_1, MQTT_R5_3_8_3_1 };
     r->p->list = (struct mqtt_list){ 0 };
-    rd_request_id(r);
+    rd_id(r, true);
     if (r->version == MQTT_V5)
         rd_props(r, &r->p->props, MQTT_SUBSCRIBE);
     read_filters(r, true, none, ill_formed);
@@ -82,7 +82,7 @@ void read_unsubscribe(struct reader *r)
     static const struct rule3 none = { MQTT_S3_3_10_A, MQTT_R4_3_10_3_2, MQTT_R5_3_10_3_2 };
     static const struct rule3 ill_formed = { MQTT_S3_2_5_A, MQTT_R4_3_10_3_1, MQTT_R5_3_10_3_1 };
     r->p->list = (struct mqtt_list){ 0 };
-    rd_request_id(r);
+    rd_id(r, true);
     if (r->version == MQTT_V5)
         rd_props(r, &r->p->props, MQTT_UNSUBSCRIBE);
     read_filters(r, false, none, ill_formed);
@@ -164,7 +164,7 @@ void read_suback(struct reader *r)
     static const struct rule3 none = { MQTT_S3_2_1_D, MQTT_R4_3_8_4_5, MQTT_R5_3_8_4_6 };
     struct mqtt_list *list = &r->p->list;
     *list = (struct mqtt_list){ 0 };
-    rd_ack_id(r);
+    rd_id(r, false);
     if (r->version == MQTT_V5)
         rd_props(r, &r->p->props, MQTT_SUBACK);
     if (!r->over && rd_left(r) == 0)
@@ -183,7 +183,7 @@ void read_unsuback(struct reader *r)
 {
     struct mqtt_list *list = &r->p->list;
     *list = (struct mqtt_list){ 0 };
-    rd_ack_id(r);
+    rd_id(r, false);
     if (r->version != MQTT_V5) {
         rd_end(r);
         return;
