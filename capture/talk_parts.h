@@ -47,7 +47,7 @@ struct talks {
     struct talks_counters n;
     bool stopped;
     uint64_t current_frame;
-    struct row row; /* of a packet; what does not change from one to the next stays */
+    struct row row;              /* of a packet; what does not change from one to the next stays */
     const struct flow *row_flow; /* whose endpoints are in `row`, in direction row_dir */
     unsigned row_dir;
     struct mqtt_packet packet;

@@ -11,7 +11,7 @@ static void set_endpoint(struct row_endpoint *e, const struct flow *f, unsigned 
 }
 
 /* What stays the same from row to row of a direction. */
-static void turn_row(const struct arrival *a)
+RARELY static void turn_row(const struct arrival *a)
 {
     struct talks *t = a->t;
     struct row *r = &t->row;
@@ -155,7 +155,7 @@ static void set_client_id(const struct arrival *a, struct view id)
 }
 
 /* CONNECT names the client; with 5.0 CONNACK may do so instead. */
-static void learn_client_id(const struct arrival *a, const struct mqtt_packet *p)
+RARELY static void learn_client_id(const struct arrival *a, const struct mqtt_packet *p)
 {
     struct mqtt_prop assigned;
     if (p->type == MQTT_CONNECT)

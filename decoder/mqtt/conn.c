@@ -105,8 +105,8 @@ static void learn_connect(struct mqtt_conn *c, unsigned dir, const struct mqtt_p
 }
 
 /* A CONNECT, or a packet of a connection whose CONNECT was not seen. */
-static void find_out(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
-                     struct mqtt_verdicts *v)
+RARELY static void find_out(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
+                            struct mqtt_verdicts *v)
 {
     unsigned type = octets.len > 0 ? octets.ptr[0] >> 4 : 0;
     bool is_connect = type == MQTT_CONNECT;

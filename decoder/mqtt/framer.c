@@ -124,7 +124,7 @@ static enum mqtt_frame_status begin_packet(struct mqtt_framer *f, struct cursor 
     return MQTT_FRAME_MORE;
 }
 
-static enum mqtt_frame_status next_unusual(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
+RARELY static enum mqtt_frame_status next_unusual(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
 {
     if (f->lost)
         in->pos = in->end;

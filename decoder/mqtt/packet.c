@@ -34,7 +34,7 @@ static void check_flags(struct reader *r)
         rd_fault(r, own[type].v5 != MQTT_RULE_NONE ? own[type] : reserved, 0, 1);
 }
 
-static void read_body(struct reader *r)
+static inline void read_body(struct reader *r)
 {
     switch ((enum mqtt_type)r->p->type) {
     case MQTT_CONNECT:
@@ -94,7 +94,7 @@ static bool usual_header(const struct reader *r)
            (type == MQTT_PUBLISH || (r->p->flags == usual[type].flags && type != MQTT_RESERVED && type != MQTT_AUTH));
 }
 
-static void judge(struct reader *r)
+RARELY static void judge_header(struct reader *r)
 {
     static const struct rule3 reserved_type = { MQTT_S3_2_1_A, MQTT_S4_2_2_1_A, MQTT_S5_2_1_2_A };
     struct mqtt_packet *p = r->p;
@@ -102,8 +102,6 @@ static void judge(struct reader *r)
         read_body(r);
         check_direction(r);
         check_flags(r);
-    } else if (usual_header(r)) {
-        read_body(r);
     } else if (mqtt_type_sender(p->type, r->version) == MQTT_NOBODY) {
         rd_fault(r, reserved_type, 0, 1);
     } else {
@@ -160,7 +158,10 @@ void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_pa
     if (r.held > r.stop)
         p->held = (uint32_t)(r.held = r.stop);
     r.end = r.held;
-    judge(&r);
+    if (p->type != MQTT_CONNECT && usual_header(&r))
+        read_body(&r);
+    else
+        judge_header(&r);
     if (used > 1 && mqtt_vbi_size(p->remaining) != (size_t)used)
         rd_fault(&r, padded, 1, (size_t)used);
 }

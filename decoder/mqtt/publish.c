@@ -17,12 +17,12 @@ static void read_publish_flags(struct reader *r, struct mqtt_publish *m)
         rd_fault(r, dup_qos_0, 0, 1);
 }
 
-static void check_topic(struct reader *r, struct view topic)
+RARELY static void check_topic(struct reader *r, struct view topic)
 {
     static const struct rule3 ill_formed = { MQTT_S3_2_5_A, MQTT_R4_3_3_2_1, MQTT_R5_3_3_2_1 };
     static const struct rule3 wildcard = { MQTT_S3_3_3_A, MQTT_R4_3_3_2_2, MQTT_R5_3_3_2_2 };
     static const struct rule3 too_long = { .v31 = MQTT_S3_3_3_C };
-    if (topic.ptr == NULL || (rd_is_plain_name(topic) && topic.len < 32767))
+    if (topic.ptr == NULL)
         return;
     rd_check_name(r, topic, ill_formed, wildcard);
     if (r->version == MQTT_V31 && topic.len > 32767 && utf8_characters(topic) > 32767)
@@ -46,7 +46,8 @@ void read_publish(struct reader *r)
     read_publish_flags(r, m);
     size_t topic_at = r->pos;
     m->topic = rd_str16(r);
-    check_topic(r, m->topic);
+    if (m->topic.ptr != NULL && (!rd_is_plain_name(m->topic) || m->topic.len > 32767))
+        check_topic(r, m->topic);
     bool topic_empty = m->topic.ptr != NULL && m->topic.len == 0;
     if (topic_empty)
         rd_fault(r, empty, topic_at, 2);

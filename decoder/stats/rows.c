@@ -373,7 +373,8 @@ static bool open_totals(struct stats *s, const char *arguments, char *error)
 static void total_connection(struct totals *c, const struct row *row)
 {
     uint8_t unknown = SEEN_NEVER, *seen = row->stream < c->streams_max ? &c->seen[row->stream] : &unknown;
-    bool names = stats_is_packet(row) && (row->packet->type == MQTT_CONNECT || row->packet->type == MQTT_CONNACK), added;
+    bool names = stats_is_packet(row) && (row->packet->type == MQTT_CONNECT || row->packet->type == MQTT_CONNACK),
+         added;
     if (*seen == SEEN_NAMED && !names)
         return;
     if (seen == &unknown)
