@@ -8,7 +8,7 @@
 #include "fuzz/campaign/campaign.h"
 #include "fuzz/talk.h"
 
-enum { WAIT_MAX_MS = 3, PACKET_ROOM = 8192 };
+enum { WAIT_MAX_MS = 1, PACKET_ROOM = 8192 };
 
 static size_t say(struct mutator *m, unsigned version, unsigned client, unsigned type, uint8_t *out, size_t len,
                   size_t cap)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -175,13 +176,19 @@ static bool open_link(struct runner *e, struct run *r, struct link *l)
     }
     l->opened++;
     r->connections++;
-    if (connect(l->fd, (struct sockaddr *)&e->target.addr, e->target.addr_len) == 0 || errno == EINPROGRESS) {
+    const struct sockaddr *to = (const struct sockaddr *)&e->target.addr;
+    bool open = connect(l->fd, to, e->target.addr_len) == 0;
+    bool on_its_way = !open && errno == EINPROGRESS;
+    open = open || (on_its_way && connect(l->fd, to, e->target.addr_len) == 0); /* on loopback it has come by now */
+    if (open || on_its_way) {
         struct sockaddr_storage own;
         socklen_t len = sizeof own;
         if (getsockname(l->fd, (struct sockaddr *)&own, &len) == 0)
             l->port = ntohs(own.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&own)->sin6_port
                                                       : ((struct sockaddr_in *)&own)->sin_port);
-        l->connecting = true;
+        l->connecting = !open;
+        if (open)
+            log_event(r, l, LOG_OPENED, NULL, 0);
         return true;
     }
     log_event(r, l, LOG_REFUSED, NULL, 0);
@@ -296,6 +303,8 @@ static void read_link(struct runner *e, struct run *r, struct link *l)
     }
     ssize_t n = recv(l->fd, l->in + l->n_in, READ_CHUNK, 0);
     if (n > 0) {
+        int one = 1; /* a broker that leaves Nagle's algorithm on waits for this acknowledgement, 40 ms by default */
+        setsockopt(l->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
         log_event(r, l, LOG_RECEIVED, l->in + l->n_in, (uint32_t)n);
         l->n_in += (uint32_t)n;
         parse_arrivals(r, l);
@@ -355,7 +364,7 @@ static bool is_connect(const struct plan_step *s)
 static bool connected(struct runner *e, struct run *r, struct link *l, const struct plan_step *s)
 {
     if (l->fd < 0 && (!l->ended || (is_connect(s) && r->sent_part == 0)))
-        return open_link(e, r, l) && false;
+        return open_link(e, r, l) && !l->connecting;
     if (l->fd >= 0)
         return !l->connecting;
     if (r->lenient)
@@ -363,6 +372,40 @@ static bool connected(struct runner *e, struct run *r, struct link *l, const str
     else
         finish(r, RUN_UNKNOWN, "line %u: the connection of %c is closed before something is sent", s->line, letter(s));
     return false;
+}
+
+/* While fuzzing, consecutive packets of one client go out in one piece: how the broker reads them is chance anyway, and
+ * a call costs more than the packets in it. True when a step was finished. */
+static bool send_together(struct run *r, struct link *l)
+{
+    enum { TOGETHER = 16 };
+    struct iovec part[TOGETHER];
+    const struct plan_step *first = &r->plan->step[r->step];
+    int n = 0;
+    for (uint32_t i = r->step; i < r->plan->n && n < TOGETHER; i++) {
+        const struct plan_step *s = &r->plan->step[i];
+        bool fits = s->op == PLAN_SEND && s->client == first->client && !s->octetwise && s->var == 0;
+        if (!fits || (n > 0 && is_connect(s)))
+            break;
+        uint32_t sent = n == 0 ? r->sent_part : 0;
+        part[n++] = (struct iovec){ (void *)(uintptr_t)(s->octets.ptr + sent), s->octets.len - sent };
+    }
+    struct msghdr message = { .msg_iov = part, .msg_iovlen = (size_t)n };
+    ssize_t taken = sendmsg(l->fd, &message, MSG_NOSIGNAL);
+    uint32_t before = r->step;
+    for (int i = 0; i < n && taken >= 0 && r->end == RUN_GOING; i++) {
+        size_t of_this = (size_t)taken < part[i].iov_len ? (size_t)taken : part[i].iov_len;
+        if (of_this > 0 || part[i].iov_len == 0)
+            log_event(r, l, LOG_SENT, part[i].iov_base, (uint32_t)of_this);
+        taken -= (ssize_t)of_this;
+        if (of_this < part[i].iov_len) {
+            r->sent_part += (uint32_t)of_this;
+            break;
+        }
+        r->sent_packets++;
+        next_step(r);
+    }
+    return r->step != before;
 }
 
 /* True when something was done, so that the next step may be tried at once. */
@@ -375,6 +418,8 @@ static bool do_send(struct runner *e, struct run *r, struct link *l, const struc
     uint32_t total = (uint32_t)s->octets.len;
     if (r->sent_part == 0 && is_connect(s))
         l->version = s->version;
+    if (r->lenient && !s->octetwise && s->var == 0)
+        return send_together(r, l);
     while (r->sent_part < total) {
         uint32_t n = s->octetwise ? 1 : total - r->sent_part;
         const uint8_t *from = s->octets.ptr + r->sent_part;
@@ -544,7 +589,7 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
     case PLAN_OPEN:
         if (l->fd < 0 || (!l->connecting && r->sent_part == 0)) {
             r->sent_part = 1; /* this opening */
-            return open_link(e, r, l) && false;
+            return open_link(e, r, l) && !l->connecting;
         }
         if (!l->connecting)
             next_step(r);
