@@ -110,7 +110,7 @@ track_conn track_open(struct track *t, const struct track_opening *o)
         return 0;
     c->timer = (struct timer){ .due = INT64_MAX, .place = WHEEL };
     c->stream = o->stream;
-    c->connack_ns = c->last_ns[0] = c->last_ns[1] = INT64_MIN;
+    c->asked_ns = c->connack_ns = c->last_ns[0] = c->last_ns[1] = INT64_MIN;
     c->close_due = INT64_MAX;
     c->gen = ++t->conn_gen;
     c->flip = o->client_dir == 1;

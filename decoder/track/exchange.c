@@ -116,7 +116,8 @@ void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, 
         n->latency_ns = in->time_ns - x->step[0].time_ns;
         if (x->step[0].type == 0)
             n->latency_ns = -1;
-        n->step_ns = in->time_ns - x->last_ns;
+        bool early = is_publish(x) && x->last_type > in->packet->type; /* its answer was captured before it */
+        n->step_ns = early ? -1 : in->time_ns - x->last_ns;
         n->answers_frame = x->last_frame;
     }
     struct xstep *step = &x->step[place];

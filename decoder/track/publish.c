@@ -322,9 +322,12 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
     s->published_octets[slot] += p->payload_len;
     bool known = p->topic.ptr != NULL;
     bool aliased = c->version == MQTT_V5 && (in->packet->props.seen >> MQTT_PROP_TOPIC_ALIAS & 1) != 0;
-    bool wanted = p->qos > 0 || aliased || s->subs != NULL || (slot == 1 && t->n_due_wills > 0);
+    bool wanted = p->qos > 0 || aliased || s->subs != NULL || (slot == 1 && t->n_due_wills > 0) ||
+                  (slot == 0 && t->subs.used > 0);
     if (c->version == MQTT_V5)
         judge_publish_limits(t, c, slot, in);
+    if (slot == 1 && s->subs == NULL && known && !aliased)
+        judge_stray(t, c, p->topic);
     if (!wanted)
         return;
     struct message m = { .in = in, .p = p, .slot = slot };
@@ -341,8 +344,11 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
         will_match(t, c, in, name_print);
     if (m.printed)
         watch(t, c, &m);
+    if (slot == 0 && t->subs.used > 0 && m.printed && !p->dup && (c->flags & C_ROLES) != 0)
+        sent_keep(t, c, in, m.print);
+    const struct sent *from = slot == 1 && m.printed ? sent_find(t, c, in, m.print) : NULL;
     if (slot == 1 && s->subs != NULL && m.name.ptr != NULL)
-        judge_delivery(t, c, in, m.name);
+        judge_delivery(t, c, in, m.name, from);
     if (p->qos > 0 && in->packet->has_id && in->packet->id != 0) {
         if (slot == 0 && s->subs != NULL && m.printed && !p->dup && s->own_frame == 0)
             expect_own(t, c, in, m.name, m.print);

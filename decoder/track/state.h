@@ -11,11 +11,12 @@
 
 enum {
     EVICT_LOOK = 32,
-    DELIVERY_MS = 100,
-    /* a delivery that takes longer is missed at the end of the connection */ LINGER_MS = 1000,
-    /* how long answers may cross a FIN */ LATE_SAID = 8,
-    /* findings of unanswered packets a connection */ CODES_SAID = 16,
-    /* and of reason codes */ SLAB = 64,
+    DELIVERY_MS = 100, /* a delivery that takes longer is missed at the end of the connection */
+    LINGER_MS = 1000,  /* how long answers may cross a FIN */
+    LATE_SAID = 8,     /* findings of unanswered packets a connection */
+    CODES_SAID = 16,   /* and of reason codes */
+    STRAYS_SAID = 4,   /* and notes of deliveries that nothing matches */
+    SLAB = 64,
     WHEEL = 512,
     WHEEL_SHIFT = 28,
     PREV_ALIASES = 64,
@@ -218,11 +219,13 @@ struct conn {
     int64_t closed_ns, bad_ns;
     uint64_t bad_exchange;
     uint64_t resent_number;              /* exchange of the latest PUBLISH that the client sent again here */
+    uint32_t broker_print;               /* of its endpoint; 0: not computed */
     uint32_t method;                     /* print of the Authentication Method */
     uint16_t sub_done, unsub_done;       /* ids answered last */
+    int64_t asked_ns;                    /* latest SUBSCRIBE, SUBACK */
     uint16_t n_subscribe, n_unsubscribe; /* under way */
     uint16_t due_rule, bad_rule;
-    uint8_t said_late, said_codes; /* findings of unanswered packets, of reason codes so far */
+    uint8_t said_late, said_codes, said_stray; /* unanswered packets, reason codes, stray deliveries told so far */
     uint8_t bye_reason[2], due_side, due_diag, closer;
     bool server_ka, unsubscribed, no_expiry;
 };
@@ -230,6 +233,27 @@ struct conn {
 struct dup_seen {
     uint32_t print;
     int64_t time_ns;
+};
+
+/* What a PUBLISH of a client hands on unchanged (5.0); prints, 0: none or not known. */
+enum sent_fact { SENT_FORMAT, SENT_RESPONSE, SENT_CORRELATION, SENT_USER, SENT_USER_SET, SENT_TYPE, SENT_FACTS };
+
+enum sent_mark {
+    SENT_PLAIN = 1,  /* was sent without RETAIN */
+    SENT_RETAIN = 2, /* with RETAIN */
+    SENT_CLEAR = 4,  /* the one before is more than answer_ns older */
+    SENT_SAME = 8,   /* the facts were the same each time, of 5.0 clients */
+};
+
+struct sent { /* a PUBLISH of a client, found by topic, payload and broker */
+    int64_t time_ns;
+    uint64_t session, frame;
+    uint32_t print, broker;
+    uint32_t fact[SENT_FACTS];
+    uint32_t expiry_s; /* UINT32_MAX: none */
+    uint16_t times;    /* how often; 0: the place is empty */
+    uint8_t qos;       /* highest */
+    uint8_t marks;     /* enum sent_mark */
 };
 
 struct track {
@@ -255,6 +279,9 @@ struct track {
     uint32_t conn_gen;
     struct dup_seen dup[DUP_RING];
     uint32_t dup_at;
+    struct sent *sent; /* SENT_PLACES of them; NULL: none yet */
+    uint32_t sub_hand; /* where the look for a subscriber goes on */
+    int64_t looked_ns;
     struct track_counts counts;
     struct mqtt_verdicts *v; /* of the packet under way */
     struct track_note *note;
@@ -351,7 +378,20 @@ void on_request(struct track *t, struct conn *c, unsigned slot, const struct tra
 void on_granted(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
 void expect_own(struct track *t, struct conn *c, const struct track_input *in, struct view topic, uint32_t print);
 void tell_own(struct track *t, struct conn *c, int64_t waited_ns, uint64_t frame); /* it has not come */
-void judge_delivery(struct track *t, struct conn *c, const struct track_input *in, struct view topic);
+void judge_stray(struct track *t, struct conn *c, struct view topic);
+void judge_delivery(struct track *t, struct conn *c, const struct track_input *in, struct view topic,
+                    const struct sent *from);
+/* forward.c */
+void sent_free(struct track *t);
+void sent_keep(struct track *t, struct conn *c, const struct track_input *in, uint32_t print);
+/* The PUBLISH that this one of the server hands on, as far as likeness tells; NULL: not known. */
+const struct sent *sent_find(struct track *t, struct conn *c, const struct track_input *in, uint32_t print);
+struct reach {                          /* the subscriptions of a client that a delivery matches */
+    unsigned matches, published, local; /* published: with Retain As Published; local: with No Local */
+    bool open, settled, above; /* settled: all were answered well before the PUBLISH was sent; above: every grant */
+};
+void judge_forwarded(struct track *t, struct conn *c, const struct track_input *in, const struct sent *from,
+                     const struct reach *r);
 /* limits.c */
 void judge_size(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
 struct topic *resolve_alias(struct track *t, struct conn *c, unsigned slot, const struct track_input *in, bool *known);

@@ -6,7 +6,9 @@
 
 #include "decoder/mqtt/topic.h"
 
-enum { FAILURE = 0x80, NOT_ANSWERED = 0xff, NO_LOCAL = 4, QOS_BITS = 3, SUBS_WALKED = 64 };
+#include <string.h>
+
+enum { FAILURE = 0x80, NOT_ANSWERED = 0xff, NO_LOCAL = 4, AS_PUBLISHED = 8, QOS_BITS = 3, SUBS_WALKED = 64 };
 
 static void ask(struct exch *x, struct sub *b, uint32_t at)
 {
@@ -144,6 +146,7 @@ void on_request(struct track *t, struct conn *c, unsigned slot, const struct tra
     else
         c->n_unsubscribe++;
     note_filters(t, x, in);
+    c->asked_ns = in->time_ns;
     exch_step(t, x, c, 0, 0, in);
     exch_owes(t, x, 1, subscribe ? MQTT_SUBACK : MQTT_UNSUBACK);
     exch_note(t, x);
@@ -286,6 +289,7 @@ void on_granted(struct track *t, struct conn *c, unsigned slot, const struct tra
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
     if (sub) {
+        c->asked_ns = in->time_ns;
         c->sub_done = p->id;
         subscribed(t, c, x, in);
     } else {
@@ -361,34 +365,62 @@ static void judge_identifiers(struct track *t, struct conn *c, const struct trac
     }
 }
 
+/* No filter of the client matches the topic. Servers subscribe for clients and deliver what was queued: a hint. */
+void judge_stray(struct track *t, struct conn *c, struct view topic)
+{
+    char plain[256];
+    enum mqtt_rule rule = by_version(c, MQTT_R4_3_3_2_3, MQTT_R5_3_3_2_3);
+    if (c->said_stray == STRAYS_SAID || !session_sure(c) || (c->session->flags & S_SUBS_LOST) != 0)
+        return;
+    c->said_stray++;
+    if (topic.len > 0 && topic.len <= sizeof plain && topic.ptr[0] == '$') {
+        memcpy(plain, topic.ptr, topic.len);
+        plain[0] = '_';
+        for (const struct sub *b = c->session->subs; b != NULL; b = b->next)
+            if (topic_matches(topic_share_filter(topic_view(b->filter)), view_of(plain, topic.len)))
+                rule = by_version(c, MQTT_R4_4_7_2_1, MQTT_R5_4_7_2_1);
+    }
+    judge(t, c, rule, MQTT_SEVERITY_NOTE, MQTT_SERVER);
+}
+
 /* A PUBLISH to a client whose subscriptions are known. Subscriptions made by the server cannot be seen: a delivery
- * above every granted QoS is a warning. */
-void judge_delivery(struct track *t, struct conn *c, const struct track_input *in, struct view topic)
+ * above every granted QoS is a warning, one that no filter matches a note. from: what it hands on, NULL: not known. */
+void judge_delivery(struct track *t, struct conn *c, const struct track_input *in, struct view topic,
+                    const struct sent *from)
 {
     struct session *s = c->session;
-    unsigned best = 0, matches = 0, no_local = 0, shared = 0, n = 0;
-    bool open = false;
+    struct reach r = { 0 };
+    unsigned best = 0, shared = 0, n = 0;
     for (struct sub *b = s->subs; b != NULL && n < SUBS_WALKED; b = b->next, n++) {
         struct view filter = topic_view(b->filter);
         bool share = topic_is_shared(filter);
         if (!topic_matches(share ? topic_share_filter(filter) : filter, topic))
             continue;
         b->matched++;
-        matches++;
+        r.matches++;
         shared += share;
-        no_local += (b->options & NO_LOCAL) != 0;
-        open = open || b->best == NOT_ANSWERED || b->asked != NULL;
+        r.local += (b->options & NO_LOCAL) != 0;
+        r.published += (b->options & AS_PUBLISHED) != 0;
+        r.open = r.open || b->best == NOT_ANSWERED || b->asked != NULL;
         if (b->best < FAILURE && b->best > best)
             best = b->best;
     }
     if (!session_sure(c) || (s->flags & S_SUBS_LOST) != 0 || n == SUBS_WALKED)
         return;
     judge_identifiers(t, c, in, topic);
-    if (matches == 0)
+    if (r.matches == 0) {
+        judge_stray(t, c, topic);
         return;
-    if (in->packet->publish.qos > best && !open)
-        judge(t, c, by_version(c, MQTT_R4_3_8_4_6, shared == matches ? MQTT_R5_4_8_2_3 : MQTT_R5_3_8_4_8),
+    }
+    r.above = in->packet->publish.qos > best && !r.open;
+    r.settled = from != NULL && c->n_subscribe == 0 &&
+                (c->asked_ns == INT64_MIN || from->time_ns - c->asked_ns > t->cfg.reach_ns);
+    if (r.above)
+        judge(t, c, by_version(c, MQTT_R4_3_8_4_6, shared == r.matches ? MQTT_R5_4_8_2_3 : MQTT_R5_3_8_4_8),
               MQTT_SEVERITY_WARNING, MQTT_SERVER);
-    if ((t->note->flags & TRACK_LOOPED) != 0 && no_local == matches && c->version == MQTT_V5)
+    bool own = from == NULL ? (t->note->flags & TRACK_LOOPED) != 0 : from->session == s->number;
+    if (own && !in->packet->publish.retain && r.local == r.matches && c->version == MQTT_V5)
         judge(t, c, MQTT_R5_3_8_3_3, MQTT_SEVERITY_NOTE, MQTT_SERVER);
+    if (from != NULL)
+        judge_forwarded(t, c, in, from, &r);
 }

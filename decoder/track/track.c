@@ -57,6 +57,7 @@ void track_free(struct track *t)
         if (s->client_id != NULL)
             mem_give(t, s->client_id, s->client_id_len > 0 ? s->client_id_len : 1);
     tables_free(t);
+    sent_free(t);
     slab_free(t, &t->conns);
     slab_free(t, &t->sessions);
     slab_free(t, &t->exchs);
@@ -339,7 +340,7 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     if (c != NULL)
         __builtin_prefetch(&c->session);
     track_advance(t, in->time_ns);
-    *note = (struct track_note){ .latency_ns = -1, .step_ns = -1 };
+    *note = (struct track_note){ .latency_ns = -1, .step_ns = -1, .forward_ns = -1 };
     c = conn_of(t, h); /* time may have ended it */
     if (c == NULL || c->session == NULL)
         return;

@@ -11,10 +11,11 @@
  * Events come out of these calls and of track_advance, in the order of becoming certain.
  *
  * Memory: everything is taken from the allocator in slabs and bounded by the limits: with its place in a table at most
- * 448 octets for a connection, 552 for a session, 232 for an open exchange, 96 for a subscription, 56 for a topic or
+ * 488 octets for a connection, 552 for a session, 232 for an open exchange, 96 for a subscription, 56 for a topic or
  * filter (and its text, once however often it is used), 8 for each Topic Alias up to the highest one in use. A client
- * that opens 65,535 exchanges costs 15 MiB, and no more than max_exchanges allow in all. Reaching a limit evicts the
- * oldest of the kind (the outcome of its exchanges is TRACK_UNKNOWN) and counts it. */
+ * that opens 65,535 exchanges costs 15 MiB, and no more than max_exchanges allow in all. Once a subscription was seen:
+ * 128 KiB for the latest 2,048 messages that clients published, by which their deliveries are known. Reaching a limit
+ * evicts the oldest of the kind (the outcome of its exchanges is TRACK_UNKNOWN) and counts it. */
 #pragma once
 #include "decoder/base/endpoint.h"
 #include "decoder/mqtt/conn.h"
@@ -110,24 +111,26 @@ struct track_exchange {
 /* ---- what a packet row gets ------------------------------------------------------------------------------------- */
 
 struct track_note {
-    uint64_t session;       /* number of the session, 0: none known */
-    uint64_t exchange;      /* number of the exchange, 0: none */
-    uint64_t first_frame;   /* frame of the first packet of the exchange */
-    uint64_t answers_frame; /* frame of the packet that this one answers, 0: none */
-    int64_t latency_ns;     /* since the first packet of the exchange; -1: no exchange or this is the first */
-    int64_t step_ns;        /* since the packet that this one answers; -1: answers none */
-    uint8_t kind;           /* enum track_kind */
-    uint8_t outcome;        /* enum track_outcome after this packet */
-    uint8_t step;           /* place of this packet in its exchange: 1, 2, 3, 4; 0: no exchange */
-    uint8_t starter;        /* enum mqtt_side */
-    uint8_t owed_by;        /* enum mqtt_side who has to send the next packet of the exchange */
-    uint8_t owed_type;      /* enum mqtt_type of it */
-    uint16_t resent;        /* packets of the exchange that were sent again so far */
-    uint16_t flags;         /* enum track_flag bits */
-    uint16_t inflight;      /* QoS 1/2 exchanges that the starter of this one has open after this packet */
-    uint16_t window;        /* Receive Maximum that bounds them; 0: none known (or 3.1.1) */
-    struct view client_id;  /* of the session; ptr NULL until known */
-    struct view topic;      /* of the exchange, so that PUBACK and its like can show it; ptr NULL: not known */
+    uint64_t session;         /* number of the session, 0: none known */
+    uint64_t exchange;        /* number of the exchange, 0: none */
+    uint64_t first_frame;     /* frame of the first packet of the exchange */
+    uint64_t answers_frame;   /* frame of the packet that this one answers, 0: none */
+    int64_t latency_ns;       /* since the first packet of the exchange; -1: no exchange or this is the first */
+    int64_t step_ns;          /* since the packet that this one answers; -1: answers none */
+    int64_t forward_ns;       /* PUBLISH of the server: since the client's PUBLISH that it forwards; -1: not known */
+    uint64_t published_frame; /* frame of that one, 0: not known */
+    uint8_t kind;             /* enum track_kind */
+    uint8_t outcome;          /* enum track_outcome after this packet */
+    uint8_t step;             /* place of this packet in its exchange: 1, 2, 3, 4; 0: no exchange */
+    uint8_t starter;          /* enum mqtt_side */
+    uint8_t owed_by;          /* enum mqtt_side who has to send the next packet of the exchange */
+    uint8_t owed_type;        /* enum mqtt_type of it */
+    uint16_t resent;          /* packets of the exchange that were sent again so far */
+    uint16_t flags;           /* enum track_flag bits */
+    uint16_t inflight;        /* QoS 1/2 exchanges that the starter of this one has open after this packet */
+    uint16_t window;          /* Receive Maximum that bounds them; 0: none known (or 3.1.1) */
+    struct view client_id;    /* of the session; ptr NULL until known */
+    struct view topic;        /* of the exchange, so that PUBACK and its like can show it; ptr NULL: not known */
     struct view
         alias_topic; /* a PUBLISH with Topic Alias and empty topic: what it stands for; ptr NULL: none or unknown */
 };

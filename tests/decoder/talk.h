@@ -197,6 +197,20 @@ static inline void talk_prop_text(struct talk_props *b, struct talk_args a, cons
     b->len = mqtt_prop_write(b->block, b->len, sizeof b->block, &prop);
 }
 
+/* u=TEXT: User Properties with the name n. */
+static inline void talk_prop_pairs(struct talk_props *b, struct talk_args a)
+{
+    size_t len;
+    const char *p;
+    for (unsigned nth = 0; (p = talk_arg(a, "u", nth, &len)) != NULL; nth++) {
+        struct mqtt_prop prop = { .id = MQTT_PROP_USER_PROPERTY,
+                                  .text = view_of("n", 1),
+                                  .value = view_of(p, len),
+                                  .wire = (uint8_t)mqtt_prop_info(MQTT_PROP_USER_PROPERTY)->wire };
+        b->len = mqtt_prop_write(b->block, b->len, sizeof b->block, &prop);
+    }
+}
+
 /* up=N, rs=N: a User Property or Reason String with N octets of text. */
 static inline void talk_prop_filler(struct talk_props *b, struct talk_args a, const char *name, uint32_t id)
 {
@@ -230,6 +244,8 @@ static inline void talk_props(struct talk_props *b, struct talk_args a, unsigned
         { "ska", MQTT_PROP_SERVER_KEEP_ALIVE },
         { "alias", MQTT_PROP_TOPIC_ALIAS },
         { "sid", MQTT_PROP_SUBSCRIPTION_IDENTIFIER },
+        { "pfi", MQTT_PROP_PAYLOAD_FORMAT_INDICATOR },
+        { "mei", MQTT_PROP_MESSAGE_EXPIRY_INTERVAL },
     };
     b->len = 0;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -237,6 +253,10 @@ static inline void talk_props(struct talk_props *b, struct talk_args a, unsigned
     talk_prop_text(b, a, "method", MQTT_PROP_AUTHENTICATION_METHOD);
     talk_prop_text(b, a, "aid", MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER);
     talk_prop_text(b, a, "ri", MQTT_PROP_RESPONSE_INFORMATION);
+    talk_prop_text(b, a, "rt", MQTT_PROP_RESPONSE_TOPIC);
+    talk_prop_text(b, a, "cd", MQTT_PROP_CORRELATION_DATA);
+    talk_prop_text(b, a, "ct", MQTT_PROP_CONTENT_TYPE);
+    talk_prop_pairs(b, a);
     talk_prop_filler(b, a, "rs", MQTT_PROP_REASON_STRING);
     talk_prop_filler(b, a, "up", MQTT_PROP_USER_PROPERTY);
     (void)type;

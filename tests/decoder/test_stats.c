@@ -227,34 +227,158 @@ static void test_findings(void **state)
     has(printed(&f, true), "\"severity\":\"warning\",\"side\":\"server\",\"name\":\"unanswered\",\"rule\":null,");
 }
 
+/* An answer of this type, so long after what it answers. */
+static void answer(struct feed *f, unsigned sender, const char *client, const char *octets, size_t len,
+                   const struct track_note *note)
+{
+    static struct track_note kept;
+    kept = *note;
+    struct mqtt_context context = { .version = MQTT_V311, .sender = (uint8_t)sender };
+    struct mqtt_verdicts v = { .at = f->verdicts, .cap = 4 };
+    mqtt_decode(view_of(octets, len), context, &f->packet, &v);
+    f->row = (struct row){ .kind = ROW_PACKET,
+                           .sender = (uint8_t)sender,
+                           .version = MQTT_V311,
+                           .client_id = view_of(client, strlen(client)),
+                           .packet = &f->packet,
+                           .note = &kept };
+    stats_row(f->s, &f->row);
+}
+
+static void puback(struct feed *f, const char *client, const char *topic, int64_t us)
+{
+    struct track_note note = { .latency_ns = us * 1000,
+                               .step_ns = us * 1000,
+                               .forward_ns = -1,
+                               .kind = TRACK_QOS1,
+                               .topic = view_of(topic, strlen(topic)) };
+    answer(f, MQTT_SERVER, client, "\x40\x02\0\x01", 4, &note);
+}
+
+/* The number behind this key in the line that begins so. */
+static long number_in(const char *lines, const char *start, const char *key)
+{
+    const char *line = strstr(lines, start);
+    const char *at = line != NULL ? strstr(line, key) : NULL;
+    if (at == NULL)
+        fail_msg("no %s behind %s in:\n%s", key, start, lines);
+    return atol(at + strlen(key));
+}
+
 static void test_latency(void **state)
 {
     (void)state;
     struct feed f = open_stats("latency");
-    struct track_exchange x = {
-        .kind = TRACK_QOS1, .outcome = TRACK_COMPLETE, .starter = MQTT_CLIENT, .client_id = view_of("d1", 2)
-    };
-    for (int64_t ms = 1; ms <= 100; ms++) {
-        x.last_ns = ms * 1000000;
-        stats_exchange(f.s, &x);
-    }
-    x.outcome = TRACK_ABANDONED; /* has no latency */
-    x.last_ns = 3600000000000;
-    stats_exchange(f.s, &x);
+    for (int64_t i = 100; i >= 1; i--) /* d1: 1 to 100 ms, down; d2: 7 and 3 us */
+        puback(&f, "d1", i % 2 != 0 ? "odd" : "even", i * 1000);
+    puback(&f, "d2", "odd", 7);
+    puback(&f, "d2", "odd", 3);
     const char *json = printed(&f, true);
-    has(json,
-        "{\"stat\":\"latency\",\"kind\":\"qos1\",\"starter\":null,\"client_id\":null,\"count\":100,\"min_us\":1000,");
-    const char *p50 = strstr(json, "\"p50_us\":"), *p99 = strstr(json, "\"p99_us\":");
-    assert_non_null(p50);
-    assert_non_null(p99);
-    assert_in_range(atoi(p50 + 9), 50000, 56000); /* buckets are an eighth of a doubling wide */
-    assert_in_range(atoi(p99 + 9), 99000, 100000);
-    has(json, "\"max_us\":100000}");
+    const char *d1 = "\"by\":\"server\",\"client_id\":\"d1\",\"topic\":null,\"count\":100,\"min_us\":1000,";
+    has(json, d1);
+    assert_in_range(number_in(json, d1, "\"p50_us\":"), 50000 * 31 / 32, 50000 * 33 / 32 + 1);
+    assert_in_range(number_in(json, d1, "\"p90_us\":"), 90000 * 31 / 32, 90000 * 33 / 32 + 1);
+    assert_in_range(number_in(json, d1, "\"p99_us\":"), 99000 * 31 / 32, 99000 * 33 / 32 + 1);
+    assert_int_equal(number_in(json, d1, "\"max_us\":"), 100000);
+    has(json, "{\"stat\":\"latency\",\"step\":\"PUBLISH-PUBACK\",\"by\":\"server\",\"client_id\":\"d2\",\"topic\":null,"
+              "\"count\":2,\"min_us\":3,\"p50_us\":3,\"p90_us\":7,\"p99_us\":7,\"max_us\":7}\n");
+    has(json, "\"client_id\":null,\"topic\":null,\"count\":102,\"min_us\":3,");
+    has(json, "\"client_id\":null,\"topic\":\"odd\",\"count\":52,\"min_us\":3,");
+    has(json, "\"client_id\":null,\"topic\":\"even\",\"count\":50,\"min_us\":2000,");
     check_width(printed(&f, false));
-    f = open_stats("exchanges");
-    x.owed_by = MQTT_SERVER;
-    x.owed_type = MQTT_PUBACK;
-    x.topic = view_of("a/very/long/topic/that/does/not/fit/the/column", 45);
+}
+
+/* Every step has its name, and what is no answer has no time. */
+static void test_latency_steps(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("latency");
+    static const struct {
+        uint8_t sender, kind, outcome;
+        const char *octets;
+        size_t len;
+        const char *step;
+    } steps[] = {
+        { MQTT_SERVER, TRACK_CONNECT, TRACK_COMPLETE, "\x20\x02\0\0", 4, "CONNECT-CONNACK" },
+        { MQTT_SERVER, TRACK_QOS2, TRACK_OPEN, "\x50\x02\0\x01", 4, "PUBLISH-PUBREC" },
+        { MQTT_CLIENT, TRACK_QOS2, TRACK_OPEN, "\x62\x02\0\x01", 4, "PUBREC-PUBREL" },
+        { MQTT_SERVER, TRACK_QOS2, TRACK_COMPLETE, "\x70\x02\0\x01", 4, "PUBREL-PUBCOMP" },
+        { MQTT_SERVER, TRACK_SUBSCRIBE, TRACK_COMPLETE, "\x90\x03\0\x01\0", 5, "SUBSCRIBE-SUBACK" },
+        { MQTT_SERVER, TRACK_UNSUBSCRIBE, TRACK_COMPLETE, "\xb0\x02\0\x01", 4, "UNSUBSCRIBE-UNSUBACK" },
+        { MQTT_SERVER, TRACK_PING, TRACK_COMPLETE, "\xd0\0", 2, "PINGREQ-PINGRESP" },
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct track_note note = { .latency_ns = 5000000 + (int64_t)i * 1000,
+                                   .step_ns = 1000000 + (int64_t)i * 1000,
+                                   .forward_ns = -1,
+                                   .kind = steps[i].kind,
+                                   .outcome = steps[i].outcome,
+                                   .topic = view_of("t", 1) };
+        answer(&f, steps[i].sender, "d1", steps[i].octets, steps[i].len, &note);
+        note.flags = TRACK_OUT_OF_PLACE; /* none of these adds a step; the whole of an exchange may be told */
+        note.latency_ns = -1;
+        answer(&f, steps[i].sender, "d1", steps[i].octets, steps[i].len, &note);
+        note.flags = TRACK_RESUMED;
+        answer(&f, steps[i].sender, "d1", steps[i].octets, steps[i].len, &note);
+        note.flags = 0;
+        note.step_ns = -1;
+        answer(&f, steps[i].sender, "d1", steps[i].octets, steps[i].len, &note);
+    }
+    struct track_note forward = { .latency_ns = -1, .step_ns = -1, .forward_ns = 42000 };
+    answer(&f, MQTT_SERVER, "d2", "\x30\x05\0\x01tmm", 7, &forward);
+    const char *json = printed(&f, true);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        char line[160];
+        snprintf(line, sizeof line,
+                 "\"step\":\"%s\",\"by\":\"%s\",\"client_id\":\"d1\",\"topic\":null,\"count\":1,\"min_us\":%u,",
+                 steps[i].step, steps[i].sender == MQTT_CLIENT ? "client" : "server",
+                 (unsigned)((steps[i].kind == TRACK_CONNECT ? 5000 : 1000) + i));
+        has(json, line);
+    }
+    has(json, "\"step\":\"PUBLISH-PUBCOMP\",\"by\":\"server\",\"client_id\":\"d1\",\"topic\":null,\"count\":1,\"min_"
+              "us\":5003,");
+    has(json, "\"step\":\"PUBREC-PUBREL\",\"by\":\"client\",\"client_id\":null,\"topic\":\"t\",\"count\":1,");
+    has(json, "\"step\":\"publisher-subscriber\",\"by\":\"server\",\"client_id\":\"d2\",\"topic\":null,\"count\":1,"
+              "\"min_us\":42,");
+    has(json, "\"step\":\"publisher-subscriber\",\"by\":\"server\",\"client_id\":null,\"topic\":\"t\",\"count\":1,");
+    assert_null(strstr(json, "\"topic\":\"t\",\"count\":2"));
+    assert_null(strstr(json, "SUBACK\",\"by\":\"server\",\"client_id\":null,\"topic\":\"t\""));
+}
+
+/* More clients and topics than there is room for: the sums for all stay right. */
+static void test_latency_bounds(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("latency");
+    for (unsigned n = 0; n < 30000; n++) {
+        char client[32];
+        snprintf(client, sizeof client, "c%u", n);
+        puback(&f, client, client, 5);
+    }
+    for (unsigned n = 0; n < 1000 * 20; n++) { /* histograms for all of them have no room either */
+        char client[32];
+        snprintf(client, sizeof client, "c%u", n % 1000);
+        puback(&f, client, "t", 5);
+    }
+    const char *json = printed(&f, true);
+    has(json, "\"client_id\":null,\"topic\":null,\"count\":50000,\"min_us\":5,\"p50_us\":5,");
+    has(json, "\"count\":21,\"min_us\":5,\"p50_us\":null,\"p90_us\":null,\"p99_us\":null,\"max_us\":5}");
+    has(printed(&f, false), " steps are only in the sums for all: the table is full\n");
+    has(printed(&f, false), " rows have no percentiles: the memory is used up\n");
+}
+
+static void test_exchanges(void **state)
+{
+    (void)state;
+    struct feed f = open_stats("exchanges");
+    struct track_exchange x = { .kind = TRACK_QOS1,
+                                .outcome = TRACK_ABANDONED,
+                                .starter = MQTT_CLIENT,
+                                .client_id = view_of("d1", 2),
+                                .last_ns = 3600000000000,
+                                .owed_by = MQTT_SERVER,
+                                .owed_type = MQTT_PUBACK,
+                                .topic = view_of("a/very/long/topic/that/does/not/fit/the/column", 45) };
     stats_exchange(f.s, &x);
     check_width(printed(&f, false));
     has(printed(&f, true), "\"kind\":\"qos1\",\"starter\":\"client\",\"mqtt.msgid\":0,\"outcome\":\"abandoned\",");
@@ -313,9 +437,16 @@ static void test_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_topics),           cmocka_unit_test(test_types),
-                                        cmocka_unit_test(test_clients_and_conv), cmocka_unit_test(test_io),
-                                        cmocka_unit_test(test_findings),         cmocka_unit_test(test_latency),
-                                        cmocka_unit_test(test_bounds),           cmocka_unit_test(test_names) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_topics),
+                                        cmocka_unit_test(test_types),
+                                        cmocka_unit_test(test_clients_and_conv),
+                                        cmocka_unit_test(test_io),
+                                        cmocka_unit_test(test_findings),
+                                        cmocka_unit_test(test_latency),
+                                        cmocka_unit_test(test_latency_steps),
+                                        cmocka_unit_test(test_latency_bounds),
+                                        cmocka_unit_test(test_exchanges),
+                                        cmocka_unit_test(test_bounds),
+                                        cmocka_unit_test(test_names) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

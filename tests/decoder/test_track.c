@@ -50,7 +50,8 @@ static void the_same_id_up_and_down_is_two(void **state)
 {
     (void)state;
     struct talk *k = talk_new(NULL);
-    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1 p=a; 1< pub q=1 id=1 p=b; 1> puback id=1");
+    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> sub id=9 f=t:1; 1< suback id=9 c=1; 1> pub q=1 id=1 p=a; "
+                 "1< pub q=1 id=1 p=b; 1> puback id=1");
     assert_int_equal(last_note(k)->starter, MQTT_SERVER);
     talk_play(k, "1< puback id=1");
     assert_int_equal(last_note(k)->starter, MQTT_CLIENT);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decoder/track/forward.c -- from the publisher to the subscriber: which PUBLISH of a client one of the server hands
+ * on, how long that took, and what of it is not as it was (5.0 section 4.5; session.md sections 11 and 17).
+ *
+ * Two messages are taken for the same when topic, payload and broker are alike. Another client may have sent the like
+ * unseen, and servers subscribe for clients: what rests on this is a note, never more. */
+#include "decoder/track/state.h"
+
+#include "decoder/mqtt/topic.h"
+
+#include <string.h>
+
+enum { SENT_PLACES = 2048 };
+static const int64_t second_ns = 1000000000;
+
+static const struct {
+    uint32_t prop;
+    uint16_t rule;
+} facts[SENT_FACTS] = {
+    [SENT_FORMAT] = { MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, MQTT_R5_3_3_2_4 },
+    [SENT_RESPONSE] = { MQTT_PROP_RESPONSE_TOPIC, MQTT_R5_3_3_2_15 },
+    [SENT_CORRELATION] = { MQTT_PROP_CORRELATION_DATA, MQTT_R5_3_3_2_16 },
+    [SENT_USER] = { MQTT_PROP_USER_PROPERTY, MQTT_R5_3_3_2_18 },
+    [SENT_USER_SET] = { 0, MQTT_R5_3_3_2_17 },
+    [SENT_TYPE] = { MQTT_PROP_CONTENT_TYPE, MQTT_R5_3_3_2_20 },
+};
+
+static const uint64_t carried = 1ull << MQTT_PROP_PAYLOAD_FORMAT_INDICATOR | 1ull << MQTT_PROP_RESPONSE_TOPIC |
+                                1ull << MQTT_PROP_CORRELATION_DATA | 1ull << MQTT_PROP_USER_PROPERTY |
+                                1ull << MQTT_PROP_CONTENT_TYPE;
+
+static unsigned fact_of(uint32_t prop)
+{
+    unsigned i = 0;
+    while (i < SENT_FACTS && facts[i].prop != prop)
+        i++;
+    return i;
+}
+
+static void read_facts(const struct mqtt_packet *p, uint32_t fact[SENT_FACTS])
+{
+    struct mqtt_prop prop;
+    struct mqtt_prop_walk walk = mqtt_props_walk(&p->props);
+    memset(fact, 0, SENT_FACTS * sizeof *fact);
+    if ((p->props.seen & carried) == 0)
+        return;
+    while (mqtt_props_next(&walk, &prop)) {
+        unsigned i = fact_of(prop.id);
+        if (i == SENT_FACTS)
+            continue;
+        if (i == SENT_USER) {
+            uint32_t pair = print_of(prop.value, print_of(prop.text, 1));
+            fact[i] = print_of(view_of(&pair, sizeof pair), fact[i] + 1);
+            fact[SENT_USER_SET] += pair; /* the same in any order */
+        } else if (prop.text.ptr != NULL) {
+            fact[i] = print_of(prop.text, 1) | 1;
+        } else {
+            fact[i] = prop.number; /* Payload Format 0 says what none says */
+        }
+    }
+}
+
+static uint32_t broker_of(struct conn *c)
+{
+    const struct row_endpoint *e = &c->session->broker;
+    if (c->broker_print == 0)
+        c->broker_print = print_of(view_of(e->addr.octets, sizeof e->addr.octets), e->port + 1u) | 1;
+    return c->broker_print;
+}
+
+void sent_free(struct track *t)
+{
+    mem_give(t, t->sent, SENT_PLACES * sizeof *t->sent);
+    t->sent = NULL;
+}
+
+static struct sent *place_of(const struct track *t, uint32_t print, uint32_t broker)
+{
+    return &t->sent[(print ^ broker) % SENT_PLACES & ~1u];
+}
+
+static struct sent *look_up(const struct track *t, uint32_t print, uint32_t broker)
+{
+    struct sent *two = place_of(t, print, broker);
+    if (two[0].print == print && two[0].broker == broker)
+        return &two[0];
+    return two[1].print == print && two[1].broker == broker ? &two[1] : NULL;
+}
+
+static bool has_memory(struct track *t)
+{
+    if (t->sent != NULL)
+        return true;
+    t->sent = mem_take(t, SENT_PLACES * sizeof *t->sent);
+    if (t->sent != NULL)
+        memset(t->sent, 0, SENT_PLACES * sizeof *t->sent);
+    return t->sent != NULL;
+}
+
+static void keep_new(struct track *t, struct conn *c, const struct track_input *in, uint32_t print, uint32_t broker)
+{
+    struct sent *two = place_of(t, print, broker), *e = two[0].time_ns <= two[1].time_ns ? &two[0] : &two[1];
+    const struct mqtt_packet *p = in->packet;
+    e->time_ns = in->time_ns;
+    e->session = c->session->number;
+    e->frame = in->frame;
+    e->print = print;
+    e->broker = broker;
+    e->times = 1;
+    e->qos = p->publish.qos;
+    e->marks = (uint8_t)((p->publish.retain ? SENT_RETAIN : SENT_PLAIN) | SENT_CLEAR);
+    e->expiry_s = UINT32_MAX;
+    if (c->version != MQTT_V5)
+        return;
+    e->marks |= SENT_SAME;
+    read_facts(p, e->fact);
+    e->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, UINT32_MAX);
+}
+
+static void keep_again(struct track *t, struct conn *c, const struct track_input *in, struct sent *e)
+{
+    const struct mqtt_packet *p = in->packet;
+    uint32_t fact[SENT_FACTS];
+    e->marks = (uint8_t)(e->marks & ~SENT_CLEAR);
+    e->marks |= in->time_ns - e->time_ns > t->cfg.answer_ns ? SENT_CLEAR : 0;
+    e->marks |= p->publish.retain ? SENT_RETAIN : SENT_PLAIN;
+    if ((e->marks & SENT_SAME) != 0) {
+        read_facts(p, fact);
+        if (c->version != MQTT_V5 || memcmp(e->fact, fact, sizeof fact) != 0)
+            e->marks = (uint8_t)(e->marks & ~SENT_SAME);
+    }
+    e->qos = p->publish.qos > e->qos ? p->publish.qos : e->qos;
+    if (e->times < UINT16_MAX)
+        e->times++;
+    e->time_ns = in->time_ns;
+    e->frame = in->frame;
+    if (e->session != c->session->number)
+        e->session = 0;
+}
+
+/* A PUBLISH of a client, not one sent again. */
+void sent_keep(struct track *t, struct conn *c, const struct track_input *in, uint32_t print)
+{
+    if (!has_memory(t))
+        return;
+    uint32_t broker = broker_of(c);
+    struct sent *e = look_up(t, print, broker);
+    if (e != NULL)
+        keep_again(t, c, in, e);
+    else
+        keep_new(t, c, in, print, broker);
+}
+
+const struct sent *sent_find(struct track *t, struct conn *c, const struct track_input *in, uint32_t print)
+{
+    const struct mqtt_publish *p = &in->packet->publish;
+    if (t->sent == NULL || p->dup)
+        return NULL;
+    const struct sent *e = look_up(t, print, broker_of(c));
+    if (e == NULL)
+        return NULL;
+    int64_t took = in->time_ns - e->time_ns;
+    bool known = e->times == 1 || ((e->marks & SENT_CLEAR) != 0 && took < t->cfg.answer_ns);
+    if (known && !p->retain) { /* with RETAIN it may answer a SUBSCRIBE */
+        t->note->forward_ns = took;
+        t->note->published_frame = e->frame;
+    }
+    return e;
+}
+
+static void note(struct track *t, struct conn *c, enum mqtt_rule v311, enum mqtt_rule v5)
+{
+    judge(t, c, by_version(c, v311, v5), MQTT_SEVERITY_NOTE, MQTT_SERVER);
+}
+
+static void judge_facts(struct track *t, struct conn *c, const struct track_input *in, const struct sent *from)
+{
+    uint32_t fact[SENT_FACTS];
+    if ((from->marks & SENT_SAME) == 0 || c->version != MQTT_V5 || in->packet->cut)
+        return;
+    read_facts(in->packet, fact);
+    for (unsigned i = 0; i < SENT_FACTS; i++)
+        if (fact[i] != from->fact[i] && (i != SENT_USER || fact[SENT_USER_SET] == from->fact[SENT_USER_SET]))
+            note(t, c, MQTT_RULE_NONE, (enum mqtt_rule)facts[i].rule);
+}
+
+static void judge_expiry(struct track *t, struct conn *c, const struct track_input *in, const struct sent *from)
+{
+    if (c->version != MQTT_V5 || from->expiry_s == UINT32_MAX || from->times > 1 || in->packet->cut)
+        return;
+    uint32_t expiry = mqtt_props_number(&in->packet->props, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, UINT32_MAX);
+    if (expiry > from->expiry_s)
+        note(t, c, MQTT_RULE_NONE, MQTT_R5_3_3_2_6);
+    else if (in->time_first_ns - from->time_ns > ((int64_t)from->expiry_s + 2) * second_ns)
+        note(t, c, MQTT_RULE_NONE, MQTT_R5_3_3_2_5);
+}
+
+/* 3.1.1, and 5.0 without Retain As Published: what reaches an established subscription has RETAIN 0. */
+static void judge_retain(struct track *t, struct conn *c, const struct track_input *in, const struct sent *from,
+                         const struct reach *r)
+{
+    bool retain = in->packet->publish.retain;
+    if ((c->flags & C_ODD_NAME) != 0 || r->matches == 0 || r->open) /* a bridge may ask for more */
+        return;
+    if (retain && r->published == 0 && r->settled)
+        note(t, c, MQTT_R4_3_3_1_9, MQTT_R5_3_3_1_12);
+    else if (r->published == r->matches && c->version == MQTT_V5 &&
+             (retain ? (from->marks & SENT_RETAIN) == 0 && r->settled : (from->marks & SENT_PLAIN) == 0))
+        note(t, c, MQTT_RULE_NONE, MQTT_R5_3_3_1_13);
+}
+
+void judge_forwarded(struct track *t, struct conn *c, const struct track_input *in, const struct sent *from,
+                     const struct reach *r)
+{
+    judge_retain(t, c, in, from, r);
+    if (in->packet->publish.retain)
+        return; /* perhaps an older one that was kept */
+    judge_facts(t, c, in, from);
+    judge_expiry(t, c, in, from);
+    if (in->packet->publish.qos > from->qos && !r->above)
+        note(t, c, MQTT_R4_3_8_4_6, MQTT_R5_3_8_4_8);
+}
