@@ -4,6 +4,7 @@
 # make demo         twenty seconds of what mqdump does         make unit         the quick unit tests
 # make check-asan   make test under ASan and UBSan             make check-clang  make test with clang
 # make lint         layout, static analysis, house rules       make golden       write the golden files anew
+# make check-instructions  small workloads under callgrind, beside the record   make instructions  writes the record anew
 # make bench        mqdump beside libpcap alone and tshark: SCALE=1 ROUNDS=5
 # make install      programs, man pages, completions: PREFIX=/usr/local DESTDIR=
 # make deps         install what is missing (Debian 12); the targets above that need it do so themselves, DEPS=no leaves it
@@ -59,13 +60,16 @@ $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
 $B/mqbroker: $B/fuzz/broker/mqbroker.o $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
-$B/generate: $(filter-out %/noop.o %/measure.o,$(call objs,tests/bench))
+$B/generate: $(patsubst %,$B/tests/bench/%.o,generate gen_mqtt gen_tcp)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/noop: $B/tests/bench/noop.o
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcap
 $B/measure: $B/tests/bench/measure.o
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^
+$B/decode: $B/tests/bench/decode.o $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/mqfuzz: $B/fuzz/mqfuzz.o $B/libfuzz.a $B/libbroker.a $(LIB)
@@ -143,6 +147,14 @@ screenshots: $B/mqshark
 bench: $B/mqdump $B/generate $B/noop $B/measure
 	@B=$B tests/bench/bench
 
+# Instructions of small workloads under callgrind, beside those on record (tests/bench/instructions.txt); built with fixed
+# options in a folder of its own. make instructions records them anew.
+COUNTS = CFLAGS=-O2 B=build-counts
+check-instructions instructions:
+	@$(call deps,build count)
+	+@$(again) $(COUNTS) build-counts/mqdump build-counts/generate build-counts/decode
+	@B=build-counts CC='$(CC)' tests/bench/instructions $(if $(filter instructions,$@),--record)
+
 demo:
 	@$(call deps,build test)
 	+@$(again) all
@@ -177,10 +189,11 @@ install: $(PROGRAMS) $(MANUALS)
 	    install -D -m 644 $B/$$m '$(DESTDIR)$(PREFIX)/share/man/man'$${m##*.}/$$m || exit 1; done
 
 clean:
-	rm -rf $B build-asan build-clang build-fuzz build-coverage build-afl
+	rm -rf $B build-counts build-asan build-clang build-fuzz build-coverage build-afl
 
 include fuzz/fuzz.mk
 
-.PHONY: all unit test run-tests check-asan check-clang check-fuzz lint golden docs-tables bench demo deps install clean
+.PHONY: all unit test run-tests check-asan check-clang check-fuzz lint golden docs-tables bench check-instructions instructions \
+        demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

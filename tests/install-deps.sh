@@ -5,6 +5,7 @@
 #
 #   build   compiler, libraries, scdoc          test   cmocka, tshark, mosquitto, python3, tmux
 #   lint    clang, clang-format, cppcheck       fuzz   clang with libFuzzer, AFL++
+#   count   valgrind, python3
 #
 # Looks before it acts: with everything there it is instant, needs no network and no rights. It looks for the tools and headers
 # themselves, so another distribution where they are installed passes as well. Exit status: 0 all there, 2 something is missing.
@@ -62,6 +63,10 @@ for group; do
         need clang-format clang-format
         need cppcheck cppcheck
         ;;
+    count)
+        need valgrind valgrind
+        need python3 python3
+        ;;
     fuzz)
         need clang clang
         need libclang-rt-14-dev 'usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
@@ -69,7 +74,7 @@ for group; do
         need afl++ afl-clang-fast
         ;;
     *)
-        echo "$0: unknown group '$group': build, test, lint, fuzz" >&2
+        echo "$0: unknown group '$group': build, test, lint, fuzz, count" >&2
         exit 1
         ;;
     esac
