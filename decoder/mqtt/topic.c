@@ -98,15 +98,17 @@ bool topic_matches(struct view filter, struct view name)
         return false;
     size_t f = 0, n = 0;
     for (;;) { /* f and n stand at the start of a level, or at the end */
-        size_t f_level = f < filter.len ? level_len(filter, f) : 0;
-        size_t n_level = n < name.len ? level_len(name, n) : 0;
-        if (f_level == 1 && filter.ptr[f] == '#')
+        bool single = f < filter.len && (f + 1 == filter.len || filter.ptr[f + 1] == '/');
+        if (single && filter.ptr[f] == '#')
             return f + 1 == filter.len;
-        bool any = f_level == 1 && filter.ptr[f] == '+';
-        if (!any && (f_level != n_level || (f_level > 0 && memcmp(filter.ptr + f, name.ptr + n, f_level) != 0)))
+        if (single && filter.ptr[f] == '+') {
+            f++;
+            n += level_len(name, n);
+        }
+        while (f < filter.len && n < name.len && filter.ptr[f] == name.ptr[n] && name.ptr[n] != '/')
+            f++, n++;
+        if ((f < filter.len && filter.ptr[f] != '/') || (n < name.len && name.ptr[n] != '/'))
             return false;
-        f += f_level;
-        n += n_level;
         if (n == name.len) /* a trailing "/#" matches the parent, too */
             return f == filter.len || (filter.len - f == 2 && filter.ptr[f + 1] == '#');
         if (f == filter.len)

@@ -4,6 +4,8 @@
  */
 #include "decoder/track/state.h"
 
+#include "decoder/base/utf8.h"
+
 #include <string.h>
 
 enum {
@@ -21,21 +23,28 @@ static uint32_t mix(uint64_t h)
     return (uint32_t)(h >> 32);
 }
 
+static uint64_t stir(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
+
+/* Octets that are no more than eight: the first, the middle and the last ones, which may be the same. */
+static uint64_t few_octets(const uint8_t *p, size_t len)
+{
+    if (len >= 4)
+        return utf8_load(p, 4) << 32 | utf8_load(p + len - 4, 4);
+    return len > 0 ? (uint64_t)p[0] << 16 | (uint64_t)p[len / 2] << 8 | p[len - 1] : 0;
+}
+
+/* Eight octets at a time; the last eight may have been met in part. */
 static uint64_t fold(uint64_t h, const uint8_t *p, size_t len)
 {
-    while (len >= 8) {
-        uint64_t w;
-        memcpy(&w, p, 8);
-        h = (h ^ w) * 0x9e3779b97f4a7c15u;
-        h ^= h >> 29;
-        p += 8;
-        len -= 8;
-    }
-    uint64_t w = len;
-    for (size_t i = 0; i < len; i++)
-        w = w << 8 | p[i];
-    h = (h ^ w) * 0xbf58476d1ce4e5b9u;
-    return h ^ h >> 31;
+    if (len < 8)
+        return stir(h, few_octets(p, len));
+    for (size_t at = 0; at + 8 < len; at += 8)
+        h = stir(h, utf8_load(p + at, 8));
+    return stir(h, utf8_load(p + len - 8, 8));
 }
 
 /* Long payloads: their ends and their length; whoever compares prints compares for likeness, not for proof. */

@@ -341,8 +341,7 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
         __builtin_prefetch(&c->session);
     track_advance(t, in->time_ns);
     *note = (struct track_note){ .latency_ns = -1, .step_ns = -1, .forward_ns = -1 };
-    c = conn_of(t, h); /* time may have ended it */
-    if (c == NULL || c->session == NULL)
+    if (c == NULL || c->gen != (uint32_t)(h >> 32) || c->session == NULL) /* time may have ended it */
         return;
     __builtin_prefetch(&c->session->number);
     __builtin_prefetch(&c->session->packets);
