@@ -13,6 +13,12 @@ static uint8_t fold_octet(uint8_t octet, unsigned fold)
     return octet;
 }
 
+void value_write_folded(const struct value *v, size_t from, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = fold_octet(v->text.ptr[from + i], v->fold);
+}
+
 /* The first n octets of both; n fits both. */
 static int order_octets(const struct value *a, const struct value *b, size_t n)
 {

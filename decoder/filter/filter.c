@@ -55,27 +55,18 @@ static bool is_member(struct filter *f, const struct row *row, const struct test
     return false;
 }
 
-static struct view folded(const struct value *v, uint8_t *out)
-{
-    if (v->fold == FOLD_NONE)
-        return v->text;
-    for (size_t i = 0; i < v->text.len; i++) {
-        uint8_t c = v->text.ptr[i];
-        bool large = c >= 'A' && c <= 'Z', small = c >= 'a' && c <= 'z';
-        out[i] = v->fold == FOLD_LOWER && large   ? (uint8_t)(c + 32)
-                 : v->fold == FOLD_UPPER && small ? (uint8_t)(c - 32)
-                                                  : c;
-    }
-    return view_of(out, v->text.len);
-}
-
 static bool matches(struct filter *f, const struct test *t, const struct value *v)
 {
     if (v->fold != FOLD_NONE && v->text.len > SUBJECT_MAX) {
         f->gave_up = true;
         return false;
     }
-    enum regex_result result = regex_match(t->regex, folded(v, t->subject));
+    struct view subject = v->text;
+    if (v->fold != FOLD_NONE) {
+        value_write_folded(v, 0, v->text.len, t->subject);
+        subject = view_of(t->subject, v->text.len);
+    }
+    enum regex_result result = regex_match(t->regex, subject);
     f->gave_up |= result == REGEX_GAVE_UP;
     return result == REGEX_YES;
 }

@@ -13,7 +13,7 @@
 /* The octets a range takes of `len`. False: it reaches beyond them. */
 static bool range_place(const struct range *r, size_t len, size_t *from, size_t *n)
 {
-    int64_t all = len < INT64_MAX ? (int64_t)len : INT64_MAX;
+    int64_t all = (int64_t)len;
     int64_t first = r->from < 0 ? all + r->from : r->from;
     int64_t last = r->to < 0 ? all + r->to : r->to;
     int64_t count = r->form == RANGE_OPEN ? all - first : r->form == RANGE_LAST ? last - first + 1 : r->to;
@@ -22,17 +22,6 @@ static bool range_place(const struct range *r, size_t len, size_t *from, size_t 
     *from = (size_t)first;
     *n = (size_t)count;
     return true;
-}
-
-static void copy_folded(uint8_t *out, const struct value *v, size_t from, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = v->text.ptr[from + i];
-        bool large = c >= 'A' && c <= 'Z', small = c >= 'a' && c <= 'z';
-        out[i] = v->fold == FOLD_LOWER && large   ? (uint8_t)(c + 32)
-                 : v->fold == FOLD_UPPER && small ? (uint8_t)(c - 32)
-                                                  : c;
-    }
 }
 
 static bool slice(const struct operand *o, const struct value *v, struct value *out)
@@ -48,7 +37,7 @@ static bool slice(const struct operand *o, const struct value *v, struct value *
     for (unsigned i = 0; i < o->n_ranges; i++) {
         if (!range_place(&o->ranges[i], v->text.len, &from, &n) || n > o->scratch_size - used)
             return false;
-        copy_folded(o->scratch + used, v, from, n);
+        value_write_folded(v, from, n, o->scratch + used);
         used += n;
     }
     out->fold = FOLD_NONE;

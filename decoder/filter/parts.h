@@ -215,6 +215,8 @@ bool operand_value(struct filter *f, const struct row *row, const struct operand
 int value_order(const struct value *a, const struct value *b);
 bool value_equal(const struct value *a, const struct value *b);
 bool value_contains(const struct value *whole, const struct value *part);
+/* n of its octets, from there on, with their letter case folded as the value says. */
+void value_write_folded(const struct value *v, size_t from, size_t n, uint8_t *out);
 
 /* --- literals (literal.c, names.c) --- */
 /* Gives a plain literal the type (and the value names) of field; field -1: of no field. False: error set. */

@@ -2,7 +2,7 @@
  *
  * fuzz/target/filter.c -- the display filter: any text, asked about a handful of rows. Claims: what is no filter is
  * refused with a place inside the text and a printable message; the same text gives the same answers; !(text) answers
- * the opposite; memory that is too small is refused, not overrun. */
+ * the opposite; memory that is too small is refused, not overrun, and what is enough stays enough. */
 #include "fuzz/target/target.h"
 
 #include <stdlib.h>
@@ -14,17 +14,42 @@
 
 const struct fuzz_target fuzz_target = { "filter", FUZZ_TEXT };
 
-/* CONNECT with will and properties, SUBSCRIBE, PUBLISH with properties, a broken PUBLISH, DISCONNECT, and no packet. */
-static const uint8_t stream[] = {
-    0x10, 0x2f, 0x00, 0x04, 0x4d, 0x51, 0x54, 0x54, 0x05, 0xc6, 0x00, 0x3c, 0x05, 0x11, 0x00, 0x00, 0x00, 0x0a, 0x00,
-    0x05, 0x73, 0x65, 0x6e, 0x2d, 0x31, 0x00, 0x00, 0x04, 0x77, 0x69, 0x6c, 0x6c, 0x00, 0x03, 0x62, 0x79, 0x65, 0x00,
-    0x04, 0x75, 0x73, 0x65, 0x72, 0x00, 0x04, 0x70, 0x61, 0x73, 0x73, 0x82, 0x0d, 0x00, 0x01, 0x02, 0x0b, 0x07, 0x00,
-    0x05, 0x61, 0x2f, 0x2b, 0x2f, 0x23, 0x02, 0x32, 0x1b, 0x00, 0x03, 0x61, 0x2f, 0x62, 0x00, 0x07, 0x0c, 0x26, 0x00,
-    0x01, 0x6e, 0x00, 0x01, 0x76, 0x23, 0x00, 0x05, 0x01, 0x01, 0x7b, 0x22, 0x76, 0x22, 0x3a, 0x31, 0x7d, 0x36, 0x06,
-    0x00, 0x01, 0x23, 0x00, 0x02, 0x00, 0xe0, 0x02, 0x8e, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff,
-};
+/* One packet a line, all by the client, whoever may send them. */
+#define BEGINNING                                                                                                      \
+    "\x10\x2f\0\4MQTT\5\xc6\0\x3c\5\x11\0\0\0\x0a\0\5sen-1\0\0\4will\0\3bye\0\4user\0\4pass" /* CONNECT with a Will */ \
+    "\x82\x0d\0\1\2\x0b\7\0\5a/+/#\2"                            /* SUBSCRIBE with a Subscription Identifier */        \
+    "\x32\x1b\0\3a/b\0\7\x0c\x26\0\1n\0\1v\x23\0\5\1\1{\"v\":1}" /* PUBLISH with properties, a Topic Alias among them  \
+                                                                  */                                                   \
+    "\x30\x07\0\0\3\x23\0\5x"                                    /* PUBLISH by that alias */                           \
+    "\x30\x26\0\1m\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"          /* a payload that some regular expressions dislike */ \
+    "\x36\x06\0\1#\0\2\0"                                        /* PUBLISH that breaks rules */                       \
+    "\x20\x03\1\x87\0\x90\5\0\1\0\x80\1\xb0\4\0\2\0\x11"         /* CONNACK, SUBACK, UNSUBACK */                       \
+    "\x40\3\0\7\x10\x50\3\0\7\x10\x62\3\0\7\x92\x70\2\0\7"       /* PUBACK, PUBREC, PUBREL, PUBCOMP */                 \
+    "\xf0\2\x18\0"                                               /* AUTH */
+#define END "\xe0\2\x8e\0\xff\xff\xff\xff\xff"                   /* DISCONNECT, and no packet */
 
-enum { ROOM = 64 << 10 };
+enum { MANY = 260, ROWS = 17 }; /* filters of a SUBSCRIBE: more values than a row keeps */
+
+/* The rows of most inputs; with `many`, a SUBSCRIBE with that many filters stands before the end. */
+static struct view stream_of(bool many)
+{
+    static const char usual[] = BEGINNING END;
+    static char wide[sizeof BEGINNING + sizeof END + 6 + 4 * MANY] = BEGINNING;
+    static const char head[] = { '\x82', '\x93', '\x08', 0, 9, 0 }; /* 3 + 4 * 260 octets */
+    if (!many)
+        return view_of(usual, sizeof usual - 1);
+    char *at = wide + sizeof BEGINNING - 1;
+    memcpy(at, head, sizeof head);
+    at += sizeof head;
+    for (unsigned i = 0; i < MANY; i++, at += 4) {
+        const char filter[4] = { 0, 1, (char)('a' + i % 26), (char)(i % 3) };
+        memcpy(at, filter, sizeof filter);
+    }
+    memcpy(at, END, sizeof END - 1);
+    return view_of(wide, (size_t)(at - wide) + sizeof END - 1);
+}
+
+enum { ROOM = FILTER_MEMORY };
 
 struct asked {
     struct filter *a, *b, *not_a;
@@ -47,7 +72,7 @@ static void ask(void *ctx, const struct row *row)
 static struct filter *compile(const char *text, size_t len, size_t memory_size, void **memory,
                               struct filter_error *error)
 {
-    *memory = malloc(memory_size);
+    *memory = malloc(memory_size > 0 ? memory_size : 1);
     HOLDS(*memory != NULL);
     memset(error, 0, sizeof *error);
     return filter_compile(text, len, *memory, memory_size, error);
@@ -63,10 +88,25 @@ static void check_error(const struct filter_error *e, const char *text, size_t l
     HOLDS(n < sizeof out && out[n] == '\0' && strlen(out) == n && output_is_text(view_of(out, n), "\n"));
 }
 
+/* From almost nothing up to what suffices, in small steps: each piece of memory is refused once. */
+static void check_memory(const char *text, size_t len)
+{
+    struct filter_error error;
+    void *memory;
+    bool enough = false;
+    for (size_t room = 0; room <= ROOM && !enough; room += room < 64 << 10 ? 64 : 4096) {
+        enough = compile(text, len, room, &memory, &error) != NULL;
+        free(memory);
+        if (!enough)
+            check_error(&error, text, len);
+    }
+    HOLDS(enough);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;
-    void *memory[4] = { NULL };
+    void *memory[3] = { NULL };
     struct filter_error error;
     struct asked q = { .a = compile(text, size, ROOM, &memory[0], &error) };
     if (q.a == NULL) {
@@ -82,9 +122,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(opposite + 2, text, size);
     opposite[size + 2] = ')';
     q.not_a = compile(opposite, size + 3, ROOM, &memory[2], &error);
-    rows_of(view_of(stream, sizeof stream), (struct fuzz_scene){ 0, MQTT_CLIENT, 0 }, ask, &q);
-    HOLDS(q.rows == 6);
-    compile(text, size, 64 * (size % 256), &memory[3], &error); /* refused or not, but within its bounds */
+    bool many = size % 4 == 1;
+    rows_of(stream_of(many), (struct fuzz_scene){ 0, MQTT_CLIENT, 0 }, ask, &q);
+    HOLDS(q.rows == ROWS + many);
+    if (size % 8 == 0)
+        check_memory(text, size);
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         free(memory[i]);
     free(opposite);
