@@ -88,7 +88,7 @@ AFL_SHAPE_plan = packet
 AFL_SHAPE_roundtrip = packet
 AFL_SHAPE_framing = stream
 AFL_SHAPE_render = stream
-AFL_SHAPE_stats = stream
+AFL_SHAPE_stats = talk
 AFL_SHAPE_track = talk
 AFL_SHAPE_broker = talk
 AFL_SHAPE_judge = talk
@@ -118,7 +118,7 @@ AFL_RUN = AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFI
 
 # ---- corpus ----
 
-$B/seeds: $B/fuzz/engine/seeds.o $B/libfuzz.a $(LIB)
+$B/seeds: $B/fuzz/engine/seeds.o $B/fuzz/engine/seeds_talk.o $B/libfuzz.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8
 .PHONY: afl reach replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers

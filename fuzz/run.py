@@ -20,7 +20,7 @@ import sys
 import time
 
 BUILD = "build-fuzz"
-SHAPES = {"decode": "packet", "plan": "packet", "roundtrip": "packet", "framing": "stream", "render": "stream", "stats": "stream", "track": "talk", "broker": "talk",
+SHAPES = {"decode": "packet", "plan": "packet", "roundtrip": "packet", "framing": "stream", "render": "stream", "stats": "talk", "track": "talk", "broker": "talk",
           "judge": "talk"}
 SOURCES = ("decoder", "capture", "fuzz", "tui", "tests/target")
 MAX_LEN = {"capture": 16384, "stream": 1024, "filter": 512}
@@ -110,7 +110,7 @@ def make_seeds(target, folder):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     if target in SHAPES:
-        subprocess.run([f"{BUILD}/seeds", SHAPES[target], folder], check=True)
+        subprocess.run([f"{BUILD}/seeds", SHAPES[target], folder, *glob.glob(f"corpus/seeds/{target}.talk")], check=True)
     elif target == "filter":
         for line in open("corpus/seeds/filters.txt", encoding="utf-8"):
             write_unique(folder, line.rstrip("\n").encode())

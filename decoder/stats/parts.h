@@ -30,6 +30,8 @@ extern const struct stats_kind stats_types, stats_conv, stats_topics, stats_clie
     stats_sessions, stats_exchanges, stats_findings, stats_latency;
 
 bool stats_fail(char *error, const char *message); /* always false */
+/* A copy of text that is only lent; what does not fit any more is unknown. */
+struct view keep_text(struct stats *s, struct view text);
 
 /* The client that a packet belongs to: its client identifier, or (text NULL) the number of its stream. */
 struct stats_client_key {

@@ -117,16 +117,6 @@ static bool open_conv(struct stats *s, const char *arguments, char *error)
            stats_fail(error, "too little memory for a statistic");
 }
 
-/* Texts that a row lends and a table keeps; what does not fit any more is unknown. */
-static struct view keep_text(struct stats *s, struct view text)
-{
-    uint8_t *copy = text.ptr != NULL ? keep_take(&s->keep, text.len + 1) : NULL;
-    if (copy == NULL)
-        return (struct view){ 0 };
-    memcpy(copy, text.ptr, text.len);
-    return view_of(copy, text.len);
-}
-
 static bool same_endpoint(const struct row_endpoint *a, const struct row_endpoint *b)
 {
     return a->port == b->port && memcmp(&a->addr, &b->addr, sizeof a->addr) == 0;

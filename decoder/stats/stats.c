@@ -52,7 +52,7 @@ struct stats *stats_open(const char *spec, void *memory, size_t size, char *erro
     struct keep keep = { .base = memory, .size = size };
     const char *arguments;
     const struct stats_kind *kind = find_kind(spec, &arguments);
-    struct stats *s = size >= STATS_MEMORY_MIN ? keep_take(&keep, sizeof *s) : NULL;
+    struct stats *s = keep_take(&keep, sizeof *s);
     if (kind == NULL) {
         snprintf(error, STATS_ERROR_MAX, "no statistic \"%.40s\"; -z help lists them\n", spec);
         for (char *c = error; *c != '\0' && *c != '\n'; c++)
@@ -116,6 +116,15 @@ void stats_finding(struct stats *s, const struct track_finding *f)
 void stats_print(struct stats *s, struct out *o, bool json, const struct track *t)
 {
     s->kind->print(s, o, json, t);
+}
+
+struct view keep_text(struct stats *s, struct view text)
+{
+    uint8_t *copy = text.ptr != NULL ? keep_take(&s->keep, text.len + 1) : NULL;
+    if (copy == NULL)
+        return (struct view){ 0 };
+    memcpy(copy, text.ptr, text.len);
+    return view_of(copy, text.len);
 }
 
 struct stats_client_key stats_client_of(const struct row *row)

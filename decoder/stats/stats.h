@@ -11,14 +11,14 @@
 #include "decoder/show/redact.h"
 #include "decoder/track/track.h"
 
-enum { STATS_MEMORY = 16 << 20, STATS_MEMORY_MIN = 1 << 20, STATS_ERROR_MAX = 1024 };
+enum { STATS_MEMORY = 16 << 20, STATS_ERROR_MAX = 1024 };
 
 struct stats;
 
 /* spec is what stands behind -z: a name and, for io, its arguments. NULL: not a statistic; error (STATS_ERROR_MAX
  * octets) holds the message, with the lines of filter_error_text() when a filter is at fault, each line ended by a
- * newline. memory is aligned for any type, zeroed, and holds at least STATS_MEMORY_MIN octets: what is never
- * used is never touched. */
+ * newline. memory is aligned for any type and zeroed: what is never used is never touched. A table needs some KiB of
+ * it, with a filter half a MiB more. */
 struct stats *stats_open(const char *spec, void *memory, size_t size, char *error);
 
 /* What the tracker itself lends at the end is masked with this one, which lives until then; what is fed comes masked.

@@ -6,15 +6,6 @@
 
 #define COUNT(columns) (sizeof(columns) / sizeof(columns)[0])
 
-static struct view keep_text(struct stats *s, struct view text)
-{
-    uint8_t *copy = text.ptr != NULL ? keep_take(&s->keep, text.len + 1) : NULL;
-    if (copy == NULL)
-        return (struct view){ 0 };
-    memcpy(copy, text.ptr, text.len);
-    return view_of(copy, text.len);
-}
-
 static void no_tracker(struct out *o, bool json)
 {
     if (!json)

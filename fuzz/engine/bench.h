@@ -8,6 +8,19 @@
 
 enum { BENCH_MEMORY = 4 << 20, BENCH_RECORDS = 200 };
 
+/* What kind of broker, from bits 2 and 3 of the octet of scene; bits 4 to 7 choose among its settings. */
+enum bench_kind {
+    BENCH_OPEN,   /* for everybody */
+    BENCH_FILES,  /* with a password file and an ACL file */
+    BENCH_TIGHT,  /* with little of everything: clients that read slowly, small limits, memory that is refused */
+    BENCH_FAULTS, /* misbehaving: a record "gap N" turns on fault N, but those that crash, hang or leak */
+};
+
+static inline enum bench_kind bench_kind(uint8_t octet)
+{
+    return (enum bench_kind)(octet >> 2 & 3);
+}
+
 /* What a bench tells; any may be NULL. Octets are borrowed for the call. */
 struct bench_events {
     void (*opened)(void *ctx, unsigned client);
@@ -17,5 +30,5 @@ struct bench_events {
     void *ctx;
 };
 
-/* Runs the conversation from beginning to end; `rest` (0..15) chooses among the broker's settings. */
-void bench_run(struct view talk, unsigned rest, const struct bench_events *events);
+/* Runs the conversation from beginning to end. TIGHT tells no octets: they come in pieces. */
+void bench_run(struct view talk, enum bench_kind kind, unsigned settings, const struct bench_events *events);

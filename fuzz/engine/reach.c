@@ -85,7 +85,7 @@ static void run_talk(struct race *r, const uint8_t *octets, size_t len)
     config.max_connections = config.max_sessions = config.max_exchanges = config.max_topics = 256;
     w->judged = judged;
     w->ctx = r;
-    watch_start(w, &config);
+    HOLDS(watch_start(w, &config));
     for (unsigned n = 0; n < 300 && talk_next(view_of(octets + 1, len - 1), &pos, &record); n++)
         run_record(w, &record);
     watch_end(w);

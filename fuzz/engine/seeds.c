@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuzz/engine/seeds.c -- first inputs for the targets whose input speaks MQTT, made from the tables: seeds SHAPE
- * DIRECTORY
+ * DIRECTORY [SCRIPTS]
  *
  * packet: one valid packet of each type, version and side, one for every property that a packet may carry, and one for
- * each rule that a packet can break; stream and talk: runs of them. dictionary and filter-dictionary print the two
- * .dict files of corpus/ instead. */
+ * each rule that a packet can break; stream and talk: runs of them, and the conversations of the file SCRIPTS
+ * (fuzz/engine/seeds_talk.c). dictionary and filter-dictionary print the two .dict files of corpus/ instead. */
+#include "fuzz/engine/seeds.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,14 +16,13 @@
 
 #include "decoder/show/item.h"
 #include "fuzz/mutator.h"
-#include "fuzz/talk.h"
 
-enum { ROOM = 65536, VARIANTS = 3 };
+enum { ROOM = SEEDS_ROOM, VARIANTS = 3 };
 
 static const char *directory;
 static uint8_t room[ROOM];
 
-static void write_seed(const char *name, const uint8_t *octets, size_t len)
+void seeds_write(const char *name, const uint8_t *octets, size_t len)
 {
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", directory, name);
@@ -30,12 +31,6 @@ static void write_seed(const char *name, const uint8_t *octets, size_t len)
         fprintf(stderr, "seeds: %s: %s\n", path, strerror(errno));
         exit(2);
     }
-}
-
-/* The octet of scene, as fuzz/target/target.h lays it out. */
-static uint8_t scene_octet(unsigned version, unsigned sender, unsigned rest)
-{
-    return (uint8_t)((version - 2) | sender << 2 | rest << 4);
 }
 
 static void packet_seeds(void)
@@ -47,12 +42,12 @@ static void packet_seeds(void)
                 for (unsigned n = 0; n < VARIANTS; n++) {
                     struct mutator m = mutator_seeded(version * 1000 + type * 10 + n);
                     struct mutator_scene scene = { (uint8_t)version, (uint8_t)sender };
-                    room[0] = scene_octet(version, sender, 0);
+                    room[0] = seeds_scene(version, sender, 0);
                     size_t len = mutator_fresh(&m, scene, type, room + 1, ROOM - 1);
                     snprintf(name, sizeof name, "valid-%u-%s-%s-%u", version, mqtt_side_name(sender),
                              mqtt_type_name(type), n);
                     if (len > 0)
-                        write_seed(name, room, len + 1);
+                        seeds_write(name, room, len + 1);
                 }
 }
 
@@ -85,9 +80,9 @@ static void property_seeds(void)
                 p.connect.flags |= 0x04;
                 p.connect.will_topic = p.connect.will_payload = view_of(value + 2, 1);
             }
-            room[0] = scene_octet(MQTT_V5, sender, 0);
+            room[0] = seeds_scene(MQTT_V5, sender, 0);
             snprintf(name, sizeof name, "property-%s-%s", type == 0 ? "WILL" : mqtt_type_name(type), info->snake);
-            write_seed(name, room, 1 + mqtt_encode(&p, room + 1, ROOM - 1));
+            seeds_write(name, room, 1 + mqtt_encode(&p, room + 1, ROOM - 1));
         }
     }
 }
@@ -102,9 +97,9 @@ static void rule_seeds(void)
         size_t len = mutator_break(&m, (enum mqtt_rule)rule, room + 1, 0, ROOM - 1, &sender);
         if (len == 0)
             continue;
-        room[0] = scene_octet(info->version, sender, 0);
+        room[0] = seeds_scene(info->version, sender, 0);
         snprintf(name, sizeof name, "breaks-%u-%s", info->version, info->id);
-        write_seed(name, room, len + 1);
+        seeds_write(name, room, len + 1);
     }
 }
 
@@ -115,66 +110,13 @@ static void stream_seeds(void)
         struct mutator m = mutator_seeded(7000 + n);
         struct mutator_scene scene = { (uint8_t)(MQTT_V31 + n % 3), (uint8_t)(n / 3 % 2 ? MQTT_SERVER : MQTT_CLIENT) };
         size_t len = 1;
-        room[0] = scene_octet(scene.version, scene.sender, n % 16);
+        room[0] = seeds_scene(scene.version, scene.sender, n % 16);
         if (scene.sender == MQTT_CLIENT)
             len += mutator_fresh(&m, scene, MQTT_CONNECT, room + len, 4096);
         for (unsigned i = 0; i < 2 + n / 2; i++)
             len += mutator_fresh_any(&m, scene, room + len, 4096);
         snprintf(name, sizeof name, "run-%u-%s-%u", scene.version, mqtt_side_name(scene.sender), n);
-        write_seed(name, room, len);
-    }
-}
-
-static size_t add_packet(struct mutator *m, size_t len, unsigned version, unsigned client, bool by_server,
-                         unsigned type)
-{
-    static uint8_t packet[8192];
-    struct mutator_scene scene = { (uint8_t)version, by_server ? MQTT_SERVER : MQTT_CLIENT };
-    struct talk_record r = { .op = TALK_SEND, .client = client, .by_server = by_server };
-    r.octets = view_of(packet, mutator_fresh(m, scene, type, packet, sizeof packet));
-    return r.octets.len > 0 ? talk_write(room, len, ROOM, &r) : len;
-}
-
-static size_t add_event(size_t len, enum talk_op op, unsigned client, bool by_server, unsigned number)
-{
-    struct talk_record r = { .op = op, .client = client, .by_server = by_server, .number = number };
-    return talk_write(room, len, ROOM, &r);
-}
-
-/* Two clients that connect, subscribe, publish, are answered, wait, leave and come back; each time with other fields.
- */
-static void talk_seeds(void)
-{
-    static const struct {
-        uint8_t type, client;
-        bool by_server;
-    } steps[] = {
-        { MQTT_CONNECT, 0, false }, { MQTT_CONNACK, 0, true },     { MQTT_CONNECT, 1, false },
-        { MQTT_CONNACK, 1, true },  { MQTT_SUBSCRIBE, 1, false },  { MQTT_SUBACK, 1, true },
-        { MQTT_PUBLISH, 0, false }, { MQTT_PUBACK, 0, true },      { MQTT_PUBLISH, 1, true },
-        { MQTT_PUBREC, 1, false },  { MQTT_PUBREL, 1, true },      { MQTT_PUBCOMP, 1, false },
-        { MQTT_PUBLISH, 0, false }, { MQTT_PUBREC, 0, true },      { MQTT_PUBREL, 0, false },
-        { MQTT_PUBCOMP, 0, true },  { MQTT_PINGREQ, 0, false },    { MQTT_PINGRESP, 0, true },
-        { MQTT_AUTH, 1, false },    { MQTT_AUTH, 1, true },        { MQTT_UNSUBSCRIBE, 1, false },
-        { MQTT_UNSUBACK, 1, true }, { MQTT_DISCONNECT, 0, false },
-    };
-    char name[128];
-    for (unsigned n = 0; n < 36; n++) {
-        unsigned version = MQTT_V31 + n % 3;
-        struct mutator m = mutator_seeded(9000 + n);
-        size_t len = 1;
-        room[0] = scene_octet(version, n / 3 % 3, n % 16);
-        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-            if (i < 4 || mutator_below(&m, 3) > 0)
-                len = add_packet(&m, len, version, steps[i].client, steps[i].by_server, steps[i].type);
-        len = add_event(len, n % 2 ? TALK_RESET : TALK_CLOSE, 0, false, 0);
-        len = add_event(len, n % 4 == 3 ? TALK_LONG_WAIT : TALK_WAIT, 0, false, 30 + n);
-        len = add_packet(&m, len, version, 0, false, MQTT_CONNECT);
-        len = add_packet(&m, len, version, 0, true, MQTT_CONNACK);
-        len = add_event(len, n % 3 ? TALK_GAP : TALK_CLOSE, 1, n % 2, n);
-        len = add_packet(&m, len, version, 0, false, MQTT_PUBLISH);
-        snprintf(name, sizeof name, "talk-%u-%u", version, n);
-        write_seed(name, room, len);
+        seeds_write(name, room, len);
     }
 }
 
@@ -246,8 +188,9 @@ int main(int argc, char **argv)
         print_dictionary();
         return ferror(stdout) ? 2 : 0;
     }
-    if (argc != 3) {
-        fprintf(stderr, "usage: seeds packet|stream|talk DIRECTORY, seeds dictionary, or seeds filter-dictionary\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr,
+                "usage: seeds packet|stream|talk DIRECTORY [SCRIPTS], seeds dictionary, or seeds filter-dictionary\n");
         return 1;
     }
     directory = argv[2];
@@ -261,7 +204,9 @@ int main(int argc, char **argv)
         rule_seeds();
         stream_seeds();
     } else {
-        talk_seeds();
+        seeds_of_talks();
     }
+    if (argc == 4)
+        seeds_of_scripts(argv[3]);
     return 0;
 }

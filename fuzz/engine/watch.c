@@ -13,6 +13,8 @@ static void *resize(void *ctx, void *old, size_t old_size, size_t size)
 {
     struct watch *w = ctx;
     HOLDS(w->memory >= old_size);
+    if (size > 0 && w->refuse_after > 0 && ++w->taken > w->refuse_after)
+        return NULL;
     w->memory = w->memory - old_size + size;
     if (size == 0) {
         free(old);
@@ -48,6 +50,8 @@ static void on_finding(void *ctx, const struct track_finding *f)
     for (unsigned i = 0; i < TRACK_EVIDENCE; i++)
         HOLDS(f->frame[i] <= w->frame);
     tell(w, f->rule, f->severity, f->side, f->sentence, true);
+    if (w->finding != NULL)
+        w->finding(w->ctx, f);
     struct out o = out_over(written, sizeof written);
     if (w->written) {
         eve_finding(&w->eve, &o, f);
@@ -65,6 +69,8 @@ static void on_exchange(void *ctx, const struct track_exchange *x)
     for (unsigned i = 0; i < TRACK_STEPS; i++)
         HOLDS(x->step[i].type == 0 || (x->step[i].frame >= 1 && x->step[i].frame <= w->frame));
     w->finished += x->outcome != TRACK_OPEN;
+    if (w->exchange != NULL)
+        w->exchange(w->ctx, x);
     struct out o = out_over(written, sizeof written);
     if (w->written) {
         eve_exchange(&w->eve, &o, x);
@@ -76,6 +82,8 @@ static void on_session(void *ctx, const struct track_session_event *e)
 {
     struct watch *w = ctx;
     HOLDS(e->change < TRACK_SESSION_CHANGES && e->session >= 1 && e->frame <= w->frame);
+    if (w->session != NULL)
+        w->session(w->ctx, e);
     struct out o = out_over(written, sizeof written);
     if (w->written) {
         eve_session(&w->eve, &o, e, w->track);
@@ -108,34 +116,39 @@ static void walk_tables(const struct watch *w)
     HOLDS(sessions == counts.sessions && open == counts.open);
 }
 
-void watch_start(struct watch *w, const struct track_config *config)
+bool watch_start(struct watch *w, const struct track_config *config)
 {
     struct track_memory memory = { resize, w };
     struct track_events events = { on_finding, on_exchange, on_session, w };
-    w->time_ns = INT64_C(1700000000000000000);
+    w->time_ns = WATCH_START_NS;
     if (w->written) {
         w->eve.connections = calloc(EVE_CONNECTIONS, sizeof *w->eve.connections);
         HOLDS(w->eve.connections != NULL);
     }
     w->track = track_new(config, memory, events);
-    HOLDS(w->track != NULL);
+    HOLDS(w->track != NULL || w->refuse_after > 0);
+    if (w->track == NULL)
+        free(w->eve.connections);
+    return w->track != NULL;
 }
 
 void watch_open(struct watch *w, unsigned client, bool from_syn)
 {
     struct watched *c = &w->conns[client];
-    struct track_opening o = { .stream = (uint32_t)w->frame,
-                               .client_dir = from_syn ? 0 : 2,
-                               .from_syn = from_syn,
-                               .time_ns = w->time_ns,
-                               .frame = ++w->frame };
-    o.side[0] =
-        (struct row_endpoint){ { 4, { 192, 0, 2, (uint8_t)(10 + client) } }, (uint16_t)(40000 + w->frame % 1000) };
-    o.side[1] = (struct row_endpoint){ { 4, { 192, 0, 2, 1 } }, 1883 };
+    struct track_opening *o = &c->opening;
     if (c->conn != 0)
         watch_close(w, client, TRACK_CLOSE_EVICTED, false);
+    *o = (struct track_opening){ .stream = (uint32_t)w->frame,
+                                 .client_dir = from_syn ? 0 : 2,
+                                 .from_syn = from_syn,
+                                 .time_ns = w->time_ns,
+                                 .frame = ++w->frame };
+    o->side[0] =
+        (struct row_endpoint){ { 4, { 192, 0, 2, (uint8_t)(10 + client) } }, (uint16_t)(40000 + w->frame % 1000) };
+    o->side[1] = (struct row_endpoint){ { 4, { 192, 0, 2, 1 } }, 1883 };
+    c->octets[0] = c->octets[1] = 0;
     if (w->written)
-        eve_connection(&w->eve, o.stream, 0, &o.side[0], &o.side[1]);
+        eve_connection(&w->eve, o->stream, 0, &o->side[0], &o->side[1]);
     mqtt_conn_init(&c->mqtt);
     if (from_syn)
         mqtt_conn_client(&c->mqtt, 0);
@@ -143,7 +156,7 @@ void watch_open(struct watch *w, unsigned client, bool from_syn)
         mqtt_framer_init(&c->framer[dir], WATCH_ROOM);
         mqtt_framer_lend(&c->framer[dir], c->room[dir], WATCH_ROOM);
     }
-    c->conn = track_open(w->track, &o);
+    c->conn = track_open(w->track, o);
 }
 
 static void check_note(const struct track_note *n, uint64_t frame)
@@ -154,6 +167,48 @@ static void check_note(const struct track_note *n, uint64_t frame)
     HOLDS(n->owed_by <= MQTT_SERVER && n->owed_type < 16);
 }
 
+static struct row row_of(struct watch *w, const struct watched *c, unsigned dir)
+{
+    return (struct row){ .number = ++w->rows,
+                         .frame = w->frame,
+                         .frame_first = w->frame,
+                         .time_ns = w->time_ns,
+                         .time_first_ns = w->time_ns,
+                         .time_start_ns = WATCH_START_NS,
+                         .time_before_ns = w->time_ns,
+                         .frame_len = 60,
+                         .stream = c->opening.stream,
+                         .src = c->opening.side[dir],
+                         .dst = c->opening.side[!dir],
+                         .sender = (uint8_t)mqtt_conn_sender(&c->mqtt, dir),
+                         .version = c->mqtt.version,
+                         .version_source = c->mqtt.source };
+}
+
+static void tell_packet(struct watch *w, const struct watched *c, const struct track_input *in,
+                        const struct mqtt_verdicts *v, const struct track_note *note)
+{
+    struct row row = row_of(w, c, in->dir);
+    row.packet = in->packet;
+    row.verdicts = v->at;
+    row.n_verdicts = v->n;
+    row.note = note;
+    row.client_id = note->client_id;
+    row.alias_topic = note->alias_topic;
+    w->row(w->ctx, &row);
+}
+
+static void tell_gap(struct watch *w, const struct watched *c, unsigned dir, uint64_t missing, uint64_t skipped)
+{
+    struct row row = row_of(w, c, dir);
+    row.kind = ROW_GAP;
+    row.gap_octets = missing;
+    row.skipped_octets = skipped;
+    row.gap_reason = missing > 0 ? "lost segment" : "framing lost";
+    if (w->row != NULL)
+        w->row(w->ctx, &row);
+}
+
 static void judge_packet(struct watch *w, struct watched *c, unsigned dir, const struct mqtt_frame *f)
 {
     struct mqtt_verdict at[VERDICTS];
@@ -162,6 +217,7 @@ static void judge_packet(struct watch *w, struct watched *c, unsigned dir, const
     struct track_note note;
     memset(&note, 0xaa, sizeof note);
     mqtt_conn_packet(&c->mqtt, dir, f->octets, &p, &v);
+    c->octets[dir] += f->octets.len;
     uint32_t own = v.n;
     struct track_input in = { .packet = &p,
                               .dir = (uint8_t)dir,
@@ -172,7 +228,9 @@ static void judge_packet(struct watch *w, struct watched *c, unsigned dir, const
                               .frame = w->frame,
                               .frame_first = w->frame,
                               .time_ns = w->time_ns,
-                              .time_first_ns = w->time_ns };
+                              .time_first_ns = w->time_ns,
+                              .end = c->octets[dir],
+                              .acked = c->octets[!dir] };
     track_packet(w->track, c->conn, &in, &v, &note);
     w->packets++;
     check_note(&note, w->frame);
@@ -181,6 +239,14 @@ static void judge_packet(struct watch *w, struct watched *c, unsigned dir, const
         HOLDS((uint64_t)at[i].offset + at[i].length <= p.held);
         tell(w, at[i].rule, at[i].severity, at[i].side, NULL, i >= own);
     }
+    if (w->row != NULL)
+        tell_packet(w, c, &in, &v, &note);
+}
+
+static void lose_framing(struct watch *w, struct watched *c, unsigned dir, const struct mqtt_frame *f, size_t left)
+{
+    track_gap(w->track, c->conn, dir, left + f->octets.len, w->time_ns, w->frame);
+    tell_gap(w, c, dir, 0, left + f->octets.len);
 }
 
 void watch_octets(struct watch *w, unsigned client, bool by_server, struct view octets)
@@ -197,7 +263,7 @@ void watch_octets(struct watch *w, unsigned client, bool by_server, struct view 
         if (status == MQTT_FRAME_PACKET)
             judge_packet(w, c, by_server, &frame);
         else
-            track_gap(w->track, c->conn, by_server, cur_left(&in) + frame.octets.len, w->time_ns, w->frame);
+            lose_framing(w, c, by_server, &frame, cur_left(&in));
     }
 }
 
@@ -213,8 +279,16 @@ void watch_gap(struct watch *w, unsigned client, bool by_server, uint32_t octets
     if (complete)
         judge_packet(w, c, by_server, &frame);
     track_gap(w->track, c->conn, by_server, octets, w->time_ns, w->frame);
+    tell_gap(w, c, by_server, octets, 0);
+    c->octets[by_server] += octets;
     if (!bridged)
         mqtt_framer_restart(&c->framer[by_server]);
+}
+
+void watch_websocket(struct watch *w, unsigned client, bool by_server, enum track_websocket_fault fault)
+{
+    if (w->conns[client].conn != 0)
+        track_websocket(w->track, w->conns[client].conn, fault, by_server, w->time_ns, ++w->frame);
 }
 
 void watch_close(struct watch *w, unsigned client, enum track_close_how how, bool by_server)
@@ -248,7 +322,8 @@ void watch_end(struct watch *w)
         for (unsigned outcome = TRACK_OPEN + 1; outcome < TRACK_OUTCOMES; outcome++)
             finished += counts.exchanges[kind][outcome];
     HOLDS(finished == w->finished);
-    HOLDS(counts.packets == w->packets || counts.evicted_connections + counts.evicted_sessions > 0);
+    HOLDS(counts.packets == w->packets || counts.evicted_connections + counts.evicted_sessions > 0 ||
+          w->refuse_after > 0);
     HOLDS(counts.memory == w->memory);
     track_free(w->track);
     free(w->eve.connections);

@@ -8,6 +8,7 @@
 #include "decoder/track/track.h"
 
 enum { WATCH_CLIENTS = 8, WATCH_ROOM = 4096 };
+#define WATCH_START_NS INT64_C(1700000000000000000)
 
 /* A verdict of a packet, or a finding (sentence not NULL). */
 struct watch_judgement {
@@ -20,7 +21,9 @@ struct watch {
     struct track *track;
     struct watched {
         track_conn conn; /* 0: none */
+        struct track_opening opening;
         struct mqtt_conn mqtt;
+        uint64_t octets[2];           /* of each direction, so far */
         struct mqtt_framer framer[2]; /* 0: of the client */
         uint8_t room[2][WATCH_ROOM];
     } conns[WATCH_CLIENTS];
@@ -29,15 +32,24 @@ struct watch {
     bool ending;
     bool written; /* everything handed out is written as EVE, too, and all tables are walked now and then */
     struct eve eve;
-    void (*judged)(void *ctx, const struct watch_judgement *j); /* may be NULL */
+    void (*judged)(void *ctx, const struct watch_judgement *j); /* this and the following may be NULL */
+    void (*row)(void *ctx, const struct row *row);
+    void (*exchange)(void *ctx, const struct track_exchange *x);
+    void (*session)(void *ctx, const struct track_session_event *e);
+    void (*finding)(void *ctx, const struct track_finding *f);
     void *ctx;
+    uint64_t rows;
+    uint32_t refuse_after; /* 0: memory as asked for; else so many takings, and then none */
+    uint32_t taken;
 };
 
-/* Zeroed, with judged, ctx and written set. */
-void watch_start(struct watch *w, const struct track_config *config);
+/* Zeroed, with what is told, ctx, written and refuse_after set. False: no memory for a tracker. */
+bool watch_start(struct watch *w, const struct track_config *config);
 void watch_open(struct watch *w, unsigned client, bool from_syn);
 void watch_octets(struct watch *w, unsigned client, bool by_server, struct view octets);
 void watch_gap(struct watch *w, unsigned client, bool by_server, uint32_t octets);
 void watch_close(struct watch *w, unsigned client, enum track_close_how how, bool by_server);
 void watch_wait(struct watch *w, int64_t ns);
+/* What the WebSocket around the octets does wrong. */
+void watch_websocket(struct watch *w, unsigned client, bool by_server, enum track_websocket_fault fault);
 void watch_end(struct watch *w);

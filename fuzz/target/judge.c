@@ -56,8 +56,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.max_connections = config.max_sessions = 256; /* more than a conversation can have, and tables soon made */
     config.max_exchanges = config.max_topics = config.max_subscriptions = 4096;
     w->judged = judged;
-    watch_start(w, &config);
-    bench_run(view_of(data + 1, size - 1), fuzz_scene(data[0]).rest, &events);
+    HOLDS(watch_start(w, &config));
+    bench_run(view_of(data + 1, size - 1), bench_kind(data[0]) == BENCH_FILES ? BENCH_FILES : BENCH_OPEN,
+              fuzz_scene(data[0]).rest, &events);
     watch_end(w);
     free(w);
     return 0;

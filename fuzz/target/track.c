@@ -3,7 +3,11 @@
  * fuzz/target/track.c -- a conversation of several clients with a server, into the tracker. Claims: what it hands out
  * is whole and points at frames that were; every exchange that was opened is handed out once; memory is what it says,
  * within the limits, and comes back; the same conversation gives the same judgement twice; what is
- * written of it as EVE is one valid object a line. */
+ * written of it as EVE is one valid object a line.
+ *
+ * Of the octet of scene, bit 4 makes the limits small and bit 5 has all written; bit 6 alone refuses memory after a
+ * while, earlier or later by the length of the input. A gap of 0 to 3 octets is none: it stands for a fault of the
+ * WebSocket around the packets. */
 #include "fuzz/target/target.h"
 
 #include <stdlib.h>
@@ -13,7 +17,7 @@
 
 const struct fuzz_target fuzz_target = { "track", FUZZ_TALK };
 
-enum { RECORDS_MAX = 300 };
+enum { RECORDS_MAX = 300, REFUSALS = 64, WEBSOCKET_FAULTS = TRACK_WS_TEXT + 2 }; /* and one that does not exist */
 
 struct sum {
     uint64_t hash, judgements;
@@ -30,6 +34,7 @@ static void judged(void *ctx, const struct watch_judgement *j)
 
 static void run_record(struct watch *w, const struct talk_record *r)
 {
+    w->time_ns += 1000000;
     switch (r->op) {
     case TALK_OPEN:
         watch_open(w, r->client, !r->by_server); /* by the server: begun before the capture */
@@ -51,7 +56,10 @@ static void run_record(struct watch *w, const struct talk_record *r)
         watch_wait(w, r->number * INT64_C(10000000));
         break;
     case TALK_GAP:
-        watch_gap(w, r->client, r->by_server, r->number);
+        if (r->number < WEBSOCKET_FAULTS)
+            watch_websocket(w, r->client, r->by_server, (enum track_websocket_fault)r->number);
+        else
+            watch_gap(w, r->client, r->by_server, r->number);
         break;
     case TALK_LONG_WAIT:
         watch_wait(w, r->number * INT64_C(1000000000));
@@ -73,14 +81,17 @@ static void run(struct view talk, unsigned rest, struct sum *sum)
         config.max_topics = config.max_subscriptions = 4;
         config.max_text = 256;
     }
+    if ((rest & 7) == 4)
+        w->refuse_after = 1 + (uint32_t)(talk.len % REFUSALS);
     config.judge = rest != 14;
     w->judged = judged;
     w->written = (rest & 2) != 0;
     w->ctx = sum;
-    watch_start(w, &config);
-    for (unsigned n = 0; n < RECORDS_MAX && talk_next(talk, &pos, &record); n++)
+    bool started = watch_start(w, &config);
+    for (unsigned n = 0; started && n < RECORDS_MAX && talk_next(talk, &pos, &record); n++)
         run_record(w, &record);
-    watch_end(w);
+    if (started)
+        watch_end(w);
     free(w);
 }
 

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/engine/seeds_talk.c -- conversations as seeds: the usual one with fresh packets, what the probes of mqfuzz say
+ * to a broker, and scripts.
+ *
+ * A script is text of one statement a line; # begins a comment:
+ *     = NAME OCTET          a new conversation and its octet of scene, in hexadecimal
+ *     = NAME OCTET faults   the same, once for each fault of the broker (fuzz/broker/fault.def)
+ *     = NAME OCTET lengths  the same, with 0 to 199 octets more: some targets refuse memory by the length of the input
+ *     version 5             3.1, 3.1.1 or 5; for the packets that follow (5 unless said)
+ *     a > connect id=x      a packet of client a (a to h), as plans write it (fuzz/campaign/plan.h)
+ *     a < connack reason=0  a packet of the server to it; >> and << deliver octet by octet
+ *     a > raw 30 00         octets; likewise <
+ *     a > open              a connection; < was open before the capture began
+ *     a > close             or reset, by this side
+ *     a > gap 7             octets of this side that were never captured
+ *     wait 100ms            or 30s */
+#include "fuzz/engine/seeds.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz/broker/fault.h"
+#include "fuzz/campaign/plan.h"
+#include "fuzz/mutator.h"
+
+static uint8_t room[SEEDS_ROOM];
+
+static size_t add_packet(struct mutator *m, size_t len, unsigned version, unsigned client, bool by_server,
+                         unsigned type)
+{
+    static uint8_t packet[8192];
+    struct mutator_scene scene = { (uint8_t)version, by_server ? MQTT_SERVER : MQTT_CLIENT };
+    struct talk_record r = { .op = TALK_SEND, .client = client, .by_server = by_server };
+    r.octets = view_of(packet, mutator_fresh(m, scene, type, packet, sizeof packet));
+    return r.octets.len > 0 ? talk_write(room, len, SEEDS_ROOM, &r) : len;
+}
+
+static size_t add_event(size_t len, enum talk_op op, unsigned client, bool by_server, unsigned number)
+{
+    struct talk_record r = { .op = op, .client = client, .by_server = by_server, .number = number };
+    return talk_write(room, len, SEEDS_ROOM, &r);
+}
+
+/* Two clients that connect, subscribe, publish, are answered, wait, leave and come back; each time with other fields.
+ */
+static void usual_talks(void)
+{
+    static const struct {
+        uint8_t type, client;
+        bool by_server;
+    } steps[] = {
+        { MQTT_CONNECT, 0, false }, { MQTT_CONNACK, 0, true },     { MQTT_CONNECT, 1, false },
+        { MQTT_CONNACK, 1, true },  { MQTT_SUBSCRIBE, 1, false },  { MQTT_SUBACK, 1, true },
+        { MQTT_PUBLISH, 0, false }, { MQTT_PUBACK, 0, true },      { MQTT_PUBLISH, 1, true },
+        { MQTT_PUBREC, 1, false },  { MQTT_PUBREL, 1, true },      { MQTT_PUBCOMP, 1, false },
+        { MQTT_PUBLISH, 0, false }, { MQTT_PUBREC, 0, true },      { MQTT_PUBREL, 0, false },
+        { MQTT_PUBCOMP, 0, true },  { MQTT_PINGREQ, 0, false },    { MQTT_PINGRESP, 0, true },
+        { MQTT_AUTH, 1, false },    { MQTT_AUTH, 1, true },        { MQTT_UNSUBSCRIBE, 1, false },
+        { MQTT_UNSUBACK, 1, true }, { MQTT_DISCONNECT, 0, false },
+    };
+    char name[128];
+    for (unsigned n = 0; n < 36; n++) {
+        unsigned version = MQTT_V31 + n % 3;
+        struct mutator m = mutator_seeded(9000 + n);
+        size_t len = 1;
+        room[0] = seeds_scene(version, n / 3 % 3, n % 16);
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+            if (i < 4 || mutator_below(&m, 3) > 0)
+                len = add_packet(&m, len, version, steps[i].client, steps[i].by_server, steps[i].type);
+        len = add_event(len, n % 2 ? TALK_RESET : TALK_CLOSE, 0, false, 0);
+        len = add_event(len, n % 4 == 3 ? TALK_LONG_WAIT : TALK_WAIT, 0, false, 30 + n);
+        len = add_packet(&m, len, version, 0, false, MQTT_CONNECT);
+        len = add_packet(&m, len, version, 0, true, MQTT_CONNACK);
+        len = add_event(len, n % 3 ? TALK_GAP : TALK_CLOSE, 1, n % 2, n);
+        len = add_packet(&m, len, version, 0, false, MQTT_PUBLISH);
+        snprintf(name, sizeof name, "talk-%u-%u", version, n);
+        seeds_write(name, room, len);
+    }
+}
+
+/* ---- plans ---- */
+
+static size_t add_step(size_t len, const struct plan_step *step)
+{
+    struct talk_record r = { .client = step->client % TALK_CLIENTS };
+    if (step->op == PLAN_SEND) {
+        r.op = step->octetwise ? TALK_SPLIT : TALK_SEND;
+        r.octets = step->octets;
+        return r.octets.len > 0 ? talk_write(room, len, SEEDS_ROOM, &r) : len;
+    }
+    if (step->op == PLAN_WAIT)
+        return add_event(len, TALK_WAIT, 0, false, step->ms / 10);
+    if (step->op == PLAN_OPEN || step->op == PLAN_CLOSE || step->op == PLAN_RESET)
+        return add_event(len,
+                         step->op == PLAN_OPEN    ? TALK_OPEN
+                         : step->op == PLAN_CLOSE ? TALK_CLOSE
+                                                  : TALK_RESET,
+                         r.client, false, 0);
+    return len;
+}
+
+static void probe_seed(const char *script, unsigned version, unsigned number)
+{
+    struct plan plan;
+    char name[64];
+    size_t len = 1;
+    if (plan_parse(&plan, view_of(script, strlen(script)), "p", version)) {
+        room[0] = seeds_scene(version, 0, 0);
+        for (uint32_t i = 0; i < plan.n; i++)
+            len = add_step(len, &plan.step[i]);
+        snprintf(name, sizeof name, "probe-%u-%u", version, number);
+        seeds_write(name, room, len);
+    }
+    plan_free(&plan);
+}
+
+static void probe_seeds(void)
+{
+    static const struct {
+        const char *v311, *v5, *script;
+    } probes[] = {
+#define PROBE(v311, v5, also_31, title, script) { v311, v5, script },
+#include "fuzz/campaign/probes.def"
+#undef PROBE
+    };
+    for (unsigned i = 0; i < sizeof probes / sizeof *probes; i++) {
+        if (probes[i].v311[0] != '-')
+            probe_seed(probes[i].script, MQTT_V311, i);
+        if (probes[i].v5[0] != '-')
+            probe_seed(probes[i].script, MQTT_V5, i);
+    }
+}
+
+void seeds_of_talks(void)
+{
+    usual_talks();
+    probe_seeds();
+}
+
+/* ---- scripts ---- */
+
+struct script {
+    const char *path;
+    unsigned line, version;
+    char name[64];
+    bool faults, lengths;
+    size_t len; /* of the seed so far; 0: none */
+};
+
+static _Noreturn void no_sense(const struct script *s, const char *why)
+{
+    fprintf(stderr, "seeds: %s:%u: %s\n", s->path, s->line, why);
+    exit(1);
+}
+
+static void finish(struct script *s)
+{
+    char name[96];
+    if (s->len > 0)
+        seeds_write(s->name, room, s->len);
+    for (unsigned fault = 0; s->len > 0 && s->faults && fault < FAULT_LEAK_CONNECTION; fault++) {
+        snprintf(name, sizeof name, "%s-%u", s->name, fault);
+        seeds_write(name, room, add_event(s->len, TALK_GAP, 0, false, fault));
+    }
+    for (unsigned more = 1; s->len > 0 && s->lengths && more < 200; more++) {
+        snprintf(name, sizeof name, "%s-%u", s->name, more);
+        s->len = add_event(s->len, TALK_OPEN, TALK_CLIENTS - 1, false, 0); /* one octet */
+        seeds_write(name, room, s->len);
+    }
+    s->len = 0;
+}
+
+static void begin(struct script *s, const char *line)
+{
+    unsigned scene;
+    finish(s);
+    if (sscanf(line, "= %60s %x", s->name, &scene) != 2)
+        no_sense(s, "a name and an octet of scene should follow");
+    room[0] = (uint8_t)scene;
+    s->len = 1;
+    s->version = MQTT_V5;
+    s->faults = strstr(line, " faults") != NULL;
+    s->lengths = strstr(line, " lengths") != NULL;
+}
+
+static void set_version(struct script *s, const char *word)
+{
+    s->version = strcmp(word, "3.1") == 0     ? MQTT_V31
+                 : strcmp(word, "3.1.1") == 0 ? MQTT_V311
+                 : strcmp(word, "5") == 0     ? MQTT_V5
+                                              : 0;
+    if (s->version == 0)
+        no_sense(s, "no such version");
+}
+
+/* The octets of a packet, as plans write it. */
+static void add_octets(struct script *s, const char *packet, unsigned client, bool by_server, bool split)
+{
+    struct plan plan;
+    char text[4096];
+    bool raw = strncmp(packet, "raw ", 4) == 0;
+    snprintf(text, sizeof text, "%c %s%s", 'a' + (int)client, raw ? "" : "> ", packet);
+    if (!plan_parse(&plan, view_of(text, strlen(text)), "p", s->version))
+        no_sense(s, plan.error);
+    if (plan.n != 1 || plan.step[0].op != PLAN_SEND)
+        no_sense(s, "one packet should stand here");
+    struct talk_record r = {
+        .op = split ? TALK_SPLIT : TALK_SEND, .client = client, .by_server = by_server, .octets = plan.step[0].octets
+    };
+    s->len = talk_write(room, s->len, SEEDS_ROOM, &r);
+    plan_free(&plan);
+}
+
+static void add_statement(struct script *s, const char *line)
+{
+    char client, arrow[3];
+    unsigned number;
+    int at = 0;
+    if (sscanf(line, "%c %2[<>] %n", &client, arrow, &at) < 2 || at == 0 || client < 'a' || client > 'h')
+        no_sense(s, "this is no statement");
+    const char *what = line + at;
+    bool by_server = arrow[0] == '<';
+    unsigned n = (unsigned)(client - 'a');
+    if (strcmp(what, "open") == 0)
+        s->len = add_event(s->len, TALK_OPEN, n, by_server, 0);
+    else if (strcmp(what, "close") == 0)
+        s->len = add_event(s->len, TALK_CLOSE, n, by_server, 0);
+    else if (strcmp(what, "reset") == 0)
+        s->len = add_event(s->len, TALK_RESET, n, by_server, 0);
+    else if (sscanf(what, "gap %u", &number) == 1)
+        s->len = add_event(s->len, TALK_GAP, n, by_server, number);
+    else
+        add_octets(s, what, n, by_server, arrow[1] != '\0');
+}
+
+static void run_line(struct script *s, char *line)
+{
+    unsigned number;
+    char unit[3], word[8];
+    line[strcspn(line, "\n")] = '\0';
+    if (line[0] == '\0' || line[0] == '#')
+        return;
+    if (line[0] == '=') {
+        begin(s, line);
+        return;
+    }
+    if (s->len == 0)
+        no_sense(s, "no conversation has begun");
+    if (sscanf(line, "version %7s", word) == 1)
+        set_version(s, word);
+    else if (sscanf(line, "wait %u%2s", &number, unit) == 2)
+        s->len = strcmp(unit, "s") == 0 ? add_event(s->len, TALK_LONG_WAIT, 0, false, number)
+                                        : add_event(s->len, TALK_WAIT, 0, false, number / 10);
+    else
+        add_statement(s, line);
+    if (s->len == 0)
+        no_sense(s, "the conversation is too long");
+}
+
+void seeds_of_scripts(const char *path)
+{
+    struct script script = { .path = path };
+    char line[4096];
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        no_sense(&script, "cannot be read");
+    while (fgets(line, sizeof line, f) != NULL) {
+        script.line++;
+        run_line(&script, line);
+    }
+    fclose(f);
+    finish(&script);
+}
