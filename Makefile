@@ -22,6 +22,7 @@ STORES  := $(shell $(CC) $(STORES) -E -x c /dev/null >/dev/null 2>&1 && echo '$(
 FLAGS    = -std=c11 -D_DEFAULT_SOURCE $(WARN) $(STORES) -I. -MMD -MP $(CPPFLAGS) $(CFLAGS)
 
 CAPTURE_LIBS = -lpcap -lcap -lseccomp -lpcre2-8 -lcrypto -lz -pthread
+MQFUZZ_LIBS  = -lpcap -lpcre2-8 -lssl -lcrypto
 
 # One short line a step; V=1 shows the commands.
 Q   = $(if $(V),,@)
@@ -78,7 +79,7 @@ $B/decode: $B/tests/bench/decode.o $(LIB)
 	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/mqfuzz: $B/fuzz/mqfuzz.o $B/libfuzz.a $B/libbroker.a $(LIB)
 	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8 -lcrypto
+	$Q$(CC) $(LDFLAGS) -o $@ $^ $(MQFUZZ_LIBS)
 
 # A test links only the folder it tests, so a wrong dependency also fails at link time.
 $B/tests/decoder/%: $B/tests/decoder/%.o $(LIB)
@@ -95,7 +96,7 @@ $B/tests/tui/%: $B/tests/tui/%.o $B/libtui.a $B/libcapture.a $(LIB)
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lncursesw -ltinfo $(CAPTURE_LIBS)
 $B/tests/fuzz/%: $B/tests/fuzz/%.o $(call objs,tests/fuzz/probe) $B/libfuzz.a $B/libbroker.a $(LIB)
 	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8 -lcrypto
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(MQFUZZ_LIBS)
 
 $B/%.o: %.c
 	@$(say) CC $@; mkdir -p $(@D)

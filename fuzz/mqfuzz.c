@@ -37,6 +37,10 @@ static const char help[] =
     "  --target HOST:PORT   a broker that runs already; on this machine unless --allow-remote is given\n"
     "  --spawn COMMAND      starts the broker itself; {port} becomes a free port of 127.0.0.1\n"
     "  --allow-remote       permit a target that is not on this machine\n"
+    "  --user NAME          log in as this user: with every CONNECT that is valid and names none\n"
+    "  --password WORD      its password; MQFUZZ_PASSWORD in the environment will do, too\n"
+    "  --setup FILE         a plan to carry out each time before anything else\n"
+    "  --tls                connect by TLS; --cafile FILE: trust this, --insecure: trust anybody\n"
     "  --version V          3.1, 3.1.1 or 5; may be repeated (default: all three)\n"
     "\n"
     "conform\n"
@@ -89,6 +93,12 @@ enum {
     OPT_JUNIT,
     OPT_SARIF,
     OPT_BASELINE,
+    OPT_USER,
+    OPT_PASSWORD,
+    OPT_SETUP,
+    OPT_TLS,
+    OPT_CAFILE,
+    OPT_INSECURE,
     OPT_HELP
 };
 
@@ -111,6 +121,12 @@ static const struct option long_options[] = {
     { "junit", required_argument, NULL, OPT_JUNIT },
     { "sarif", required_argument, NULL, OPT_SARIF },
     { "baseline", required_argument, NULL, OPT_BASELINE },
+    { "user", required_argument, NULL, OPT_USER },
+    { "password", required_argument, NULL, OPT_PASSWORD },
+    { "setup", required_argument, NULL, OPT_SETUP },
+    { "tls", no_argument, NULL, OPT_TLS },
+    { "cafile", required_argument, NULL, OPT_CAFILE },
+    { "insecure", no_argument, NULL, OPT_INSECURE },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -200,6 +216,25 @@ static int take(struct command *c, int option, char *const *argv)
     case OPT_BASELINE:
         c->baseline = optarg;
         return 0;
+    case OPT_USER:
+        c->user = optarg;
+        return 0;
+    case OPT_PASSWORD:
+        c->password = optarg;
+        return 0;
+    case OPT_SETUP:
+        c->setup = optarg;
+        return 0;
+    case OPT_TLS:
+        c->tls = true;
+        return 0;
+    case OPT_CAFILE:
+        c->tls = true;
+        c->cafile = optarg;
+        return 0;
+    case OPT_INSECURE:
+        c->tls = c->insecure = true;
+        return 0;
     case OPT_VERSION: { /* with a value: of MQTT; alone: ours */
         const char *value = optarg;
         if (value == NULL && argv[optind] != NULL && argv[optind][0] >= '0' && argv[optind][0] <= '9')
@@ -239,7 +274,7 @@ static int take(struct command *c, int option, char *const *argv)
 
 int main(int argc, char **argv)
 {
-    struct command c = { .deadline_ms = 1500, .jobs = 24 };
+    struct command c = { .deadline_ms = 1500, .password = getenv("MQFUZZ_PASSWORD") };
     bool conform = false;
     int option;
     while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -253,6 +288,8 @@ int main(int argc, char **argv)
         else if (strcmp(argv[optind], "run") != 0)
             return usage("there is no command", argv[optind]);
     }
+    if (c.user != NULL && strlen(c.user) + (c.password != NULL ? strlen(c.password) : 0) > 900)
+        return usage("--user and --password are too long", NULL);
     if (c.versions == 0)
         c.versions = 1u << MQTT_V31 | 1u << MQTT_V311 | 1u << MQTT_V5;
     if (c.list)

@@ -48,6 +48,7 @@ for group; do
     test)
         need libcmocka-dev cmocka.h
         need tshark tshark
+        need openssl openssl
         need jq jq
         need mosquitto mosquitto
         need mosquitto-clients mosquitto_pub

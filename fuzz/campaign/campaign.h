@@ -3,6 +3,7 @@
  * fuzz/campaign/campaign.h -- conversations made, carried out one after the other, and weighed; private to run, replay
  * and minimize. */
 #pragma once
+#include "fuzz/campaign/canary.h"
 #include "fuzz/campaign/command.h"
 #include "fuzz/mutator.h"
 
@@ -32,7 +33,7 @@ struct outcome {
 struct stage {
     struct bench *bench;
     struct runner runner;
-    int canary;     /* a well-behaved connection; -1: none */
+    struct canary canary;
     uint8_t *edges; /* the broker's coverage map, when it was built with one; NULL */
     uint8_t *edges_seen;
     uint64_t *states; /* hash set of answer shapes */

@@ -11,9 +11,10 @@ enum { EXIT_CLEAN = 0, EXIT_USAGE = 1, EXIT_TROUBLE = 2, EXIT_FINDINGS = 3 };
 
 struct command {
     const char *target, *spawn, *rule, *out, *junit, *sarif, *baseline, *replay, *minimize;
-    bool allow_remote, list, verbose, has_seed;
-    unsigned versions; /* bit set of 1 << version */
-    uint32_t deadline_ms, jobs;
+    const char *user, *password, *cafile, *setup, *from, *corpus;
+    bool allow_remote, list, verbose, has_seed, tls, insecure;
+    unsigned versions;          /* bit set of 1 << version */
+    uint32_t deadline_ms, jobs; /* jobs 0: as many as the command likes */
     uint64_t seed, runs, time_s;
 };
 
@@ -24,11 +25,16 @@ struct bench {
     const struct command *command;
     struct process process; /* pid 0 with --target */
     struct runner_target target;
+    struct tls_context *tls;
 };
 
-bool bench_open(struct bench *b, const struct command *c); /* false: said on stderr */
-bool bench_restart(struct bench *b);                       /* after it ended; false: said on stderr */
+/* Starts or finds the broker and carries out the plan of --setup. False: said on stderr. */
+bool bench_open(struct bench *b, const struct command *c);
+bool bench_restart(struct bench *b); /* after it ended, or in its place; false: said on stderr */
 void bench_close(struct bench *b);
+
+char *plan_file(const char *path, size_t *len); /* its text, "-" is standard input; NULL: said on stderr. free() it */
+bool plan_read(struct plan *plan, const char *path, const char *prefix, unsigned version); /* false: said on stderr */
 
 /* Findings named in the file of --baseline do not count. False: it cannot be read (said on stderr). */
 struct baseline {

@@ -5,6 +5,8 @@
 
 #include "fuzz/campaign/command.h"
 
+enum { PROBES_AT_ONCE = 24 };
+
 struct conform {
     const struct command *command;
     struct bench bench;
@@ -107,7 +109,7 @@ int command_conform(const struct command *command)
     c.report.seed = command->seed;
     snprintf(c.report.target, sizeof c.report.target, "%s", command->spawn != NULL ? command->spawn : command->target);
     struct conform_options o = { .rule = command->rule,
-                                 .parallel = command->jobs,
+                                 .parallel = command->jobs != 0 ? command->jobs : PROBES_AT_ONCE,
                                  .deadline_ms = command->deadline_ms,
                                  .seed = command->seed,
                                  .each = each,

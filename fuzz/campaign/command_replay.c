@@ -1,44 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * mqfuzz --replay and --minimize: one plan, read from its file. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz/campaign/campaign.h"
 #include "fuzz/talk.h"
 
-static char *read_file(const char *path, size_t *len)
-{
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    size_t cap = 1 << 16, n = 0;
-    char *text = malloc(cap);
-    if (f == NULL || text == NULL) {
-        fprintf(stderr, "mqfuzz: %s: %s\n", path, strerror(errno));
-        free(text);
-        return NULL;
-    }
-    for (size_t got; (got = fread(text + n, 1, cap - n - 1, f)) > 0;) {
-        n += got;
-        if (n + 1 == cap) {
-            char *more = cap < (64u << 20) ? realloc(text, cap * 2) : NULL;
-            if (more == NULL)
-                break;
-            text = more;
-            cap *= 2;
-        }
-    }
-    if (f != stdin)
-        fclose(f);
-    text[n] = '\0';
-    *len = n;
-    return text;
-}
-
 static bool load(const char *path, struct plan *plan, const struct command *c)
 {
     size_t n;
-    char prefix[24], *text = read_file(path, &n);
+    char prefix[24], *text = plan_file(path, &n);
     unsigned version = c->versions == 1u << MQTT_V5 ? MQTT_V5 : c->versions == 1u << MQTT_V31 ? MQTT_V31 : MQTT_V311;
     if (text == NULL)
         return false;
@@ -53,7 +25,7 @@ static bool load(const char *path, struct plan *plan, const struct command *c)
 int command_replay(const struct command *c)
 {
     struct bench bench = { .command = c };
-    struct stage stage = { .canary = -1 };
+    struct stage stage = { .canary = CANARY_NONE };
     struct plan plan = { 0 };
     struct outcome o = { 0 };
     struct run *run = NULL;
@@ -123,7 +95,7 @@ static bool talk_of_plan(const struct plan *plan, struct talk *out)
 int command_minimize(const struct command *c)
 {
     struct bench bench = { .command = c };
-    struct stage stage = { .canary = -1 };
+    struct stage stage = { .canary = CANARY_NONE };
     struct plan plan = { 0 }, whole = { 0 };
     struct talk talk = { 0 };
     struct outcome o = { 0 };

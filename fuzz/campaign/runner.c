@@ -25,6 +25,7 @@ struct arrival {
 
 struct link {
     int fd;                                   /* -1: none */
+    struct tls *tls;                          /* NULL: plain TCP */
     bool connecting, closed_by_broker, ended; /* ended: opened once and closed since, by whomever */
     bool manual;
     uint8_t version;
@@ -139,6 +140,9 @@ struct run *runner_start(struct runner *e, const struct plan *plan, void *tag, b
 
 static void drop_link(struct link *l)
 {
+    if (l->tls != NULL)
+        tls_end(l->tls, false);
+    l->tls = NULL;
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
@@ -158,6 +162,7 @@ void run_free(struct run *r)
     free(r->link);
     free(r->log);
     free(r->octets);
+    free(r->logged_in);
     free(r);
 }
 
@@ -172,6 +177,10 @@ static bool open_link(struct runner *e, struct run *r, struct link *l)
     int one = 1;
     if (l->fd < 0 || setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) {
         finish(r, RUN_UNKNOWN, "socket: %s", strerror(errno));
+        return false;
+    }
+    if (e->target.tls != NULL && (l->tls = tls_begin(e->target.tls, l->fd)) == NULL) {
+        finish(r, RUN_UNKNOWN, "no memory for TLS");
         return false;
     }
     l->opened++;
@@ -200,7 +209,7 @@ static bool open_link(struct runner *e, struct run *r, struct link *l)
 /* Writes what the socket takes. Returns the octets taken. */
 static uint32_t send_some(struct run *r, struct link *l, const uint8_t *octets, uint32_t n)
 {
-    ssize_t taken = send(l->fd, octets, n, MSG_NOSIGNAL);
+    ssize_t taken = l->tls != NULL ? tls_send(l->tls, octets, n) : send(l->fd, octets, n, MSG_NOSIGNAL);
     if (taken > 0) {
         log_event(r, l, LOG_SENT, octets, (uint32_t)taken);
         return (uint32_t)taken;
@@ -295,13 +304,15 @@ static void broker_closed(struct run *r, struct link *l, bool reset)
     drop_link(l);
 }
 
-static void read_link(struct runner *e, struct run *r, struct link *l)
+/* True: there may be more that no poll() shows, since TLS has unwrapped it already. */
+static bool read_link(struct runner *e, struct run *r, struct link *l)
 {
     if (!reserve(&l->in, &l->in_cap, l->n_in + READ_CHUNK, 1)) {
         finish(r, RUN_UNKNOWN, "no memory");
-        return;
+        return false;
     }
-    ssize_t n = recv(l->fd, l->in + l->n_in, READ_CHUNK, 0);
+    ssize_t n =
+        l->tls != NULL ? tls_recv(l->tls, l->in + l->n_in, READ_CHUNK) : recv(l->fd, l->in + l->n_in, READ_CHUNK, 0);
     if (n > 0) {
         int one = 1; /* a broker that leaves Nagle's algorithm on waits for this acknowledgement, 40 ms by default */
         setsockopt(l->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
@@ -310,11 +321,13 @@ static void read_link(struct runner *e, struct run *r, struct link *l)
         parse_arrivals(r, l);
         if (r->n_octets > e->octets_max)
             finish(r, RUN_FAILED, "the broker sent more than %u octets", e->octets_max);
-    } else if (n == 0) {
-        broker_closed(r, l, false);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        broker_closed(r, l, true);
+        return l->tls != NULL && r->end == RUN_GOING;
     }
+    if (n == 0)
+        broker_closed(r, l, false);
+    else if (errno != EAGAIN && errno != EINTR)
+        broker_closed(r, l, true);
+    return false;
 }
 
 static void service_link(struct runner *e, struct run *r, struct link *l, short events)
@@ -337,7 +350,8 @@ static void service_link(struct runner *e, struct run *r, struct link *l, short 
         l->n_out -= n;
     }
     if (!l->connecting && (events & (POLLIN | POLLERR | POLLHUP)) != 0)
-        read_link(e, r, l);
+        while (read_link(e, r, l))
+            ;
 }
 
 /* ---- steps ---- */
@@ -360,6 +374,23 @@ static bool is_connect(const struct plan_step *s)
     return s->octets.len > 0 && s->octets.ptr[0] >> 4 == MQTT_CONNECT;
 }
 
+/* What a step sends: its octets, or the same CONNECT with a user in it. */
+static struct view octets_of(const struct runner *e, struct run *r, const struct plan_step *s)
+{
+    if (e->target.login.user == NULL || !is_connect(s))
+        return s->octets;
+    if (r->logged_in == NULL || r->logged_in_step != r->step) {
+        size_t cap = s->octets.len + 1024;
+        uint8_t *room = realloc(r->logged_in, cap);
+        if (room == NULL)
+            return s->octets;
+        r->logged_in = room;
+        r->logged_in_step = r->step;
+        r->n_logged_in = (uint32_t)login_add(&e->target.login, s->octets, room, cap);
+    }
+    return r->n_logged_in > 0 ? view_of(r->logged_in, r->n_logged_in) : s->octets;
+}
+
 /* Makes sure of a connection before something is sent. False: not yet, or the run is over, or the step was left out. */
 static bool connected(struct runner *e, struct run *r, struct link *l, const struct plan_step *s)
 {
@@ -376,7 +407,7 @@ static bool connected(struct runner *e, struct run *r, struct link *l, const str
 
 /* While fuzzing, consecutive packets of one client go out in one piece: how the broker reads them is chance anyway, and
  * a call costs more than the packets in it. True when a step was finished. */
-static bool send_together(struct run *r, struct link *l)
+static bool send_together(const struct runner *e, struct run *r, struct link *l)
 {
     enum { TOGETHER = 16 };
     struct iovec part[TOGETHER];
@@ -388,10 +419,12 @@ static bool send_together(struct run *r, struct link *l)
         if (!fits || (n > 0 && is_connect(s)))
             break;
         uint32_t sent = n == 0 ? r->sent_part : 0;
-        part[n++] = (struct iovec){ (void *)(uintptr_t)(s->octets.ptr + sent), s->octets.len - sent };
+        struct view octets = n == 0 ? octets_of(e, r, s) : s->octets;
+        part[n++] = (struct iovec){ (void *)(uintptr_t)(octets.ptr + sent), octets.len - sent };
     }
     struct msghdr message = { .msg_iov = part, .msg_iovlen = (size_t)n };
-    ssize_t taken = sendmsg(l->fd, &message, MSG_NOSIGNAL);
+    ssize_t taken =
+        l->tls != NULL ? tls_send(l->tls, part[0].iov_base, part[0].iov_len) : sendmsg(l->fd, &message, MSG_NOSIGNAL);
     uint32_t before = r->step;
     for (int i = 0; i < n && taken >= 0 && r->end == RUN_GOING; i++) {
         size_t of_this = (size_t)taken < part[i].iov_len ? (size_t)taken : part[i].iov_len;
@@ -415,14 +448,15 @@ static bool do_send(struct runner *e, struct run *r, struct link *l, const struc
     if (!connected(e, r, l, s))
         return r->step != before;
     uint8_t patched[2] = { (uint8_t)(r->vars[s->var] >> 8), (uint8_t)r->vars[s->var] };
-    uint32_t total = (uint32_t)s->octets.len;
+    struct view octets = octets_of(e, r, s);
+    uint32_t total = (uint32_t)octets.len;
     if (r->sent_part == 0 && is_connect(s))
         l->version = s->version;
     if (r->lenient && !s->octetwise && s->var == 0)
-        return send_together(r, l);
+        return send_together(e, r, l);
     while (r->sent_part < total) {
         uint32_t n = s->octetwise ? 1 : total - r->sent_part;
-        const uint8_t *from = s->octets.ptr + r->sent_part;
+        const uint8_t *from = octets.ptr + r->sent_part;
         if (s->var != 0) { /* the identifier octets come from the variable */
             uint32_t behind = r->sent_part >= s->id_at ? r->sent_part - s->id_at : 2;
             from = behind < 2 ? patched + behind : from;
@@ -573,8 +607,12 @@ static void close_by_plan(struct run *r, struct link *l, bool reset)
     if (l->fd < 0)
         return;
     struct linger hard = { 1, 0 };
-    if (reset)
+    if (reset) {
         setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    } else if (l->tls != NULL) {
+        tls_end(l->tls, true);
+        l->tls = NULL;
+    }
     log_event(r, l, reset ? LOG_RESET_BY_US : LOG_CLOSED_BY_US, NULL, 0);
     drop_link(l);
 }

@@ -9,11 +9,14 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "fuzz/campaign/login.h"
 #include "fuzz/campaign/plan.h"
 
 struct runner_target {
     struct sockaddr_storage addr;
     socklen_t addr_len;
+    struct login login;      /* for every CONNECT that breaks no rule and names no user */
+    struct tls_context *tls; /* NULL: plain TCP; borrowed */
 };
 
 enum log_what {
@@ -65,6 +68,8 @@ struct run {
     int64_t deadline_ns;                                  /* private, as all below */
     int64_t began_ns;
     uint32_t sent_part;
+    uint8_t *logged_in; /* the CONNECT of a step with a user in it */
+    uint32_t n_logged_in, logged_in_step;
     bool alive_sent, lenient;
     bool lacks[PLAN_NEEDS]; /* as CONNACK says */
 };

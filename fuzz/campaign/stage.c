@@ -11,55 +11,7 @@
 
 #include "fuzz/campaign/campaign.h"
 
-enum {
-    STATES_CAP = 1 << 16,
-    CANARY_MS = 3000,
-    USAGE_EVERY = 256,
-    FD_SLACK = 64,
-    THREAD_SLACK = 64,
-    RSS_SLACK_KIB = 65536
-};
-
-/* ---- the canary: does the broker still serve somebody who does nothing wrong? ---- */
-
-static bool exchange(int fd, const uint8_t *out, size_t n, uint8_t expected)
-{
-    uint8_t in[64];
-    if (send(fd, out, n, MSG_NOSIGNAL) != (ssize_t)n)
-        return false;
-    int64_t until = runner_now_ns() + (int64_t)CANARY_MS * 1000000;
-    while (runner_now_ns() < until) {
-        struct pollfd p = { .fd = fd, .events = POLLIN };
-        if (poll(&p, 1, 100) <= 0)
-            continue;
-        ssize_t got = recv(fd, in, sizeof in, 0);
-        if (got <= 0)
-            return false;
-        if (in[0] >> 4 == expected)
-            return true;
-    }
-    return false;
-}
-
-static bool canary_connect(struct stage *s)
-{
-    static const uint8_t connect311[] = { 0x10, 18, 0, 4, 'M', 'Q', 'T', 'T', 4,   2,
-                                          0,    0,  0, 6, 'c', 'a', 'n', 'a', 'r', 'y' };
-    if (s->canary >= 0)
-        close(s->canary);
-    s->canary = socket(s->bench->target.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return s->canary >= 0 &&
-           connect(s->canary, (struct sockaddr *)&s->bench->target.addr, s->bench->target.addr_len) == 0 &&
-           exchange(s->canary, connect311, sizeof connect311, MQTT_CONNACK);
-}
-
-static bool canary_lives(struct stage *s)
-{
-    static const uint8_t ping[] = { 0xc0, 0 };
-    if (s->canary >= 0 && exchange(s->canary, ping, sizeof ping, MQTT_PINGRESP))
-        return true;
-    return canary_connect(s); /* its connection may have been taken over by a client identifier of the same name */
-}
+enum { STATES_CAP = 1 << 16, USAGE_EVERY = 256, FD_SLACK = 64, THREAD_SLACK = 64, RSS_SLACK_KIB = 65536 };
 
 /* ---- feedback ---- */
 
@@ -117,7 +69,7 @@ static bool new_shape(struct stage *s, uint64_t shape)
 
 bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
 {
-    *s = (struct stage){ .bench = b, .canary = -1 };
+    *s = (struct stage){ .bench = b, .canary = CANARY_NONE };
     s->states = calloc(STATES_CAP, sizeof *s->states);
     s->edges_seen = calloc(1, COVERAGE_SIZE);
     if (s->states == NULL || s->edges_seen == NULL) {
@@ -129,8 +81,12 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
     if (!bench_open(b, b->command))
         return false;
     runner_init(&s->runner, &b->target, deadline_ms);
-    if (!canary_connect(s)) {
-        fprintf(stderr, "mqfuzz: the broker does not accept a plain MQTT 3.1.1 client\n");
+    if (!canary_connect(&s->canary, &s->bench->target)) {
+        if (s->canary.refused != 0)
+            fprintf(stderr, "mqfuzz: the broker refuses a plain MQTT 3.1.1 client (return code %u); --user logs in\n",
+                    s->canary.refused);
+        else
+            fprintf(stderr, "mqfuzz: the broker does not accept a plain MQTT 3.1.1 client\n");
         return false;
     }
     process_usage(&b->process, &s->first);
@@ -139,8 +95,7 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
 
 void stage_close(struct stage *s)
 {
-    if (s->canary >= 0)
-        close(s->canary);
+    canary_close(&s->canary);
     runner_done(&s->runner);
     free(s->states);
     free(s->edges_seen);
@@ -163,7 +118,7 @@ bool stage_restart(struct stage *s)
         return false;
     s->runner.target = s->bench->target;
     s->sent_at_first = s->octets_sent;
-    bool ok = canary_connect(s);
+    bool ok = canary_connect(&s->canary, &s->bench->target);
     process_usage(&s->bench->process, &s->first);
     return ok;
 }
@@ -270,7 +225,7 @@ static void weigh(struct stage *s, const struct run *run, struct outcome *o, boo
     *new_state = new_edges(s) || *new_state;
     if (broker_ended(s, o, 0))
         return;
-    if (!canary_lives(s)) {
+    if (!canary_lives(&s->canary, &s->bench->target)) {
         if (broker_ended(s, o, 1000))
             return;
         set(o, "hang", "canary", MQTT_SEVERITY_ERROR);
@@ -317,9 +272,7 @@ void stage_farewell(struct stage *s, struct outcome *o)
     *o = (struct outcome){ 0 };
     if (p->pid <= 0)
         return;
-    if (s->canary >= 0)
-        close(s->canary);
-    s->canary = -1;
+    canary_close(&s->canary);
     process_stop(p, 5000);
     process_end_text(p, end, sizeof end);
     if (p->sanitizer || (p->ended && WIFSIGNALED(p->status) && WTERMSIG(p->status) != SIGTERM)) {

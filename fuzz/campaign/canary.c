@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/campaign/canary.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+/* Everything out and a packet of this type back in, before the time is over. */
+static bool exchange(struct canary *c, const uint8_t *out, size_t n, uint8_t expected)
+{
+    uint8_t in[64];
+    size_t sent = 0, held = 0, wanted = expected == MQTT_CONNACK ? 4 : 2;
+    int64_t until = runner_now_ns() + (int64_t)CANARY_MS * 1000000;
+    while (runner_now_ns() < until) {
+        ssize_t taken = sent == n        ? 0
+                        : c->tls != NULL ? tls_send(c->tls, out + sent, n - sent)
+                                         : send(c->fd, out + sent, n - sent, MSG_NOSIGNAL);
+        if (taken < 0 && errno != EAGAIN)
+            return false;
+        sent += taken > 0 ? (size_t)taken : 0;
+        ssize_t got = c->tls != NULL ? tls_recv(c->tls, in + held, sizeof in - held)
+                                     : recv(c->fd, in + held, sizeof in - held, 0);
+        held += got > 0 ? (size_t)got : 0;
+        if (held >= wanted && in[0] >> 4 == expected) {
+            c->refused = expected == MQTT_CONNACK ? in[3] : 0;
+            return c->refused == 0;
+        }
+        if (held == sizeof in)
+            return false; /* nobody asked for that */
+        if (got == 0 || (got < 0 && errno != EAGAIN))
+            return false;
+        if (got < 0)
+            poll(&(struct pollfd){ .fd = c->fd, .events = POLLIN }, 1, 100);
+    }
+    return false;
+}
+
+/* A connection without waiting longer than CANARY_MS; it does not block from then on. */
+static bool open_socket(struct canary *c, const struct runner_target *target)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    c->fd = socket(target->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (c->fd < 0)
+        return false;
+    if (connect(c->fd, (const struct sockaddr *)&target->addr, target->addr_len) != 0 &&
+        (errno != EINPROGRESS || poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, CANARY_MS) <= 0 ||
+         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0))
+        return false;
+    c->tls = target->tls != NULL ? tls_begin(target->tls, c->fd) : NULL;
+    return target->tls == NULL || c->tls != NULL;
+}
+
+bool canary_connect(struct canary *c, const struct runner_target *target)
+{
+    static const uint8_t plain[] = {
+        0x10, 18, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 0, 0, 6, 'c', 'a', 'n', 'a', 'r', 'y'
+    };
+    uint8_t room[1024];
+    size_t n = login_add(&target->login, view_of(plain, sizeof plain), room, sizeof room);
+    canary_close(c);
+    return open_socket(c, target) && exchange(c, n > 0 ? room : plain, n > 0 ? n : sizeof plain, MQTT_CONNACK);
+}
+
+bool canary_lives(struct canary *c, const struct runner_target *target)
+{
+    static const uint8_t ping[] = { MQTT_PINGREQ << 4, 0 };
+    if (c->fd >= 0 && exchange(c, ping, sizeof ping, MQTT_PINGRESP))
+        return true;
+    return canary_connect(c, target); /* it may have been taken over by a client of the same name */
+}
+
+void canary_close(struct canary *c)
+{
+    tls_end(c->tls, false);
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+    c->tls = NULL;
+}
