@@ -269,8 +269,7 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
         out.outcome = (uint8_t)outcome;
         t->on.exchange(t->on.ctx, &out);
     }
-    for (struct sub *b = x->subs; b != NULL; b = b->asked_next)
-        b->asked = NULL;
+    asks_clear(t, x);
     if (x->conn != NULL)
         leave_conn(x, x->conn);
     unlink_all(t, x);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/track/memory.c -- slabs of equal records from the caller's allocator. */
+ * decoder/track/memory.c -- slabs of equal records, and records of any size, from the caller's allocator. */
 #include "decoder/track/state.h"
 
 #include <string.h>
@@ -77,4 +77,92 @@ void slab_free(struct track *t, struct slabs *s)
         mem_give(t, s->slab[i], (size_t)SLAB * s->size);
     mem_give(t, s->slab, s->cap_slabs * sizeof *s->slab);
     *s = (struct slabs){ .size = s->size };
+}
+
+struct pool_chunk {
+    struct pool_chunk *next;
+    char room[POOL_CHUNK - sizeof(struct pool_chunk *)];
+};
+
+static void put_free(struct pool *p, char *at, size_t units)
+{
+    memcpy(at, &p->free[units], sizeof(char *));
+    p->free[units] = at;
+}
+
+static char *take_free(struct pool *p, size_t units)
+{
+    char *at = p->free[units];
+    memcpy(&p->free[units], at, sizeof(char *));
+    return at;
+}
+
+/* A larger one that was given back is cut. */
+static char *cut_free(struct pool *p, size_t units)
+{
+    for (size_t from = units + 1; from < POOL_CLASSES; from++) {
+        if (p->free[from] == NULL)
+            continue;
+        char *at = take_free(p, from);
+        put_free(p, at + units * POOL_UNIT, from - units);
+        return at;
+    }
+    return NULL;
+}
+
+static char *bump(struct track *t, struct pool *p, size_t units)
+{
+    size_t room = p->chunks != NULL ? sizeof p->chunks->room - p->used : 0;
+    if (room / POOL_UNIT < units) {
+        struct pool_chunk *c = p->taken + POOL_CHUNK <= p->limit ? mem_take(t, POOL_CHUNK) : NULL;
+        if (c == NULL)
+            return cut_free(p, units);
+        if (room >= POOL_UNIT)
+            put_free(p, p->chunks->room + p->used, room / POOL_UNIT);
+        c->next = p->chunks;
+        p->chunks = c;
+        p->used = 0;
+        p->taken += POOL_CHUNK;
+    }
+    char *at = p->chunks->room + p->used;
+    p->used += (uint32_t)(units * POOL_UNIT);
+    return at;
+}
+
+static size_t units_of(size_t size)
+{
+    return size > 0 ? (size + POOL_UNIT - 1) / POOL_UNIT : 1;
+}
+
+void *pool_take(struct track *t, struct pool *p, size_t size)
+{
+    size_t units = units_of(size);
+    void *at;
+    if (units >= POOL_CLASSES)
+        at = mem_take(t, units * POOL_UNIT); /* the limits of what they hold bound these */
+    else
+        at = p->free[units] != NULL ? take_free(p, units) : bump(t, p, units);
+    if (at != NULL)
+        memset(at, 0, units * POOL_UNIT);
+    return at;
+}
+
+void pool_give(struct track *t, struct pool *p, void *record, size_t size)
+{
+    size_t units = units_of(size);
+    if (units >= POOL_CLASSES)
+        mem_give(t, record, units * POOL_UNIT);
+    else
+        put_free(p, record, units);
+}
+
+/* Those too large for it have been given back before. */
+void pool_free(struct track *t, struct pool *p)
+{
+    while (p->chunks != NULL) {
+        struct pool_chunk *c = p->chunks;
+        p->chunks = c->next;
+        mem_give(t, c, POOL_CHUNK);
+    }
+    *p = (struct pool){ .limit = p->limit };
 }

@@ -139,9 +139,9 @@ bool track_subscription_next(const struct track *t, uint64_t session, uint32_t *
         if (b->gone || at++ < *pos)
             continue;
         (*pos)++;
-        *out = (struct track_subscription){ .filter = topic_view(b->filter),
-                                            .options = b->options,
-                                            .granted = b->granted,
+        *out = (struct track_subscription){ .filter = sub_filter(b),
+                                            .options = (uint8_t)b->options,
+                                            .granted = (uint8_t)b->granted,
                                             .identifier = b->identifier,
                                             .frame = b->frame,
                                             .matched = b->matched };
@@ -162,6 +162,6 @@ void track_count(const struct track *t, struct track_counts *out)
     out->connections = t->conns.used - t->n_closed;
     out->sessions = t->sessions.used;
     out->open = t->exchs.used;
-    out->topics = t->topics.used;
-    out->subscriptions = t->subs.used;
+    out->topics = t->n_topics;
+    out->subscriptions = t->n_subs;
 }

@@ -85,7 +85,7 @@ void session_free(struct track *t, struct session *s)
     timer_stop(t, &s->timer);
     if (s->client_id != NULL) {
         t->text -= s->client_id_len;
-        mem_give(t, s->client_id, s->client_id_len > 0 ? s->client_id_len : 1);
+        pool_give(t, &t->texts, s->client_id, s->client_id_len);
     }
     age_unlink(t, s);
     slab_give(&t->sessions, s);

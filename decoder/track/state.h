@@ -21,6 +21,7 @@ enum {
     WHEEL_SHIFT = 28,
     PREV_ALIASES = 64,
     DUE_WILLS = 32,
+    IDLE_TOPICS = 512,
     DUP_RING = 8,
     CLOSED_HELD = 256
 };
@@ -38,24 +39,46 @@ struct timer {   /* first member of what it belongs to */
     bool of_session;
 };
 
+/* Records that end in a text, by size: a bump of the newest chunk, or one that was given back. */
+enum { POOL_UNIT = 8, POOL_CLASSES = 33, POOL_CHUNK = 16384 };
+
+struct pool {
+    struct pool_chunk *chunks;
+    char *free[POOL_CLASSES];
+    uint32_t used; /* of the newest chunk */
+    uint64_t taken, limit;
+};
+
 struct topic {
-    struct topic *chain, *prev, *next; /* prev, next: unused ones, oldest first */
-    char *text;
+    struct topic *chain;
     uint32_t hash, refs;
     uint16_t len;
+    bool idle; /* in the ring of the ones not used now */
+    char text[];
 };
 
 struct sub {
-    struct sub *chain, *next;
-    struct session *session;
-    struct topic *filter;
-    struct sub *asked_next; /* of the same request under way */
-    struct exch *asked;
-    uint64_t frame, matched;
-    uint32_t identifier, identifier_was, asked_at; /* asked_at: place of the filter in the request */
-    uint8_t options, granted, best;                /* best: highest QoS ever granted */
-    bool gone;                                     /* unsubscribed, but PUBLISH packets for it may still come */
-    bool changed;                                  /* its identifier changed more than once */
+    struct sub *next;
+    struct ask *asked;        /* a request under way asks for it; NULL: none */
+    uint64_t frame : 48;      /* of the latest SUBSCRIBE */
+    uint64_t len : 16;        /* of its filter */
+    uint64_t matched : 40;    /* PUBLISH packets */
+    uint64_t options : 8;     /* as asked for */
+    uint64_t granted : 8;     /* code of SUBACK, 0xff: not answered */
+    uint64_t best : 8;        /* highest QoS ever granted, likewise */
+    uint64_t identifier : 28; /* Subscription Identifier */
+    uint64_t gone : 1;        /* unsubscribed, but PUBLISH packets for it may still come */
+    uint64_t changed : 1;     /* its identifier changed more than once */
+    uint64_t identifier_was : 28;
+    uint32_t hash;
+    char filter[];
+};
+
+struct ask { /* a subscription that a SUBSCRIBE or UNSUBSCRIBE under way asks for */
+    struct ask *prev, *next;
+    struct exch *exch;
+    struct sub *sub;
+    uint32_t at; /* place of the filter in the request */
 };
 
 struct xstep {
@@ -84,7 +107,7 @@ struct exch {
     struct session *session;
     struct conn *conn; /* of its latest packet, NULL when that has ended */
     struct topic *topic;
-    struct sub *subs; /* the subscriptions that a SUBSCRIBE or UNSUBSCRIBE under way asks for */
+    struct ask *asks; /* SUBSCRIBE, UNSUBSCRIBE: for what */
     uint64_t number, last_frame;
     int64_t last_ns; /* of its latest packet: since then the next one is owed */
     struct xstep step[TRACK_STEPS];
@@ -123,6 +146,8 @@ struct session {
     uint64_t number;
     char *client_id;
     struct sub *subs;
+    struct sub **sub_table; /* by filter, once there are many; NULL: few */
+    uint32_t sub_places;
     uint32_t client_id_len, flags;
     int64_t last_sent_ns[2];
     uint64_t octets[2], taint; /* taint: exchanges up to this number may have gone on unseen */
@@ -143,7 +168,7 @@ struct session {
     uint32_t links; /* connections that point here */
     uint32_t hash, stream, echo_print, loops, expiry_s, keep_alive_s, will_delay_s;
     uint32_t will_topic, will_payload; /* prints */
-    uint32_t n_subs;
+    uint32_t n_held, n_subs;           /* subscriptions: records, in force */
     uint32_t connections, resumed, restarted, taken_over, refused, abnormal_ends, violations[4];
     int64_t echo_ns, own_ns;
     uint64_t own_frame; /* a PUBLISH of the client that its own subscription matches, not yet delivered; 0: none */
@@ -260,22 +285,24 @@ struct track {
     struct track_config cfg;
     struct track_memory mem;
     struct track_events on;
-    struct slabs conns, sessions, exchs, topics, subs;
+    struct slabs conns, sessions, exchs, asks;
+    struct pool texts;
+    uint32_t n_topics, n_subs;
     struct exch **ids;
     struct session **keys;
     struct topic **words;
-    struct sub **filters;
-    uint32_t n_ids, n_keys, n_words, n_filters; /* places, powers of two */
-    uint32_t n_hashed;                          /* exchanges in `ids` */
+    uint32_t n_ids, n_keys, n_words; /* places, powers of two */
+    uint32_t n_hashed;               /* exchanges in `ids` */
     struct conn *open_first, *open_last, *closed_first, *closed_last;
     struct session *session_first, *session_last; /* oldest CONNECT first */
     uint32_t hand;                                /* where the search for an old exchange goes on */
-    struct topic *idle_first, *idle_last;
+    struct topic *idle[IDLE_TOPICS];              /* oldest first from idle_at on; kept for their next use */
+    uint32_t idle_at, n_idle;
     struct timer *wheel[WHEEL];
     int64_t now, tick; /* tick: wheel turns done */
     uint64_t next_exchange, next_session, next_finding, text;
     struct session *due_will[DUE_WILLS];
-    uint32_t n_due_wills, n_closed, n_idle;
+    uint32_t n_due_wills, n_closed;
     uint32_t conn_gen;
     struct dup_seen dup[DUP_RING];
     uint32_t dup_at;
@@ -293,7 +320,10 @@ void mem_give(struct track *t, void *p, size_t size);
 void *slab_take(struct track *t, struct slabs *s); /* zeroed; NULL: no memory */
 void slab_give(struct slabs *s, void *p);
 void slab_free(struct track *t, struct slabs *s);
-void *slab_at(const struct slabs *s, uint32_t index); /* index < s->held */
+void *slab_at(const struct slabs *s, uint32_t index);          /* index < s->held */
+void *pool_take(struct track *t, struct pool *p, size_t size); /* zeroed; NULL: no memory, or the budget is spent */
+void pool_give(struct track *t, struct pool *p, void *record, size_t size);
+void pool_free(struct track *t, struct pool *p);
 
 /* table.c */
 uint32_t print_of(struct view octets, uint32_t seed); /* a short hash; bounded in time for long payloads */
@@ -311,12 +341,22 @@ void key_remove(struct track *t, struct session *s);
 struct topic *topic_hold(struct track *t, struct view text); /* NULL: the budget is spent */
 struct topic *topic_share(struct topic *w);                  /* once more; NULL is fine */
 void topic_drop(struct track *t, struct topic *w);           /* NULL is fine */
-struct sub *sub_find(const struct track *t, const struct session *s, const struct topic *filter);
-struct sub *sub_add(struct track *t, struct session *s, struct topic *filter); /* takes over the hold */
-void sub_unask(struct sub *b);                                                 /* no request asks for it any more */
+bool text_room(struct track *t, size_t len);                 /* for so many octets more; idle topics give way */
+
+/* subs.c */
+struct sub *sub_find(const struct session *s, struct view filter);
+struct sub *sub_add(struct track *t, struct session *s, struct view filter); /* NULL: the budget is spent */
+void sub_grant(struct session *s, struct sub *b, uint8_t granted, bool gone);
+bool sub_ask(struct track *t, struct exch *x, struct sub *b, uint32_t at); /* false: no memory */
+void asks_clear(struct track *t, struct exch *x);
 void subs_clear(struct track *t, struct session *s,
                 const struct conn *asker); /* all but what this connection asked for */
 void subs_move(struct track *t, struct session *from, struct session *to);
+
+static inline struct view sub_filter(const struct sub *b)
+{
+    return view_of(b->filter, b->len);
+}
 
 static inline struct view topic_view(const struct topic *w)
 {

@@ -8,46 +8,38 @@
 
 #include <string.h>
 
-enum { FAILURE = 0x80, NOT_ANSWERED = 0xff, NO_LOCAL = 4, AS_PUBLISHED = 8, QOS_BITS = 3, SUBS_WALKED = 64 };
-
-static void ask(struct exch *x, struct sub *b, uint32_t at)
-{
-    sub_unask(b);
-    b->asked = x;
-    b->asked_at = at;
-    b->asked_next = x->subs;
-    x->subs = b;
-}
+enum {
+    FAILURE = 0x80,
+    NOT_ANSWERED = 0xff,
+    NO_LOCAL = 4,
+    AS_PUBLISHED = 8,
+    QOS_BITS = 3,
+    SUBS_WALKED = 64,
+    IDENTIFIER_BITS = 0xfffffff
+};
+#define FRAME_BITS 0xffffffffffffu
 
 static void want(struct track *t, struct exch *x, const struct mqtt_filter *f, uint32_t at,
                  const struct track_input *in)
 {
     struct session *s = x->session;
-    struct topic *w = topic_hold(t, f->filter);
-    if (w == NULL) {
-        s->flags |= S_SUBS_LOST;
-        t->counts.subscriptions_lost++;
-        return;
-    }
     uint32_t identifier = mqtt_props_number(&in->packet->props, MQTT_PROP_SUBSCRIPTION_IDENTIFIER, 0);
-    struct sub *b = sub_find(t, s, w);
-    if (b != NULL) {
-        topic_drop(t, w);
-        if (b->identifier != identifier) {
-            b->changed = b->changed || b->identifier_was != 0;
-            b->identifier_was = b->identifier;
-        }
-    } else if ((b = sub_add(t, s, w)) == NULL) {
-        return;
-    } else {
-        b->best = NOT_ANSWERED;
+    struct sub *b = sub_find(s, f->filter);
+    if (b == NULL)
+        b = sub_add(t, s, f->filter);
+    else if (b->identifier != identifier) {
+        b->changed = b->changed || b->identifier_was != 0;
+        b->identifier_was = b->identifier;
     }
-    b->identifier = identifier;
+    if (b == NULL)
+        return;
+    b->identifier = identifier & IDENTIFIER_BITS;
     b->options = f->options;
-    b->frame = in->frame;
-    if (b->granted != NOT_ANSWERED && b->gone)
-        b->granted = NOT_ANSWERED;
-    ask(x, b, at);
+    b->frame = in->frame & FRAME_BITS;
+    if (b->gone)
+        sub_grant(s, b, NOT_ANSWERED, true);
+    if (!sub_ask(t, x, b, at))
+        s->flags |= S_SUBS_LOST;
 }
 
 static bool has_wildcard(struct view filter)
@@ -112,13 +104,11 @@ static void note_filters(struct track *t, struct exch *x, const struct track_inp
             want(t, x, &f, at, in);
             continue;
         }
-        struct topic *w = topic_hold(t, f.filter);
-        struct sub *b = w != NULL ? sub_find(t, x->session, w) : NULL;
-        topic_drop(t, w);
+        struct sub *b = sub_find(x->session, f.filter);
         if (b == NULL || b->gone)
             continue;
         x->payload_len++; /* filters that were subscribed */
-        ask(x, b, at);
+        sub_ask(t, x, b, at);
     }
 }
 
@@ -194,11 +184,10 @@ struct grants {
     unsigned refused, lower, higher, worst;
 };
 
-static void grant(struct track *t, struct session *s, struct sub *b, uint8_t code, struct grants *g)
+static void grant(struct session *s, struct sub *b, uint8_t code, struct grants *g)
 {
     unsigned asked = b->options & QOS_BITS;
-    b->granted = code;
-    b->gone = code >= FAILURE && b->best == NOT_ANSWERED;
+    sub_grant(s, b, code, code >= FAILURE && b->best == NOT_ANSWERED);
     if (code >= FAILURE) {
         g->refused++;
         g->worst = code;
@@ -210,7 +199,6 @@ static void grant(struct track *t, struct session *s, struct sub *b, uint8_t cod
         b->best = code;
     if (code < s->low_grant)
         s->low_grant = code;
-    (void)t;
 }
 
 static void tell_grants(struct track *t, struct conn *c, const struct exch *x, const struct grants *g,
@@ -236,18 +224,11 @@ static void subscribed(struct track *t, struct conn *c, struct exch *x, const st
     const struct view codes = in->packet->list.payload;
     struct session *s = x->session;
     struct grants g = { 0 };
-    for (struct sub *b = x->subs, *next; b != NULL; b = next) {
-        next = b->asked_next;
-        if (b->asked_at < codes.len)
-            grant(t, s, b, codes.ptr[b->asked_at], &g);
-        b->asked = NULL;
-        b->asked_next = NULL;
-    }
-    x->subs = NULL;
+    for (const struct ask *a = x->asks; a != NULL; a = a->next)
+        if (a->at < codes.len)
+            grant(s, a->sub, codes.ptr[a->at], &g);
+    asks_clear(t, x);
     x->reason = (uint8_t)g.worst;
-    s->n_subs = 0;
-    for (const struct sub *b = s->subs; b != NULL; b = b->next)
-        s->n_subs += !b->gone && b->granted < FAILURE;
     tell_grants(t, c, x, &g, in);
     session_event(t, s, TRACK_SESSION_SUBSCRIBED, in->frame);
     exch_finish(t, x, g.refused > 0 && g.refused >= x->filters ? TRACK_REFUSED : TRACK_COMPLETE, in->time_ns);
@@ -256,18 +237,12 @@ static void subscribed(struct track *t, struct conn *c, struct exch *x, const st
 static void unsubscribed(struct track *t, struct conn *c, struct exch *x, const struct track_input *in)
 {
     const struct view codes = in->packet->list.payload;
-    for (struct sub *b = x->subs, *next; b != NULL; b = next) {
-        next = b->asked_next;
-        bool refused = c->version == MQTT_V5 && b->asked_at < codes.len && codes.ptr[b->asked_at] >= FAILURE;
-        if (!refused && !b->gone) {
-            b->gone = true;
-            if (x->session->n_subs > 0)
-                x->session->n_subs--;
-        }
-        b->asked = NULL;
-        b->asked_next = NULL;
+    for (const struct ask *a = x->asks; a != NULL; a = a->next) {
+        bool refused = c->version == MQTT_V5 && a->at < codes.len && codes.ptr[a->at] >= FAILURE;
+        if (!refused)
+            sub_grant(x->session, a->sub, a->sub->granted, true);
     }
-    x->subs = NULL;
+    asks_clear(t, x);
     c->unsubscribed = true;
     session_event(t, x->session, TRACK_SESSION_UNSUBSCRIBED, in->frame);
     exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
@@ -306,7 +281,7 @@ void expect_own(struct track *t, struct conn *c, const struct track_input *in, s
     if (!session_sure(c) || (c->flags & C_UP) == 0)
         return;
     for (const struct sub *b = s->subs; b != NULL && n < SUBS_WALKED; b = b->next, n++) {
-        struct view filter = topic_view(b->filter);
+        struct view filter = sub_filter(b);
         if (b->gone || b->granted >= FAILURE || (b->options & NO_LOCAL) != 0 || topic_is_shared(filter) ||
             !topic_matches(filter, topic))
             continue;
@@ -344,7 +319,7 @@ static bool caused_by(const struct session *s, struct view topic, uint32_t ident
 {
     for (const struct sub *b = s->subs; b != NULL; b = b->next) {
         bool named = b->identifier == identifier || b->identifier_was == identifier || b->changed;
-        if (named && topic_matches(topic_share_filter(topic_view(b->filter)), topic))
+        if (named && topic_matches(topic_share_filter(sub_filter(b)), topic))
             return true;
     }
     return false;
@@ -377,7 +352,7 @@ void judge_stray(struct track *t, struct conn *c, struct view topic)
         memcpy(plain, topic.ptr, topic.len);
         plain[0] = '_';
         for (const struct sub *b = c->session->subs; b != NULL; b = b->next)
-            if (topic_matches(topic_share_filter(topic_view(b->filter)), view_of(plain, topic.len)))
+            if (topic_matches(topic_share_filter(sub_filter(b)), view_of(plain, topic.len)))
                 rule = by_version(c, MQTT_R4_4_7_2_1, MQTT_R5_4_7_2_1);
     }
     judge(t, c, rule, MQTT_SEVERITY_NOTE, MQTT_SERVER);
@@ -392,7 +367,7 @@ void judge_delivery(struct track *t, struct conn *c, const struct track_input *i
     struct reach r = { 0 };
     unsigned best = 0, shared = 0, n = 0;
     for (struct sub *b = s->subs; b != NULL && n < SUBS_WALKED; b = b->next, n++) {
-        struct view filter = topic_view(b->filter);
+        struct view filter = sub_filter(b);
         bool share = topic_is_shared(filter);
         if (!topic_matches(share ? topic_share_filter(filter) : filter, topic))
             continue;

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/track/table.c -- hash tables: exchanges by identifier, sessions by client, topics and subscriptions by text.
- */
+ * decoder/track/table.c -- hash tables: exchanges by identifier, sessions by client, topics by text. */
 #include "decoder/track/state.h"
 
 #include "decoder/base/utf8.h"
 
 #include <string.h>
 
-enum {
-    FIRST_PLACES = 256,
-    PRINT_WHOLE = 256,
-    PRINT_END = 64,
-    IDLE_TOPICS = 512, /* kept for their next use */
-    FEW_EXCHANGES = 8
-};
+enum { FIRST_PLACES = 256, PRINT_WHOLE = 256, PRINT_END = 64, FEW_EXCHANGES = 8 };
 
 static uint32_t mix(uint64_t h)
 {
@@ -67,19 +60,25 @@ static void *zeroed(struct track *t, size_t size)
 
 bool tables_init(struct track *t)
 {
-    t->n_ids = t->n_keys = t->n_words = t->n_filters = FIRST_PLACES;
+    t->n_ids = t->n_keys = t->n_words = FIRST_PLACES;
     t->ids = zeroed(t, FIRST_PLACES * sizeof *t->ids);
     t->keys = zeroed(t, FIRST_PLACES * sizeof *t->keys);
     t->words = zeroed(t, FIRST_PLACES * sizeof *t->words);
-    t->filters = zeroed(t, FIRST_PLACES * sizeof *t->filters);
-    return t->ids != NULL && t->keys != NULL && t->words != NULL && t->filters != NULL;
+    return t->ids != NULL && t->keys != NULL && t->words != NULL;
+}
+
+static size_t topic_size(const struct topic *w)
+{
+    return offsetof(struct topic, text) + w->len;
 }
 
 static void free_topics(struct track *t)
 {
     for (uint32_t i = 0; t->words != NULL && i < t->n_words; i++)
-        for (struct topic *w = t->words[i]; w != NULL; w = w->chain)
-            mem_give(t, w->text, w->len);
+        for (struct topic *w = t->words[i], *next; w != NULL; w = next) {
+            next = w->chain;
+            pool_give(t, &t->texts, w, topic_size(w));
+        }
 }
 
 void tables_free(struct track *t)
@@ -88,7 +87,6 @@ void tables_free(struct track *t)
     mem_give(t, t->ids, t->n_ids * sizeof *t->ids);
     mem_give(t, t->keys, t->n_keys * sizeof *t->keys);
     mem_give(t, t->words, t->n_words * sizeof *t->words);
-    mem_give(t, t->filters, t->n_filters * sizeof *t->filters);
 }
 
 /* Twice the places when more records than places are held. Without memory the chains get longer. */
@@ -202,7 +200,7 @@ bool name_set(struct track *t, struct session *s, struct view id)
 {
     if (s->client_id != NULL || t->text + id.len > t->cfg.max_text)
         return false;
-    char *copy = mem_take(t, id.len > 0 ? id.len : 1);
+    char *copy = pool_take(t, &t->texts, id.len);
     if (copy == NULL)
         return false;
     if (id.len > 0)
@@ -236,60 +234,53 @@ void key_remove(struct track *t, struct session *s)
     s->flags &= ~(uint32_t)S_KEYED;
 }
 
-static void idle_unlink(struct track *t, struct topic *w)
-{
-    if (w->prev != NULL)
-        w->prev->next = w->next;
-    else
-        t->idle_first = w->next;
-    if (w->next != NULL)
-        w->next->prev = w->prev;
-    else
-        t->idle_last = w->prev;
-    w->prev = w->next = NULL;
-    t->n_idle--;
-}
-
 static void topic_forget(struct track *t, struct topic *w)
 {
-    idle_unlink(t, w);
     struct topic **at = &t->words[w->hash & (t->n_words - 1)];
     while (*at != w)
         at = &(*at)->chain;
     *at = w->chain;
     t->text -= w->len;
-    mem_give(t, w->text, w->len);
-    slab_give(&t->topics, w);
+    t->n_topics--;
+    pool_give(t, &t->texts, w, topic_size(w));
 }
 
-static bool room_for(struct track *t, size_t len)
+/* The one that has been idle longest goes, unless it is in use again. */
+static void idle_pass(struct track *t)
 {
-    while (t->topics.used >= t->cfg.max_topics || t->text + len > t->cfg.max_text) {
-        if (t->idle_first == NULL)
-            return false;
-        topic_forget(t, t->idle_first);
-    }
-    return true;
+    struct topic *w = t->idle[t->idle_at++ % IDLE_TOPICS];
+    t->n_idle--;
+    w->idle = false;
+    if (w->refs == 0)
+        topic_forget(t, w);
+}
+
+bool text_room(struct track *t, size_t len)
+{
+    while (t->n_idle > 0 && t->text + len > t->cfg.max_text)
+        idle_pass(t);
+    return t->text + len <= t->cfg.max_text;
 }
 
 static struct topic *topic_new(struct track *t, struct view text, uint32_t hash)
 {
-    struct topic *w = room_for(t, text.len) ? slab_take(t, &t->topics) : NULL;
-    char *copy = w != NULL && text.len > 0 ? mem_take(t, text.len) : NULL;
-    if (w == NULL || (text.len > 0 && copy == NULL)) {
-        if (w != NULL)
-            slab_give(&t->topics, w);
+    struct topic *w = NULL;
+    while (t->n_idle > 0 && t->n_topics >= t->cfg.max_topics)
+        idle_pass(t);
+    if (t->n_topics < t->cfg.max_topics && text_room(t, text.len))
+        w = pool_take(t, &t->texts, offsetof(struct topic, text) + text.len);
+    if (w == NULL) {
         t->counts.topics_lost++;
         return NULL;
     }
     if (text.len > 0)
-        memcpy(copy, text.ptr, text.len);
+        memcpy(w->text, text.ptr, text.len);
     t->text += text.len;
-    w->text = copy;
+    t->n_topics++;
     w->len = (uint16_t)text.len;
     w->hash = hash;
     w->refs = 1;
-    GROW(t, words, n_words, struct topic, t->topics.used, r_->hash);
+    GROW(t, words, n_words, struct topic, t->n_topics, r_->hash);
     struct topic **at = &t->words[hash & (t->n_words - 1)];
     w->chain = *at;
     *at = w;
@@ -307,8 +298,7 @@ struct topic *topic_hold(struct track *t, struct view text)
         w = w->chain;
     if (w == NULL)
         return topic_new(t, text, hash);
-    if (w->refs++ == 0)
-        idle_unlink(t, w);
+    w->refs++;
     return w;
 }
 
@@ -321,121 +311,10 @@ struct topic *topic_share(struct topic *w)
 
 void topic_drop(struct track *t, struct topic *w)
 {
-    if (w == NULL || --w->refs > 0)
+    if (w == NULL || --w->refs > 0 || w->idle)
         return;
-    w->prev = t->idle_last;
-    w->next = NULL;
-    if (t->idle_last != NULL)
-        t->idle_last->next = w;
-    else
-        t->idle_first = w;
-    t->idle_last = w;
-    if (++t->n_idle > IDLE_TOPICS)
-        topic_forget(t, t->idle_first);
-}
-
-static uint32_t sub_hash(const struct session *s, const struct topic *filter)
-{
-    return mix(s->number * 0x9e3779b97f4a7c15u ^ (uint64_t)filter->hash << 7);
-}
-
-struct sub *sub_find(const struct track *t, const struct session *s, const struct topic *filter)
-{
-    struct sub *b = t->filters[sub_hash(s, filter) & (t->n_filters - 1)];
-    while (b != NULL && (b->filter != filter || b->session != s))
-        b = b->chain;
-    return b;
-}
-
-struct sub *sub_add(struct track *t, struct session *s, struct topic *filter)
-{
-    struct sub *b = t->subs.used < t->cfg.max_subscriptions ? slab_take(t, &t->subs) : NULL;
-    if (b == NULL) {
-        topic_drop(t, filter);
-        t->counts.subscriptions_lost++;
-        s->flags |= S_SUBS_LOST;
-        return NULL;
-    }
-    b->session = s;
-    b->filter = filter;
-    b->granted = 0xff;
-    b->next = s->subs;
-    s->subs = b;
-    GROW(t, filters, n_filters, struct sub, t->subs.used, sub_hash(r_->session, r_->filter));
-    struct sub **at = &t->filters[sub_hash(s, filter) & (t->n_filters - 1)];
-    b->chain = *at;
-    *at = b;
-    return b;
-}
-
-static void unhash(struct track *t, struct sub *b)
-{
-    struct sub **at = &t->filters[sub_hash(b->session, b->filter) & (t->n_filters - 1)];
-    while (*at != NULL && *at != b)
-        at = &(*at)->chain;
-    if (*at == b)
-        *at = b->chain;
-}
-
-static void sub_drop(struct track *t, struct sub *b)
-{
-    unhash(t, b);
-    sub_unask(b);
-    topic_drop(t, b->filter);
-    slab_give(&t->subs, b);
-}
-
-void sub_unask(struct sub *b)
-{
-    struct sub **at = b->asked != NULL ? &b->asked->subs : NULL;
-    while (at != NULL && *at != NULL && *at != b)
-        at = &(*at)->asked_next;
-    if (at != NULL && *at == b)
-        *at = b->asked_next;
-    b->asked = NULL;
-    b->asked_next = NULL;
-}
-
-void subs_clear(struct track *t, struct session *s, const struct conn *asker)
-{
-    struct sub **at = &s->subs;
-    for (struct sub *b; (b = *at) != NULL;) {
-        if (asker != NULL && b->frame >= asker->connect_frame) {
-            b->granted = b->best = 0xff;
-            b->gone = false;
-            at = &b->next;
-            continue;
-        }
-        *at = b->next;
-        sub_drop(t, b);
-    }
-    s->n_subs = 0;
-    s->low_grant = 2;
-    s->flags &= ~(uint32_t)S_SUBS_LOST;
-}
-
-void subs_move(struct track *t, struct session *from, struct session *to)
-{
-    for (struct sub *b; (b = from->subs) != NULL;) {
-        from->subs = b->next;
-        struct sub *old = sub_find(t, to, b->filter);
-        if (old != NULL) { /* what is asked now replaces it */
-            struct sub **at = &to->subs;
-            while (*at != old)
-                at = &(*at)->next;
-            *at = old->next;
-            b->best = old->best;
-            b->granted = old->granted;
-            b->changed = b->changed || b->identifier_was != 0 || old->changed;
-            b->identifier_was = old->identifier;
-            sub_drop(t, old);
-        }
-        unhash(t, b);
-        b->session = to;
-        b->next = to->subs;
-        to->subs = b;
-        struct sub **place = &t->filters[sub_hash(to, b->filter) & (t->n_filters - 1)];
-        b->chain = *place;
-        *place = b;
-    }
+    if (t->n_idle == IDLE_TOPICS)
+        idle_pass(t);
+    w->idle = true;
+    t->idle[(t->idle_at + t->n_idle++) % IDLE_TOPICS] = w;
 }

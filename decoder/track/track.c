@@ -36,8 +36,9 @@ struct track *track_new(const struct track_config *c, struct track_memory m, str
     t->conns.size = sizeof(struct conn);
     t->sessions.size = sizeof(struct session);
     t->exchs.size = sizeof(struct exch);
-    t->topics.size = sizeof(struct topic);
-    t->subs.size = sizeof(struct sub);
+    t->asks.size = sizeof(struct ask);
+    t->texts.limit = 2 * (uint64_t)c->max_text + 32 * (uint64_t)c->max_topics + 64 * (uint64_t)c->max_subscriptions +
+                     8 * (uint64_t)c->max_sessions + 2 * POOL_CHUNK;
     if (!tables_init(t)) {
         track_free(t);
         return NULL;
@@ -53,16 +54,18 @@ void track_free(struct track *t)
         aliases_free(t, c);
     for (struct conn *c = t->closed_first; c != NULL; c = c->next)
         aliases_free(t, c);
-    for (struct session *s = t->session_first; s != NULL; s = s->newer)
+    for (struct session *s = t->session_first; s != NULL; s = s->newer) {
+        subs_clear(t, s, NULL);
         if (s->client_id != NULL)
-            mem_give(t, s->client_id, s->client_id_len > 0 ? s->client_id_len : 1);
+            pool_give(t, &t->texts, s->client_id, s->client_id_len);
+    }
     tables_free(t);
     sent_free(t);
     slab_free(t, &t->conns);
     slab_free(t, &t->sessions);
     slab_free(t, &t->exchs);
-    slab_free(t, &t->topics);
-    slab_free(t, &t->subs);
+    slab_free(t, &t->asks);
+    pool_free(t, &t->texts);
     t->mem.resize(t->mem.ctx, t, sizeof *t, 0);
 }
 
