@@ -75,7 +75,7 @@ static void on_puback(struct track *t, struct conn *c, struct exch *x, unsigned 
     exch_step(t, x, c, 1, 0, in);
     exch_owes(t, x, 0, 0);
     x->reason = in->packet->reason;
-    quota_give(c, x);
+    quota_give(t, c, x);
     exch_note(t, x);
     if (failed)
         tell_refusal(t, c, x, in, slot);
@@ -91,13 +91,13 @@ static void on_pubrec(struct track *t, struct conn *c, struct exch *x, unsigned 
     if (slot == 0 && !again)
         judge_order(t, c, x, 1);
     if (again && x->conn == c)
-        misuse(c, x->slot, x->id, slot); /* what follows comes twice, too */
+        misuse(t, c, x->slot, x->id, slot); /* what follows comes twice, too */
     exch_step(t, x, c, 1, again ? TRACK_RETRANSMITTED : 0, in);
     x->marks |= X_RECEIVED;
     if (failed) {
         x->reason = in->packet->reason;
         exch_owes(t, x, 0, 0);
-        quota_give(c, x);
+        quota_give(t, c, x);
         exch_note(t, x);
         tell_refusal(t, c, x, in, slot);
         exch_finish(t, x, TRACK_REFUSED, in->time_ns);
@@ -134,11 +134,11 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
     bool resumed = x->conn == NULL, again = x->step[2].type != 0;
     judge_pubrel(t, c, x, resumed);
     if (x->stage == 1 && (x->marks & (X_RECEIVED | X_WRONG)) == 0)
-        misuse(c, slot, x->id, slot);
+        misuse(t, c, slot, x->id, slot);
     if (slot == 0 && !resumed && !again)
         judge_order(t, c, x, 2);
     if (again && !resumed)
-        misuse(c, slot, x->id, slot); /* its PUBCOMP comes twice, too */
+        misuse(t, c, slot, x->id, slot); /* its PUBCOMP comes twice, too */
     x->marks |= resumed ? X_RESUMED_REL : 0;
     exch_step(t, x, c, 2, (again ? TRACK_RETRANSMITTED : 0) | (x->stage == 1 ? TRACK_OUT_OF_PLACE : 0), in);
     x->stage = 3;
@@ -149,7 +149,7 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
         exch_note(t, x);
         return;
     }
-    quota_give(c, x); /* its PUBCOMP was captured before it */
+    quota_give(t, c, x); /* its PUBCOMP was captured before it */
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
     exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
@@ -161,7 +161,7 @@ static void on_pubcomp(struct track *t, struct conn *c, struct exch *x, unsigned
     if (early && !exch_tainted(x) && is_sane(c, x->slot, x->id) && (x->conn == NULL ? session_sure(c) : conn_sure(c)))
         judge(t, c, by_version(c, MQTT_R4_4_3_3_2, MQTT_R5_4_3_3_11), MQTT_SEVERITY_NONE, slot_side(c, slot));
     if (early)
-        misuse(c, x->slot, x->id, slot);
+        misuse(t, c, x->slot, x->id, slot);
     exch_step(t, x, c, 3, early ? TRACK_OUT_OF_PLACE : 0, in);
     x->reason = in->packet->reason;
     if (x->reason != 0)
@@ -170,7 +170,7 @@ static void on_pubcomp(struct track *t, struct conn *c, struct exch *x, unsigned
         exch_note(t, x);
         return;
     }
-    quota_give(c, x);
+    quota_give(t, c, x);
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
     exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
@@ -185,7 +185,7 @@ static void wrong_answer(struct track *t, struct conn *c, struct exch *x, unsign
     x->flags |= TRACK_OUT_OF_PLACE;
     exch_note(t, x);
     bool sure = conn_sure(c) && !exch_tainted(x) && is_sane(c, x->slot, x->id);
-    misuse(c, x->slot, x->id, slot);
+    misuse(t, c, x->slot, x->id, slot);
     if (!sure)
         return;
     if (c->version != MQTT_V31) {
@@ -232,7 +232,7 @@ static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned
         enum mqtt_rule v311 = p->type == MQTT_PUBCOMP ? MQTT_S4_2_3_1_B : MQTT_R4_2_3_1_6;
         judge(t, c, by_version(c, v311, MQTT_R5_2_2_1_5), MQTT_SEVERITY_NONE, slot_side(c, slot));
     }
-    misuse(c, starter, p->id, slot);
+    misuse(t, c, starter, p->id, slot);
     t->note->flags |= TRACK_NO_START | TRACK_OUT_OF_PLACE;
     if (taken || p->type == MQTT_PUBCOMP || (p->type == MQTT_PUBACK && !c->ahead))
         return;

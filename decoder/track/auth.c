@@ -20,7 +20,7 @@ void auth_connack(struct track *t, struct conn *c, const struct track_input *in)
     uint32_t method = method_of(in->packet);
     if ((c->flags & C_METHOD) == 0 && method != 0)
         judge(t, c, MQTT_R5_4_12_0_6, MQTT_SEVERITY_NONE, MQTT_SERVER);
-    else if ((c->flags & C_METHOD) != 0 && in->packet->reason == 0 && method != c->method)
+    else if ((c->flags & C_METHOD) != 0 && in->packet->reason == 0 && method != bounds_of(c)->method)
         judge(t, c, MQTT_R5_4_12_0_5, MQTT_SEVERITY_NONE, MQTT_SERVER);
 }
 
@@ -31,11 +31,11 @@ static enum mqtt_rule fault_of(const struct conn *c, const struct mqtt_packet *p
     uint32_t method = method_of(p);
     if ((c->flags & C_METHOD) == 0)
         return slot == 0 ? MQTT_R5_4_12_0_7 : MQTT_R5_4_12_0_6;
-    if (method != 0 && method != c->method)
+    if (method != 0 && method != bounds_of(c)->method)
         return slot == 0 && up && p->reason == AUTH_AGAIN ? MQTT_R5_4_12_1_1 : MQTT_R5_4_12_0_5;
     if (slot == 1)
         return !up && p->reason != AUTH_CONTINUE ? MQTT_R5_4_12_0_2 : MQTT_RULE_NONE;
-    const struct exch *x = up ? c->auth : c->opening;
+    const struct exch *x = up ? rare_of(c)->auth : c->opening;
     bool asked = x != NULL && x->stage == 2; /* the server has sent AUTH 0x18 */
     if (asked)
         return p->reason != AUTH_CONTINUE ? MQTT_R5_4_12_0_3 : MQTT_RULE_NONE;
@@ -83,21 +83,22 @@ void on_auth(struct track *t, struct conn *c, unsigned slot, const struct track_
             step_auth(t, c->opening, c, slot, in);
         return;
     }
-    if (slot == 0 && p->reason == AUTH_AGAIN && c->auth == NULL) {
-        struct exch *x = exch_open(t, c, TRACK_REAUTH, 0, 0, in);
+    struct exch *x = rare_of(c)->auth;
+    if (slot == 0 && p->reason == AUTH_AGAIN && x == NULL) {
+        x = exch_open(t, c, TRACK_REAUTH, 0, 0, in);
         if (x == NULL)
             return;
-        c->auth = x;
+        rare_make(t, c)->auth = x;
         x->stage = 1;
         exch_step(t, x, c, 0, 0, in);
         exch_owes(t, x, 1, MQTT_AUTH);
         exch_note(t, x);
         return;
     }
-    if (c->auth == NULL)
+    if (x == NULL)
         t->note->flags |= TRACK_OUT_OF_PLACE;
     else if (slot == 1 && p->reason == AUTH_SUCCESS)
-        end_auth(t, c->auth, c, in);
+        end_auth(t, x, c, in);
     else
-        step_auth(t, c->auth, c, slot, in);
+        step_auth(t, x, c, slot, in);
 }

@@ -5,6 +5,51 @@
 
 static const int64_t reaction_ns = 250000000; /* a server that closes because of a packet has done so by then */
 
+const struct bounds bounds_none = { 0 };
+const struct rare rare_none = { .close_due = INT64_MAX };
+
+struct rare *rare_make(struct track *t, struct conn *c)
+{
+    if (c->rare != NULL)
+        return c->rare;
+    c->rare = slab_take(t, &t->rares);
+    if (c->rare == NULL)
+        conn_hole(t, c);
+    struct rare *r = c->rare != NULL ? c->rare : &t->no_rare;
+    *r = rare_none;
+    return r;
+}
+
+struct bounds *bounds_make(struct track *t, struct conn *c)
+{
+    if (c->bounds != NULL)
+        return c->bounds;
+    c->bounds = slab_take(t, &t->bounds);
+    if (c->bounds != NULL)
+        return c->bounds;
+    conn_hole(t, c);
+    t->no_bounds = bounds_none;
+    return &t->no_bounds;
+}
+
+/* What hangs on it and belongs to nobody else. */
+static void drop_parts(struct track *t, struct conn *c)
+{
+    const struct rare *r = rare_of(c);
+    if (r->taker != NULL)
+        r->taker->rare->taking = NULL;
+    if (r->taking != NULL)
+        r->taking->rare->taker = NULL;
+    if (c->rare != NULL)
+        slab_give(&t->rares, c->rare);
+    if (c->bounds != NULL) {
+        aliases_free(t, c->bounds);
+        slab_give(&t->bounds, c->bounds);
+    }
+    c->rare = NULL;
+    c->bounds = NULL;
+}
+
 static void list_unlink(struct conn *c, struct conn **first, struct conn **last)
 {
     if (c->prev != NULL)
@@ -111,7 +156,6 @@ track_conn track_open(struct track *t, const struct track_opening *o)
     c->timer = (struct timer){ .due = INT64_MAX, .place = WHEEL };
     c->stream = o->stream;
     c->asked_ns = c->connack_ns = c->last_ns[0] = c->last_ns[1] = INT64_MIN;
-    c->close_due = INT64_MAX;
     c->gen = ++t->conn_gen;
     c->flip = o->client_dir == 1;
     c->max_qos = 2;
@@ -134,15 +178,11 @@ void conn_free(struct track *t, struct conn *c)
     } else {
         list_unlink(c, &t->open_first, &t->open_last);
     }
-    if (c->taker != NULL)
-        c->taker->taking = NULL;
-    if (c->taking != NULL)
-        c->taking->taker = NULL;
     struct session *s = c->session;
     conn_join(c, NULL);
     if (s != NULL && s->links == 0 && (s->flags & S_KEYED) == 0 && s->packets[0] + s->packets[1] == 0)
         session_free(t, s);
-    aliases_free(t, c);
+    drop_parts(t, c);
     timer_stop(t, &c->timer);
     uint32_t index = c->index;
     slab_give(&t->conns, c);
@@ -152,14 +192,16 @@ void conn_free(struct track *t, struct conn *c)
 void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side,
                   uint64_t frame, int64_t now)
 {
-    if (c->close_due != INT64_MAX || (c->flags & (C_CLOSED | C_FROM_SYN)) != C_FROM_SYN || t->cfg.close_ns <= 0)
+    if (rare_of(c)->close_due != INT64_MAX || (c->flags & (C_CLOSED | C_FROM_SYN)) != C_FROM_SYN ||
+        t->cfg.close_ns <= 0)
         return;
-    c->close_due = now + t->cfg.close_ns;
-    c->due_rule = (uint16_t)rule;
-    c->due_diag = (uint8_t)diag;
-    c->due_side = (uint8_t)side;
-    c->due_frame = frame;
-    timer_set(t, &c->timer, c->close_due);
+    struct rare *r = rare_make(t, c);
+    r->close_due = now + t->cfg.close_ns;
+    r->due_rule = (uint16_t)rule;
+    r->due_diag = (uint8_t)diag;
+    r->due_side = (uint8_t)side;
+    r->due_frame = frame;
+    timer_set(t, &c->timer, r->close_due);
 }
 
 /* Exchanges leave the connection: PUBLISH ones stay with a session that lives on, the others are over. */
@@ -180,7 +222,9 @@ void conn_release(struct track *t, struct conn *c, bool lives)
         else
             exch_finish(t, x, exch_tainted(x) || (c->flags & C_HOLE) != 0 ? TRACK_UNKNOWN : TRACK_ABANDONED, t->now);
     }
-    c->opening = c->auth = NULL;
+    c->opening = NULL;
+    if (c->rare != NULL)
+        c->rare->auth = NULL;
 }
 
 static bool session_lives_on(const struct conn *c)
@@ -208,14 +252,14 @@ static void tell_opening(struct track *t, struct conn *c, unsigned closer, uint6
                        .side = MQTT_SERVER,
                        .conn = c,
                        .exch = x,
-                       .time_ns = c->closed_ns,
+                       .time_ns = rare_of(c)->closed_ns,
                        .frame = { c->connect_frame, frame } };
     if (server && c->version == MQTT_V311)
         f.rule = MQTT_S4_3_1_4_B;
-    else if (!server && c->closed_ns - x->last_ns < t->cfg.answer_ns)
+    else if (!server && rare_of(c)->closed_ns - x->last_ns < t->cfg.answer_ns)
         f.severity = MQTT_SEVERITY_NOTE;
     found(t, &f, "The %s closed the connection %lld ms after CONNECT; there was no CONNACK", side_name(closer),
-          (long long)((c->closed_ns - x->last_ns) / 1000000));
+          (long long)((rare_of(c)->closed_ns - x->last_ns) / 1000000));
 }
 
 static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
@@ -227,7 +271,7 @@ static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
             continue;
         first = n++ == 0 ? x : first;
     }
-    if (n == 0 || !conn_sure(c) || c->bad_frame != 0)
+    if (n == 0 || !conn_sure(c) || rare_of(c)->bad_frame != 0)
         return;
     found(
         t,
@@ -235,29 +279,29 @@ static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
                          .side = slot_side(c, first->owed_slot),
                          .conn = c,
                          .exch = first,
-                         .time_ns = c->closed_ns,
+                         .time_ns = rare_of(c)->closed_ns,
                          .frame = { first->last_frame, frame } },
         "%u exchange(s) open when the connection ended; the oldest is %s id %u, which waited %lld ms for %s of the %s",
-        n, track_kind_name(first->kind), first->id, (long long)((c->closed_ns - first->last_ns) / 1000000),
+        n, track_kind_name(first->kind), first->id, (long long)((rare_of(c)->closed_ns - first->last_ns) / 1000000),
         mqtt_type_name(first->owed_type), side_name(slot_side(c, first->owed_slot)));
 }
 
 /* A packet of the client broke a rule; how did the server take it? */
 static void tell_bad(struct track *t, struct conn *c, unsigned closer, uint64_t frame)
 {
-    if (c->bad_frame == 0 || !conn_sure(c) || c->bye_frame[1] != 0)
+    if (rare_of(c)->bad_frame == 0 || !conn_sure(c) || rare_of(c)->bye_frame[1] != 0)
         return;
-    if (closer == MQTT_SERVER && c->version == MQTT_V5 && (c->flags & C_UP) != 0 && c->bye_frame[0] == 0)
+    if (closer == MQTT_SERVER && c->version == MQTT_V5 && (c->flags & C_UP) != 0 && rare_of(c)->bye_frame[0] == 0)
         found(t,
               &(struct found){ .rule = MQTT_S5_4_13_1_B,
                                .side = MQTT_SERVER,
                                .conn = c,
                                .time_ns = t->now,
-                               .frame = { c->bad_frame, frame } },
+                               .frame = { rare_of(c)->bad_frame, frame } },
               "The server closed the connection because of the illegal packet in frame %llu without a DISCONNECT that "
               "gives the reason",
-              (unsigned long long)c->bad_frame);
-    else if (closer == MQTT_CLIENT && t->now - c->bad_ns > reaction_ns && (c->flags & C_UP) != 0)
+              (unsigned long long)rare_of(c)->bad_frame);
+    else if (closer == MQTT_CLIENT && t->now - rare_of(c)->bad_ns > reaction_ns && (c->flags & C_UP) != 0)
         found(t,
               &(struct found){ .diag = TRACK_DIAG_TOLERATED,
                                .side = MQTT_SERVER,
@@ -265,9 +309,9 @@ static void tell_bad(struct track *t, struct conn *c, unsigned closer, uint64_t 
                                .time_ns = t->now,
                                .rule = by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1),
                                .severity = MQTT_SEVERITY_NOTE,
-                               .frame = { c->bad_frame, frame } },
+                               .frame = { rare_of(c)->bad_frame, frame } },
               "The server kept the connection open for %lld ms after the illegal packet in frame %llu",
-              (long long)((t->now - c->bad_ns) / 1000000), (unsigned long long)c->bad_frame);
+              (long long)((t->now - rare_of(c)->bad_ns) / 1000000), (unsigned long long)rare_of(c)->bad_frame);
 }
 
 static int64_t client_silence(const struct conn *c, int64_t now)
@@ -293,26 +337,28 @@ static bool tell_server_close(struct track *t, struct conn *c, uint64_t frame)
                   (long long)(silence / 1000000), c->keep_alive_s);
         return true;
     }
-    return c->bad_frame != 0 || c->bye_frame[0] != 0 || c->bye_frame[1] != 0 || (c->flags & C_UP) == 0;
+    return rare_of(c)->bad_frame != 0 || rare_of(c)->bye_frame[0] != 0 || rare_of(c)->bye_frame[1] != 0 ||
+           (c->flags & C_UP) == 0;
 }
 
 static void tell_close(struct track *t, struct conn *c, enum track_close_how how, unsigned closer, uint64_t frame)
 {
-    if (closer == MQTT_SERVER && c->taker != NULL && (c->flags & C_TAKEN) == 0)
-        takeover_confirm(t, c->taker, t->now, frame);
+    if (closer == MQTT_SERVER && rare_of(c)->taker != NULL && (c->flags & C_TAKEN) == 0)
+        takeover_confirm(t, rare_of(c)->taker, t->now, frame);
     tell_bad(t, c, closer, frame);
     if (c->session->own_frame != 0 && c->session->conn == c && t->now - c->session->own_ns > DELIVERY_MS * 1000000ll)
         tell_own(t, c, t->now - c->session->own_ns, frame);
     c->session->own_frame = 0;
     if ((c->flags & C_TAKEN) != 0) {
-        if (closer == MQTT_SERVER && c->version == MQTT_V5 && c->bye_frame[1] == 0)
+        if (closer == MQTT_SERVER && c->version == MQTT_V5 && rare_of(c)->bye_frame[1] == 0)
             found(
                 t,
                 &(struct found){ .diag = TRACK_DIAG_TAKEOVER_SILENT,
                                  .side = MQTT_SERVER,
                                  .conn = c,
                                  .time_ns = t->now,
-                                 .frame = { c->connect_frame, c->taker != NULL ? c->taker->connect_frame : 0, frame } },
+                                 .frame = { c->connect_frame,
+                                            rare_of(c)->taker != NULL ? rare_of(c)->taker->connect_frame : 0, frame } },
                 "The server closed the older connection of the client identifier without DISCONNECT 0x8E");
         return;
     }
@@ -324,7 +370,8 @@ static void tell_close(struct track *t, struct conn *c, enum track_close_how how
                                .time_ns = t->now,
                                .frame = { c->last_frame[0], c->last_frame[1], frame } },
               "The server closed the connection; nothing in it says why");
-    } else if (closer == MQTT_CLIENT && (c->flags & C_UP) != 0 && c->bye_frame[0] == 0 && c->bye_frame[1] == 0) {
+    } else if (closer == MQTT_CLIENT && (c->flags & C_UP) != 0 && rare_of(c)->bye_frame[0] == 0 &&
+               rare_of(c)->bye_frame[1] == 0) {
         found(t,
               &(struct found){ .diag = TRACK_DIAG_ABNORMAL_END,
                                .side = MQTT_CLIENT,
@@ -338,7 +385,7 @@ static void tell_close(struct track *t, struct conn *c, enum track_close_how how
 /* Did the client leave as it should, so that its will is dropped? */
 static bool orderly(const struct conn *c)
 {
-    return c->bye_frame[0] != 0 && (c->version != MQTT_V5 || c->bye_reason[0] == 0);
+    return rare_of(c)->bye_frame[0] != 0 && (c->version != MQTT_V5 || rare_of(c)->bye_reason[0] == 0);
 }
 
 /* The capture ends with the connection open: so are its exchanges. */
@@ -361,8 +408,8 @@ void conn_settle(struct track *t, struct conn *c)
     timer_stop(t, &c->timer);
     if (c->session == NULL)
         return;
-    tell_opening(t, c, c->closer, c->close_frame);
-    tell_open_exchanges(t, c, c->close_frame);
+    tell_opening(t, c, rare_of(c)->closer, rare_of(c)->close_frame);
+    tell_open_exchanges(t, c, rare_of(c)->close_frame);
     conn_release(t, c, session_lives_on(c));
 }
 
@@ -372,7 +419,8 @@ static void to_closed(struct track *t, struct conn *c)
     list_append(c, &t->closed_first, &t->closed_last);
     c->flags |= C_CLOSED;
     c->link = TRACK_LINK_CLOSED;
-    c->close_due = INT64_MAX;
+    if (c->rare != NULL)
+        c->rare->close_due = INT64_MAX;
     timer_stop(t, &c->timer);
     if (c->session != NULL && c->session->conn == c)
         c->session->link = TRACK_LINK_CLOSED;
@@ -380,11 +428,12 @@ static void to_closed(struct track *t, struct conn *c)
 
 static void end_seen(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, uint64_t frame)
 {
-    c->closer = (uint8_t)(dir < 2 ? slot_side(c, dir ^ c->flip) : MQTT_NOBODY);
-    c->close_frame = frame;
-    c->closed_ns = t->now;
+    struct rare *r = rare_make(t, c);
+    r->closer = (uint8_t)(dir < 2 ? slot_side(c, dir ^ c->flip) : MQTT_NOBODY);
+    r->close_frame = frame;
+    r->closed_ns = t->now;
     if (c->session != NULL)
-        tell_close(t, c, how, c->closer, frame);
+        tell_close(t, c, how, r->closer, frame);
     to_closed(t, c);
     c->lingers = true;
     if (c->session != NULL)

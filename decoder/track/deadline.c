@@ -62,13 +62,14 @@ static void tell_late(struct track *t, struct conn *c, struct exch *x, int64_t n
 
 static int64_t check_answers(struct track *t, struct conn *c, int64_t now)
 {
+    const struct rare *r = rare_of(c);
     for (struct exch *x; (x = c->wait) != NULL;) {
         int64_t due = x->last_ns + exch_patience(t, x);
         if (due > now)
             return due;
         bool say = conn_sure(c) && !exch_tainted(x) && (x->marks & X_REPORTED) == 0 && x->owed_type != 0 &&
                    c->said_late < LATE_SAID && (x->id == 0 || !misused_by(c, x->slot, x->id, 1u - x->owed_slot)) &&
-                   c->bad_frame == 0 && c->bye_frame[0] == 0 && c->bye_frame[1] == 0;
+                   r->bad_frame == 0 && r->bye_frame[0] == 0 && r->bye_frame[1] == 0;
         x->marks |= X_REPORTED;
         exch_park(x);
         if (say)
@@ -91,8 +92,9 @@ static int64_t check_own(struct track *t, struct conn *c, int64_t now)
 
 static int64_t check_keep_alive(struct track *t, struct conn *c, int64_t now)
 {
-    if ((c->flags & C_UP) == 0 || c->keep_alive_s == 0 || !conn_sure(c) || c->bye_frame[0] != 0 ||
-        c->bye_frame[1] != 0 || (c->flags & C_KA_RULE) != 0)
+    const struct rare *r = rare_of(c);
+    if ((c->flags & C_UP) == 0 || c->keep_alive_s == 0 || !conn_sure(c) || r->bye_frame[0] != 0 ||
+        r->bye_frame[1] != 0 || (c->flags & C_KA_RULE) != 0)
         return INT64_MAX;
     int64_t last = c->last_ns[0] > c->connack_ns ? c->last_ns[0] : c->connack_ns;
     int64_t budget = (int64_t)c->keep_alive_s * 1500000000;
@@ -128,29 +130,30 @@ static int64_t check_keep_alive(struct track *t, struct conn *c, int64_t now)
 
 static int64_t check_close(struct track *t, struct conn *c, int64_t now)
 {
-    if (c->close_due > now)
-        return c->close_due;
-    c->close_due = INT64_MAX;
+    struct rare *r = c->rare;
+    if (r == NULL || r->close_due > now)
+        return r == NULL ? INT64_MAX : r->close_due;
+    r->close_due = INT64_MAX;
     if ((c->flags & C_HOLE) != 0)
         return INT64_MAX;
-    struct found f = { .rule = (enum mqtt_rule)c->due_rule,
-                       .diag = (enum track_diagnosis)c->due_diag,
-                       .side = c->due_side,
+    struct found f = { .rule = (enum mqtt_rule)r->due_rule,
+                       .diag = (enum track_diagnosis)r->due_diag,
+                       .side = r->due_side,
                        .conn = c,
                        .time_ns = now,
-                       .frame = { c->due_frame } };
+                       .frame = { r->due_frame } };
     if (f.rule != MQTT_RULE_NONE)
         f.severity = mqtt_rule_info(f.rule)->severity;
     found(t, &f, "The connection was still open %lld s after frame %llu, which obliged the %s to close it",
-          (long long)(t->cfg.close_ns / 1000000000), (unsigned long long)c->due_frame, mqtt_side_name(c->due_side));
-    if (c->bye != 0 && f.diag == TRACK_DIAG_STAYS_OPEN)
+          (long long)(t->cfg.close_ns / 1000000000), (unsigned long long)r->due_frame, mqtt_side_name(r->due_side));
+    if (r->bye != 0 && f.diag == TRACK_DIAG_STAYS_OPEN)
         found(t,
               &(struct found){
-                  .rule = by_version(c, c->bye == MQTT_CLIENT ? MQTT_S4_3_14_4_A : MQTT_RULE_NONE, MQTT_S5_3_14_4_A),
-                  .side = c->bye ^ MQTT_BOTH,
+                  .rule = by_version(c, r->bye == MQTT_CLIENT ? MQTT_S4_3_14_4_A : MQTT_RULE_NONE, MQTT_S5_3_14_4_A),
+                  .side = r->bye ^ MQTT_BOTH,
                   .conn = c,
                   .time_ns = now,
-                  .frame = { c->due_frame } },
+                  .frame = { r->due_frame } },
               "The receiver of DISCONNECT has not closed the connection either");
     return INT64_MAX;
 }

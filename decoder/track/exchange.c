@@ -158,7 +158,7 @@ void exch_note(struct track *t, const struct exch *x)
         n->starter = (uint8_t)slot_side(c, x->slot);
         n->owed_type = x->owed_type;
         n->owed_by = x->owed_type != 0 ? (uint8_t)slot_side(c, x->owed_slot) : MQTT_NOBODY;
-        n->window = is_publish(x) && c->version == MQTT_V5 ? c->window[x->slot] : 0;
+        n->window = is_publish(x) && c->version == MQTT_V5 ? bounds_of(c)->window[x->slot] : 0;
     }
     n->inflight = is_publish(x) ? (uint16_t)(x->session->inflight[x->slot] > UINT16_MAX ? UINT16_MAX
                                                                                         : x->session->inflight[x->slot])
@@ -219,15 +219,16 @@ static void unlink_all(struct track *t, struct exch *x)
 
 static void unchain_ping(struct exch *x, struct conn *c)
 {
-    struct exch *before = NULL;
-    for (struct exch *p = c->ping; p != NULL && p != x; p = p->chain)
-        before = p;
-    if (before == NULL && c->ping == x)
-        c->ping = x->chain;
-    else if (before != NULL)
-        before->chain = x->chain;
-    if (c->ping_last == x)
-        c->ping_last = before;
+    struct exch *before = c->ping;
+    if (before == NULL)
+        return;
+    while (before->chain != x && before->chain != c->ping)
+        before = before->chain;
+    if (before->chain != x)
+        return;
+    before->chain = x->chain;
+    if (c->ping == x)
+        c->ping = before != x ? before : NULL;
     x->chain = NULL;
 }
 
@@ -235,8 +236,8 @@ static void leave_conn(struct exch *x, struct conn *c)
 {
     if (c->opening == x)
         c->opening = NULL;
-    if (c->auth == x)
-        c->auth = NULL;
+    if (rare_of(c)->auth == x)
+        c->rare->auth = NULL;
     if (x->kind == TRACK_PING)
         unchain_ping(x, c);
     if (x->kind == TRACK_SUBSCRIBE)

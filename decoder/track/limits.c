@@ -54,7 +54,7 @@ static const struct {
 void judge_size(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     const struct mqtt_packet *p = in->packet;
-    uint64_t size = (uint64_t)p->header_len + p->remaining, max = c->packet_max[slot];
+    uint64_t size = (uint64_t)p->header_len + p->remaining, max = bounds_of(c)->packet_max[slot];
     enum mqtt_rule rule = slot == 0 ? MQTT_R5_3_2_2_15 : MQTT_R5_3_1_2_24;
     bool unsure = slot == 1 && (c->flags & C_BAD_CONNECT) != 0; /* a limit out of a broken CONNECT */
     if (size <= max || p->type == MQTT_CONNECT || unsure)
@@ -77,39 +77,39 @@ void judge_size(struct track *t, struct conn *c, unsigned slot, const struct tra
         judge_limit(t, c, slot, (enum mqtt_rule)left_out[i].reason_string, in);
 }
 
-void aliases_free(struct track *t, struct conn *c)
+void aliases_free(struct track *t, struct bounds *b)
 {
     for (unsigned slot = 0; slot < 2; slot++) {
-        for (uint32_t i = 0; i < c->alias_cap[slot]; i++)
-            topic_drop(t, c->alias[slot][i]);
-        mem_give(t, c->alias[slot], c->alias_cap[slot] * sizeof *c->alias[slot]);
-        c->alias[slot] = NULL;
-        c->alias_cap[slot] = 0;
+        for (uint32_t i = 0; i < b->alias_cap[slot]; i++)
+            topic_drop(t, b->alias[slot][i]);
+        mem_give(t, b->alias[slot], b->alias_cap[slot] * sizeof *b->alias[slot]);
+        b->alias[slot] = NULL;
+        b->alias_cap[slot] = 0;
     }
 }
 
-static bool alias_room(struct track *t, struct conn *c, unsigned slot, uint32_t alias)
+static bool alias_room(struct track *t, struct bounds *b, unsigned slot, uint32_t alias)
 {
-    if (alias < c->alias_cap[slot])
+    if (alias < b->alias_cap[slot])
         return true;
-    uint32_t cap = c->alias_cap[slot] > 0 ? c->alias_cap[slot] : ALIASES_FIRST;
+    uint32_t cap = b->alias_cap[slot] > 0 ? b->alias_cap[slot] : ALIASES_FIRST;
     while (cap <= alias)
         cap *= 2;
-    struct topic **table = mem_take(t, cap * sizeof *table);
+    struct topic **table = b != &t->no_bounds ? mem_take(t, cap * sizeof *table) : NULL;
     if (table == NULL)
         return false;
     memset(table, 0, cap * sizeof *table);
-    if (c->alias_cap[slot] > 0)
-        memcpy(table, c->alias[slot], c->alias_cap[slot] * sizeof *table);
-    mem_give(t, c->alias[slot], c->alias_cap[slot] * sizeof *table);
-    c->alias[slot] = table;
-    c->alias_cap[slot] = cap;
+    if (b->alias_cap[slot] > 0)
+        memcpy(table, b->alias[slot], b->alias_cap[slot] * sizeof *table);
+    mem_give(t, b->alias[slot], b->alias_cap[slot] * sizeof *table);
+    b->alias[slot] = table;
+    b->alias_cap[slot] = cap;
     return true;
 }
 
 static void judge_alias(struct track *t, struct conn *c, unsigned slot, uint32_t alias, const struct track_input *in)
 {
-    uint32_t max = c->alias_max[slot];
+    uint32_t max = bounds_of(c)->alias_max[slot];
     if ((c->flags & C_CONNECT) == 0 || alias <= max || !conn_sure(c))
         return;
     if (slot == 0 && (c->flags & C_CONNACK) == 0)
@@ -135,18 +135,19 @@ struct topic *resolve_alias(struct track *t, struct conn *c, unsigned slot, cons
     if (alias == 0)
         return topic_hold(t, p->publish.topic);
     judge_alias(t, c, slot, alias, in);
-    bool room = alias <= (c->alias_max[slot] > 0 ? c->alias_max[slot] : 64u) && alias_room(t, c, slot, alias);
+    struct bounds *b = bounds_make(t, c);
+    bool room = alias <= (b->alias_max[slot] > 0 ? b->alias_max[slot] : 64u) && alias_room(t, b, slot, alias);
     if (p->publish.topic.len > 0) {
         struct topic *w = topic_hold(t, p->publish.topic);
         if (room) {
-            topic_drop(t, c->alias[slot][alias]);
-            c->alias[slot][alias] = topic_share(w);
+            topic_drop(t, b->alias[slot][alias]);
+            b->alias[slot][alias] = topic_share(w);
         }
         return w;
     }
-    struct topic *w = room ? c->alias[slot][alias] : NULL;
+    struct topic *w = room ? b->alias[slot][alias] : NULL;
     *known = w != NULL;
-    if (w == NULL && alias <= c->alias_max[slot])
+    if (w == NULL && alias <= b->alias_max[slot])
         judge_unmapped(t, c, slot, alias);
     t->note->alias_topic = topic_view(w);
     return topic_share(w);
@@ -171,17 +172,19 @@ void quota_take(struct track *t, struct conn *c, struct exch *x, const struct tr
         return;
     bool bound =
         slot == 1 ? (c->flags & C_CONNECT) != 0 : (c->flags & (C_CONNECT | C_CONNACK)) == (C_CONNECT | C_CONNACK);
-    if (bound && c->quota[slot] <= 0 && conn_sure(c) && c->odd[0][slot] == 0 && c->odd[1][slot] == 0)
+    struct bounds *b = bounds_make(t, c);
+    const struct rare *r = rare_of(c);
+    if (bound && b->quota[slot] <= 0 && conn_sure(c) && r->odd[0][slot] == 0 && r->odd[1][slot] == 0)
         judge_limit(t, c, slot, slot == 0 ? MQTT_R5_3_3_4_7 : MQTT_R5_3_3_4_9, in);
-    c->quota[slot]--;
+    b->quota[slot]--;
     x->marks |= X_COUNTED;
 }
 
 /* One back for PUBACK, PUBCOMP and a PUBREC that refuses. The PUBCOMP of an exchange resumed at PUBREL gives one back,
  * too, if the sender has used any by the time it gets there; when that is cannot be seen, so it always counts. */
-void quota_give(struct conn *c, struct exch *x)
+void quota_give(struct track *t, struct conn *c, struct exch *x)
 {
     if (c->version == MQTT_V5 && (x->marks & (X_COUNTED | X_RESUMED_REL)) != 0)
-        c->quota[x->slot]++;
+        bounds_make(t, c)->quota[x->slot]++;
     x->marks &= (uint16_t)~X_COUNTED;
 }

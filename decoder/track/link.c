@@ -38,7 +38,7 @@ static bool is_odd(const struct mqtt_connect *k)
     return k->protocol_name.len != 6 || level != MQTT_V31;
 }
 
-static void take_limits(struct conn *c, struct session *s, const struct mqtt_packet *p)
+static void take_limits(struct track *t, struct conn *c, struct session *s, const struct mqtt_packet *p)
 {
     const struct mqtt_props *props = &p->props;
     if (c->version != MQTT_V5) {
@@ -47,16 +47,17 @@ static void take_limits(struct conn *c, struct session *s, const struct mqtt_pac
     }
     s->expiry_s = mqtt_props_number(props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0);
     c->no_expiry = s->expiry_s == 0;
-    c->window[1] = (uint16_t)mqtt_props_number(props, MQTT_PROP_RECEIVE_MAXIMUM, 65535);
-    c->quota[1] = c->window[1];
-    c->alias_max[1] = (uint16_t)mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
-    c->packet_max[1] = mqtt_props_number(props, MQTT_PROP_MAXIMUM_PACKET_SIZE, 0);
+    struct bounds *b = bounds_make(t, c);
+    b->window[1] = (uint16_t)mqtt_props_number(props, MQTT_PROP_RECEIVE_MAXIMUM, 65535);
+    b->quota[1] = b->window[1];
+    b->alias_max[1] = (uint16_t)mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
+    b->packet_max[1] = mqtt_props_number(props, MQTT_PROP_MAXIMUM_PACKET_SIZE, 0);
     c->flags |= mqtt_props_number(props, MQTT_PROP_REQUEST_PROBLEM_INFORMATION, 1) == 0 ? C_NO_PROBLEM : 0;
     c->flags |= mqtt_props_number(props, MQTT_PROP_REQUEST_RESPONSE_INFORMATION, 0) == 1 ? C_WANT_RESPONSE : 0;
     struct mqtt_prop method;
     if (mqtt_props_find(props, MQTT_PROP_AUTHENTICATION_METHOD, &method)) {
         c->flags |= C_METHOD;
-        c->method = print_of(method.text, 3);
+        b->method = print_of(method.text, 3);
     }
 }
 
@@ -110,7 +111,7 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
     s->stream = c->stream;
     s->connect_frame = in->frame;
     s->flags = (s->flags & ~(uint32_t)S_CLEAN) | (k->clean ? S_CLEAN : 0);
-    take_limits(c, s, p);
+    take_limits(t, c, s, p);
     take_will(c, s, k, in->frame);
     struct exch *x = exch_open(t, c, TRACK_CONNECT, 0, 0, in);
     if (x == NULL)
@@ -216,15 +217,16 @@ static void judge_accepted(struct track *t, struct conn *c, const struct mqtt_pa
         judge(t, c, MQTT_R5_3_2_2_13, MQTT_SEVERITY_NONE, MQTT_SERVER);
 }
 
-static void take_server_limits(struct conn *c, const struct mqtt_props *props)
+static void take_server_limits(struct track *t, struct conn *c, const struct mqtt_props *props)
 {
     if (c->version != MQTT_V5)
         return;
-    int32_t spent = c->quota[0]; /* what was sent before CONNACK counts too */
-    c->window[0] = (uint16_t)mqtt_props_number(props, MQTT_PROP_RECEIVE_MAXIMUM, 65535);
-    c->quota[0] = c->window[0] + spent;
-    c->alias_max[0] = (uint16_t)mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
-    c->packet_max[0] = mqtt_props_number(props, MQTT_PROP_MAXIMUM_PACKET_SIZE, 0);
+    struct bounds *b = bounds_make(t, c);
+    int32_t spent = b->quota[0]; /* what was sent before CONNACK counts too */
+    b->window[0] = (uint16_t)mqtt_props_number(props, MQTT_PROP_RECEIVE_MAXIMUM, 65535);
+    b->quota[0] = b->window[0] + spent;
+    b->alias_max[0] = (uint16_t)mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
+    b->packet_max[0] = mqtt_props_number(props, MQTT_PROP_MAXIMUM_PACKET_SIZE, 0);
     c->max_qos = (uint8_t)mqtt_props_number(props, MQTT_PROP_MAXIMUM_QOS, 2);
     c->flags |= mqtt_props_number(props, MQTT_PROP_RETAIN_AVAILABLE, 1) == 0 ? C_NO_RETAIN : 0;
     c->flags |= mqtt_props_number(props, MQTT_PROP_WILDCARD_SUBSCRIPTION_AVAILABLE, 1) == 0 ? C_NO_WILDCARD : 0;
@@ -245,19 +247,20 @@ static void second_connack(struct track *t, struct conn *c, const struct track_i
         judge(t, c, by_version(c, MQTT_R4_4_8_0_1, MQTT_RULE_NONE), MQTT_SEVERITY_NOTE, MQTT_SERVER);
     if (in->packet->reason == 0)
         return;
-    if (c->auth != NULL) {
+    struct exch *x = rare_of(c)->auth;
+    if (x != NULL) {
         found(t,
               &(struct found){ .diag = TRACK_DIAG_AUTH_FAILED,
                                .side = MQTT_SERVER,
                                .conn = c,
-                               .exch = c->auth,
+                               .exch = x,
                                .time_ns = in->time_ns,
-                               .frame = { c->auth->last_frame, in->frame } },
+                               .frame = { x->last_frame, in->frame } },
               "The server ends the re-authentication with CONNACK 0x%02x instead of DISCONNECT", in->packet->reason);
-        c->auth->reason = in->packet->reason;
-        exch_step(t, c->auth, c, 3, TRACK_OUT_OF_PLACE, in);
-        exch_note(t, c->auth);
-        exch_finish(t, c->auth, TRACK_REFUSED, in->time_ns);
+        x->reason = in->packet->reason;
+        exch_step(t, x, c, 3, TRACK_OUT_OF_PLACE, in);
+        exch_note(t, x);
+        exch_finish(t, x, TRACK_REFUSED, in->time_ns);
     }
     close_is_due(t, c, by_version(c, MQTT_R4_3_2_2_5, MQTT_R5_4_13_2_1), TRACK_DIAG_STAYS_OPEN, MQTT_SERVER, in->frame,
                  t->now);
@@ -291,7 +294,7 @@ void on_connack(struct track *t, struct conn *c, const struct track_input *in)
     }
     s->return_code = p->reason;
     if (accepted) {
-        take_server_limits(c, &p->props);
+        take_server_limits(t, c, &p->props);
         auth_connack(t, c, in);
         judge_accepted(t, c, p);
         c->flags |= C_UP;
@@ -335,9 +338,10 @@ void on_disconnect(struct track *t, struct conn *c, unsigned slot, const struct 
 {
     const struct mqtt_packet *p = in->packet;
     unsigned side = slot_side(c, slot);
-    c->bye |= (uint8_t)side;
-    c->bye_frame[slot] = in->frame;
-    c->bye_reason[slot] = p->reason;
+    struct rare *r = rare_make(t, c);
+    r->bye |= (uint8_t)side;
+    r->bye_frame[slot] = in->frame;
+    r->bye_reason[slot] = p->reason;
     c->link = TRACK_LINK_CLOSING;
     if (c->version != MQTT_V5) {
         if (slot == 0)
@@ -353,28 +357,28 @@ void on_disconnect(struct track *t, struct conn *c, unsigned slot, const struct 
             judge(t, c, MQTT_R5_3_14_0_1, MQTT_SEVERITY_NONE, MQTT_SERVER);
         judge_timeout(t, c, in);
     }
-    if (c->auth != NULL && p->reason >= REASON_FAILURE) {
+    struct exch *x = r->auth;
+    if (x != NULL && p->reason >= REASON_FAILURE) {
         rule = MQTT_R5_4_12_1_2;
-        c->auth->reason = p->reason;
-        exch_step(t, c->auth, c, 3, 0, in);
-        exch_note(t, c->auth);
-        exch_finish(t, c->auth, TRACK_REFUSED, in->time_ns);
+        x->reason = p->reason;
+        exch_step(t, x, c, 3, 0, in);
+        exch_note(t, x);
+        exch_finish(t, x, TRACK_REFUSED, in->time_ns);
     }
     close_is_due(t, c, rule, TRACK_DIAG_STAYS_OPEN, side, in->frame, t->now);
 }
 
 void on_ping(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
-    struct exch *x = c->ping;
+    struct exch *x = c->ping != NULL ? c->ping->chain : NULL;
     if (in->packet->type == MQTT_PINGREQ && slot == 0) {
         x = exch_open(t, c, TRACK_PING, slot, 0, in);
         if (x == NULL)
             return;
-        if (c->ping_last != NULL)
-            c->ping_last->chain = x;
-        else
-            c->ping = x;
-        c->ping_last = x;
+        struct exch *latest = c->ping != NULL ? c->ping : x;
+        x->chain = c->ping != NULL ? latest->chain : x;
+        latest->chain = x;
+        c->ping = x;
         exch_step(t, x, c, 0, 0, in);
         exch_owes(t, x, 1, MQTT_PINGRESP);
         exch_note(t, x);

@@ -155,10 +155,10 @@ static void judge_order(struct track *t, struct conn *c, const struct exch *x, u
 {
     if (slot != 0 || !session_sure(c) || exch_tainted(x))
         return;
-    if (x->number < c->resent_number)
+    if (x->number < rare_of(c)->resent_number)
         judge(t, c, by_version(c, MQTT_R4_4_6_0_1, MQTT_R5_4_6_0_1), MQTT_SEVERITY_NONE, MQTT_CLIENT);
     else
-        c->resent_number = x->number;
+        rare_make(t, c)->resent_number = x->number;
 }
 
 /* The exchange comes from an earlier connection of the session. */
@@ -216,7 +216,7 @@ static void on_repeat(struct track *t, struct conn *c, struct exch *x, const str
     bool request = x->kind == TRACK_SUBSCRIBE || x->kind == TRACK_UNSUBSCRIBE;
     sure = sure && is_sane(c, m->slot, x->id);
     c->flags |= C_RESENT;
-    misuse(c, m->slot, x->id, m->slot);
+    misuse(t, c, m->slot, x->id, m->slot);
     if (request || differs(x, m)) {
         if (sure)
             judge(t, c, reuse_rule(c, m->slot), MQTT_SEVERITY_NONE, side);
@@ -322,8 +322,8 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
     s->published_octets[slot] += p->payload_len;
     bool known = p->topic.ptr != NULL;
     bool aliased = c->version == MQTT_V5 && (in->packet->props.seen >> MQTT_PROP_TOPIC_ALIAS & 1) != 0;
-    bool wanted = p->qos > 0 || aliased || s->subs != NULL || (slot == 1 && t->n_due_wills > 0) ||
-                  (slot == 0 && t->subs.used > 0);
+    bool wanted =
+        p->qos > 0 || aliased || s->subs != NULL || (slot == 1 && t->n_due_wills > 0) || (slot == 0 && t->n_subs > 0);
     if (c->version == MQTT_V5)
         judge_publish_limits(t, c, slot, in);
     if (slot == 1 && s->subs == NULL && known && !aliased)
@@ -344,7 +344,7 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
         will_match(t, c, in, name_print);
     if (m.printed)
         watch(t, c, &m);
-    if (slot == 0 && t->subs.used > 0 && m.printed && !p->dup && (c->flags & C_ROLES) != 0)
+    if (slot == 0 && t->n_subs > 0 && m.printed && !p->dup && (c->flags & C_ROLES) != 0)
         sent_keep(t, c, in, m.print);
     const struct sent *from = slot == 1 && m.printed ? sent_find(t, c, in, m.print) : NULL;
     if (slot == 1 && s->subs != NULL && m.name.ptr != NULL)

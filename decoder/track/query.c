@@ -65,9 +65,9 @@ static void fill(const struct session *s, struct track_session *out)
         out->published_octets[i] = s->published_octets[i];
         out->inflight[i] = s->inflight[i];
         out->inflight_max[i] = s->inflight_max[i];
-        out->window[i] = c != NULL ? c->window[i] : 0;
-        out->alias_max[i] = c != NULL ? c->alias_max[i] : 0;
-        out->packet_max[i] = c != NULL ? c->packet_max[i] : 0;
+        out->window[i] = c != NULL ? bounds_of(c)->window[i] : 0;
+        out->alias_max[i] = c != NULL ? bounds_of(c)->alias_max[i] : 0;
+        out->packet_max[i] = c != NULL ? bounds_of(c)->packet_max[i] : 0;
         for (unsigned q = 0; q < 3; q++)
             out->published[i][q] = s->published[i][q];
     }

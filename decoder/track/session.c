@@ -126,14 +126,16 @@ struct session *session_new(struct track *t, const struct conn *c)
     return s;
 }
 
-static void take(struct conn *taker, struct conn *old)
+static void take(struct track *t, struct conn *taker, struct conn *old)
 {
-    if (old->taker != NULL)
-        old->taker->taking = NULL;
-    if (taker->taking != NULL)
-        taker->taking->taker = NULL;
-    taker->taking = old;
-    old->taker = taker;
+    if (rare_make(t, taker) == &t->no_rare || rare_make(t, old) == &t->no_rare)
+        return;
+    if (old->rare->taker != NULL)
+        old->rare->taker->rare->taking = NULL;
+    if (taker->rare->taking != NULL)
+        taker->rare->taking->rare->taker = NULL;
+    taker->rare->taking = old;
+    old->rare->taker = taker;
 }
 
 /* CONNECT: what the connection's packets belong to until CONNACK. */
@@ -145,7 +147,7 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
     struct session *known = key_find(t, &fresh->broker, client_id);
     bool elsewhere = known != NULL && known->conn != NULL && known->conn != c;
     if (elsewhere) {
-        take(c, known->conn);
+        take(t, c, known->conn);
         t->note->flags |= TRACK_TAKEOVER;
     }
     if (known == NULL || elsewhere || (c->flags & C_CLEAN) != 0) {
@@ -257,7 +259,7 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     if (s->client_id != NULL && (s->flags & S_KEYED) == 0)
         known = key_find(t, &s->broker, view_of(s->client_id, s->client_id_len));
     if (known != NULL && known->conn != NULL && known->conn != c)
-        take(c, known->conn);
+        take(t, c, known->conn);
     takeover_confirm(t, c, t->now, frame);
     if (known != NULL)
         settle_closed(t, known);
@@ -312,9 +314,9 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
 void session_refuse(struct track *t, struct conn *c, uint64_t frame)
 {
     struct session *s = c->session;
-    if (c->taking != NULL) {
-        c->taking->taker = NULL;
-        c->taking = NULL;
+    if (rare_of(c)->taking != NULL) {
+        c->rare->taking->rare->taker = NULL;
+        c->rare->taking = NULL;
     }
     s->refused++;
     session_event(t, s, TRACK_SESSION_REFUSED, frame);
@@ -331,7 +333,7 @@ static bool looping(struct session *s, int64_t now)
 /* The server has given the session to `taker`: it accepted it, or closed the older connection. */
 void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint64_t frame)
 {
-    struct conn *old = taker->taking;
+    struct conn *old = rare_of(taker)->taking;
     if (old == NULL || (old->flags & C_TAKEN) != 0)
         return;
     struct session *s = old->session;
@@ -450,10 +452,11 @@ void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t fram
         return;
     s->conn = NULL;
     s->closed_ns = t->now;
+    const struct bounds *b = bounds_of(c);
     for (unsigned slot = 0; slot < 2; slot++) {
         s->prev_aliases[slot] = 0;
-        for (uint32_t i = 1; i <= PREV_ALIASES && i < c->alias_cap[slot]; i++)
-            s->prev_aliases[slot] |= c->alias[slot][i] != NULL ? 1ull << (i - 1) : 0;
+        for (uint32_t i = 1; i <= PREV_ALIASES && i < b->alias_cap[slot]; i++)
+            s->prev_aliases[slot] |= b->alias[slot][i] != NULL ? 1ull << (i - 1) : 0;
     }
     if ((s->flags & S_LIVE) == 0)
         return;

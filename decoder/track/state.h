@@ -211,48 +211,57 @@ enum conn_flag {
     C_AUTH_DONE = 1 << 30,    /* an AUTH of the first authentication was seen */
 };
 
+/* What only some connections ever have: those that 5.0 sets bounds for. */
+struct bounds {
+    uint32_t packet_max[2];           /* of that side; 0: none */
+    uint16_t window[2], alias_max[2]; /* likewise */
+    int32_t quota[2];                 /* PUBLISH packets that side may still send */
+    struct topic **alias[2];
+    uint32_t alias_cap[2];
+    uint32_t method; /* print of the Authentication Method */
+};
+
+/* And those that break a rule, authenticate anew, are taken over or come to their end. */
+struct rare {
+    struct conn *taker, *taking; /* a take-over under way: who takes this one, whom this one takes */
+    struct exch *auth;           /* re-authentication under way */
+    uint64_t bye_frame[2], bad_frame, bad_exchange, due_frame, close_frame;
+    int64_t bad_ns, closed_ns, close_due; /* close_due: INT64_MAX: none */
+    uint64_t odd[2][2]; /* [by][whose] identifiers, modulo 64, that were misused here: what belongs to what is open */
+    uint64_t resent_number; /* exchange of the latest PUBLISH that the client sent again here */
+    uint16_t due_rule, bad_rule;
+    uint8_t bye, bye_reason[2], due_side, due_diag, closer; /* bye: sides that sent DISCONNECT */
+};
+
 struct conn {
     struct timer timer;
     /* what every packet touches comes first */
     struct session *session;
     uint32_t index, gen, flags, stream;
-    uint8_t version, source, flip, link, bye; /* bye: sides that sent DISCONNECT */
-    bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */
-    bool lingers; /* closed, but what the other side still sends is taken */
-    bool early_said;
-    struct conn *taker, *taking; /* a take-over under way: who takes this one, whom this one takes */
-    uint64_t seen_end[2];        /* octets of that side that have come as packets */
-    uint64_t bye_frame[2], bad_frame;
+    uint64_t seen_end[2]; /* octets of that side that have come as packets */
     int64_t last_ns[2], connack_ns;
     uint64_t last_frame[2];
-    uint32_t packet_max[2];                         /* bounds that side; 0: none */
-    uint16_t keep_alive_s, window[2], alias_max[2]; /* bound that side */
-    uint8_t max_qos, will_qos;
-    int32_t quota[2];              /* PUBLISH packets that side may still send */
     struct exch *wait, *wait_last; /* exchanges that wait for a packet, oldest first */
-    uint64_t ids[2];               /* which Packet Identifiers, modulo 64, were used here by that side */
-    uint64_t odd[2][2]; /* [by][whose] identifiers, modulo 64, that were misused here: what belongs to what is open */
+    struct bounds *bounds;         /* NULL: none */
+    struct rare *rare;             /* NULL: nothing of it */
+    uint8_t version, source, flip, link;
+    uint16_t keep_alive_s;
+    uint8_t max_qos, will_qos;
+    uint8_t said_late, said_codes, said_stray; /* unanswered packets, reason codes, stray deliveries told so far */
+    bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */
+    bool lingers; /* closed, but what the other side still sends is taken */
+    bool early_said, server_ka, unsubscribed, no_expiry;
+    uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
     uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
     /* the rest */
-    struct conn *prev, *next;      /* open ones by opening, or closed ones by closing */
-    struct exch *opening, *auth;   /* CONNECT under way; re-authentication under way */
-    struct exch *ping, *ping_last; /* PINGREQs under way, chained, oldest first */
-    struct topic **alias[2];
-    uint32_t alias_cap[2];
-    int64_t close_due; /* INT64_MAX: none */
-    uint64_t connect_frame, connack_frame, connack_end, due_frame, close_frame;
-    int64_t closed_ns, bad_ns;
-    uint64_t bad_exchange;
-    uint64_t resent_number;              /* exchange of the latest PUBLISH that the client sent again here */
-    uint32_t broker_print;               /* of its endpoint; 0: not computed */
-    uint32_t method;                     /* print of the Authentication Method */
-    uint16_t sub_done, unsub_done;       /* ids answered last */
+    struct conn *prev, *next; /* open ones by opening, or closed ones by closing */
+    struct exch *opening;     /* CONNECT under way */
+    struct exch *ping;        /* the latest PINGREQ under way; chained in a ring, so the oldest comes after it */
+    uint64_t connect_frame, connack_frame, connack_end;
     int64_t asked_ns;                    /* latest SUBSCRIBE, SUBACK */
+    uint32_t broker_print;               /* of its endpoint; 0: not computed */
+    uint16_t sub_done, unsub_done;       /* ids answered last */
     uint16_t n_subscribe, n_unsubscribe; /* under way */
-    uint16_t due_rule, bad_rule;
-    uint8_t said_late, said_codes, said_stray; /* unanswered packets, reason codes, stray deliveries told so far */
-    uint8_t bye_reason[2], due_side, due_diag, closer;
-    bool server_ka, unsubscribed, no_expiry;
 };
 
 struct dup_seen {
@@ -285,7 +294,9 @@ struct track {
     struct track_config cfg;
     struct track_memory mem;
     struct track_events on;
-    struct slabs conns, sessions, exchs, asks;
+    struct slabs conns, bounds, rares, sessions, exchs, asks;
+    struct bounds no_bounds; /* where there is no memory for one: what is written here is lost */
+    struct rare no_rare;
     struct pool texts;
     uint32_t n_topics, n_subs;
     struct exch **ids;
@@ -307,8 +318,6 @@ struct track {
     struct dup_seen dup[DUP_RING];
     uint32_t dup_at;
     struct sent *sent; /* SENT_PLACES of them; NULL: none yet */
-    uint32_t sub_hand; /* where the look for a subscriber goes on */
-    int64_t looked_ns;
     struct track_counts counts;
     struct mqtt_verdicts *v; /* of the packet under way */
     struct track_note *note;
@@ -437,16 +446,18 @@ void judge_size(struct track *t, struct conn *c, unsigned slot, const struct tra
 struct topic *resolve_alias(struct track *t, struct conn *c, unsigned slot, const struct track_input *in, bool *known);
 void judge_publish_limits(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
 void quota_take(struct track *t, struct conn *c, struct exch *x, const struct track_input *in);
-void quota_give(struct conn *c, struct exch *x);
+void quota_give(struct track *t, struct conn *c, struct exch *x);
 bool connack_reached(const struct track *t, struct conn *c, const struct track_input *in);
-void aliases_free(struct track *t, struct conn *c);
+void aliases_free(struct track *t, struct bounds *b);
 /* conn.c */
 void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame);
 void conn_free(struct track *t, struct conn *c);
 void conn_settle(struct track *t, struct conn *c); /* nothing more is awaited after its closing */
 void conn_hole(struct track *t, struct conn *c);   /* something of it was not seen */
 struct conn *conn_of(const struct track *t, track_conn h);
-void conn_join(struct conn *c, struct session *s);              /* NULL: none */
+struct rare *rare_make(struct track *t, struct conn *c);     /* never NULL; without memory it has a hole and forgets */
+struct bounds *bounds_make(struct track *t, struct conn *c); /* likewise */
+void conn_join(struct conn *c, struct session *s);           /* NULL: none */
 void conn_release(struct track *t, struct conn *c, bool lives); /* its exchanges no longer wait here */
 void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side,
                   uint64_t frame, int64_t now);
@@ -484,23 +495,37 @@ static inline enum mqtt_rule by_version(const struct conn *c, enum mqtt_rule v31
     return c->version == MQTT_V5 ? v5 : c->version == MQTT_V311 ? v311 : MQTT_RULE_NONE;
 }
 
+extern const struct bounds bounds_none;
+extern const struct rare rare_none;
+
+static inline const struct bounds *bounds_of(const struct conn *c)
+{
+    return c->bounds != NULL ? c->bounds : &bounds_none;
+}
+
+static inline const struct rare *rare_of(const struct conn *c)
+{
+    return c->rare != NULL ? c->rare : &rare_none;
+}
+
 /* Was every packet of this connection seen, so that the absence of one proves something? */
 static inline bool conn_sure(const struct conn *c)
 {
+    const struct rare *r = rare_of(c);
     bool contested =
-        c->taker != NULL || (c->taking != NULL && (c->flags & C_UP) == 0); /* two connections, one session */
+        r->taker != NULL || (r->taking != NULL && (c->flags & C_UP) == 0); /* two connections, one session */
     return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead && !contested;
 }
 
 /* `by` used an identifier of `slot` against the rules: nothing is held against anyone for it any more here. */
-static inline void misuse(struct conn *c, unsigned slot, uint16_t id, unsigned by)
+static inline void misuse(struct track *t, struct conn *c, unsigned slot, uint16_t id, unsigned by)
 {
-    c->odd[by][slot] |= 1ull << (id & 63);
+    rare_make(t, c)->odd[by][slot] |= 1ull << (id & 63);
 }
 
 static inline bool misused_by(const struct conn *c, unsigned slot, uint16_t id, unsigned by)
 {
-    return (c->odd[by][slot] >> (id & 63) & 1) != 0;
+    return (rare_of(c)->odd[by][slot] >> (id & 63) & 1) != 0;
 }
 
 static inline bool is_sane(const struct conn *c, unsigned slot, uint16_t id)

@@ -34,6 +34,8 @@ struct track *track_new(const struct track_config *c, struct track_memory m, str
     t->now = INT64_MIN;
     t->counts.memory = sizeof *t;
     t->conns.size = sizeof(struct conn);
+    t->bounds.size = sizeof(struct bounds);
+    t->rares.size = sizeof(struct rare);
     t->sessions.size = sizeof(struct session);
     t->exchs.size = sizeof(struct exch);
     t->asks.size = sizeof(struct ask);
@@ -50,10 +52,8 @@ void track_free(struct track *t)
 {
     if (t == NULL)
         return;
-    for (struct conn *c = t->open_first; c != NULL; c = c->next)
-        aliases_free(t, c);
-    for (struct conn *c = t->closed_first; c != NULL; c = c->next)
-        aliases_free(t, c);
+    for (uint32_t i = 0; i < t->bounds.held; i++)
+        aliases_free(t, slab_at(&t->bounds, i));
     for (struct session *s = t->session_first; s != NULL; s = s->newer) {
         subs_clear(t, s, NULL);
         if (s->client_id != NULL)
@@ -62,6 +62,8 @@ void track_free(struct track *t)
     tables_free(t);
     sent_free(t);
     slab_free(t, &t->conns);
+    slab_free(t, &t->bounds);
+    slab_free(t, &t->rares);
     slab_free(t, &t->sessions);
     slab_free(t, &t->exchs);
     slab_free(t, &t->asks);
@@ -234,12 +236,13 @@ static void remember_bad(struct track *t, struct conn *c, const struct track_inp
     while (i < v->n &&
            (v->at[i].severity != MQTT_SEVERITY_ERROR || v->at[i].side == MQTT_SERVER || is_habit(v->at[i].rule)))
         i++;
-    if (c->bad_frame != 0 || i == v->n)
+    if (rare_of(c)->bad_frame != 0 || i == v->n)
         return;
-    c->bad_frame = in->frame;
-    c->bad_ns = in->time_ns;
-    c->bad_rule = v->at[i].rule;
-    c->bad_exchange = t->note->exchange;
+    struct rare *r = rare_make(t, c);
+    r->bad_frame = in->frame;
+    r->bad_ns = in->time_ns;
+    r->bad_rule = v->at[i].rule;
+    r->bad_exchange = t->note->exchange;
 }
 
 static bool is_flags_rule(unsigned rule)
@@ -252,12 +255,13 @@ static bool is_flags_rule(unsigned rule)
 static void tell_tolerated(struct track *t, struct conn *c, const struct track_input *in)
 {
     const struct track_note *n = t->note;
+    const struct rare *r = rare_of(c);
     if (n->exchange == 0 || in->packet->type == MQTT_CONNACK || in->packet->type == MQTT_PUBLISH)
         return;
-    if (n->exchange != c->bad_exchange && (n->starter != MQTT_CLIENT || n->answers_frame <= c->bad_frame))
+    if (n->exchange != r->bad_exchange && (n->starter != MQTT_CLIENT || n->answers_frame <= r->bad_frame))
         return;
     enum mqtt_rule rule =
-        is_flags_rule(c->bad_rule) ? MQTT_R4_2_2_2_2 : by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1);
+        is_flags_rule(r->bad_rule) ? MQTT_R4_2_2_2_2 : by_version(c, MQTT_R4_4_8_0_1, MQTT_R5_4_13_1_1);
     found(t,
           &(struct found){ .diag = TRACK_DIAG_TOLERATED,
                            .rule = rule,
@@ -265,10 +269,10 @@ static void tell_tolerated(struct track *t, struct conn *c, const struct track_i
                            .side = MQTT_SERVER,
                            .conn = c,
                            .time_ns = in->time_ns,
-                           .frame = { c->bad_frame, in->frame } },
+                           .frame = { r->bad_frame, in->frame } },
           "The server goes on after the illegal packet in frame %llu: it answers with %s",
-          (unsigned long long)c->bad_frame, mqtt_type_name(in->packet->type));
-    c->bad_frame = 0;
+          (unsigned long long)r->bad_frame, mqtt_type_name(in->packet->type));
+    c->rare->bad_frame = 0;
 }
 
 static void count(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
@@ -291,7 +295,7 @@ static unsigned errors(const struct mqtt_verdicts *v)
 
 static void follow(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
-    bool after_bye = c->bye_frame[slot] != 0;
+    bool after_bye = rare_of(c)->bye_frame[slot] != 0;
     unsigned broken = errors(t->v);
     if (slot == 0)
         judge_client_phase(t, c, in);
@@ -304,7 +308,7 @@ static void follow(struct track *t, struct conn *c, unsigned slot, const struct 
               MQTT_SEVERITY_NONE, slot_side(c, slot));
     if (slot == 0 && c->keep_alive_s > 0)
         judge_silence(t, c, in);
-    if (c->packet_max[slot] != 0)
+    if (bounds_of(c)->packet_max[slot] != 0)
         judge_size(t, c, slot, in);
     if (broken > 0)
         c->ahead = true; /* what is wrong with the packet is said; its consequences are not said again */
@@ -312,7 +316,7 @@ static void follow(struct track *t, struct conn *c, unsigned slot, const struct 
         dispatch(t, c, slot, in);
     if (slot == 0 && t->v != NULL && t->v->n > 0)
         remember_bad(t, c, in);
-    else if (slot == 1 && c->bad_frame != 0)
+    else if (slot == 1 && rare_of(c)->bad_frame != 0)
         tell_tolerated(t, c, in);
 }
 
