@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 struct gen_options {
-    const char *out, *truth, *raw, *preset;
+    const char *out, *truth, *raw, *packets, *preset;
     uint32_t flows, active; /* connections in all, at once */
     uint64_t messages;
     uint32_t payload_min, payload_max, qos[3] /* weights */, burst_min, burst_max;
@@ -63,7 +63,8 @@ struct flow {
 
 extern struct gen_options options;
 extern struct gen_truth truth;
-extern FILE *raw_output; /* --raw: the packets alone; NULL: not wanted */
+extern FILE *raw_output;     /* --raw: the packets alone; NULL: not wanted */
+extern FILE *packets_output; /* --packets: where each packet lies; NULL: not wanted */
 
 /* Deterministic random numbers. */
 void random_seed(uint64_t seed);

@@ -7,6 +7,8 @@
 
 enum { ETHERNET_MIN = 60, ETHERNET_HEADER = 14, RECORD_HEADER = 16 };
 
+FILE *packets_output;
+
 static FILE *capture;
 static uint64_t now_us = UINT64_C(1700000000000000);
 
@@ -284,10 +286,22 @@ static void repeat(struct flow *f, uint32_t first, uint32_t mss)
     }
 }
 
+static void tell_packets(const struct flow *f)
+{
+    uint32_t base = f->next[f->group_dir];
+    for (uint32_t i = 0, start = 0; i < f->n_ends; start = f->ends[i++]) {
+        uint8_t first = f->buf[f->group + start];
+        fprintf(packets_output, "%u %u %u %u %u %u %u\n", f->id, f->group_dir, 20000 + f->tuple % 16000, base + start,
+                f->ends[i] - start, first >> 4, first >> 1 & 3);
+    }
+}
+
 void flow_send_group(struct flow *f, bool coalesced)
 {
     if (f->len == f->group)
         return;
+    if (packets_output != NULL)
+        tell_packets(f);
     uint8_t dir = f->group_dir;
     uint32_t first = f->n_segments, mss = f->ipv6 && options.mss > 1428 && options.mss < 1461 ? 1428 : options.mss;
     cut_group(f, coalesced, mss);

@@ -217,9 +217,11 @@ static int usage(void)
 {
     fputs(
         "usage: generate [--preset small|telemetry|dense|fleet|fat|hostile] -o FILE.pcap [--truth FILE] [--raw FILE]\n"
-        "       [--scale F] [--messages N] [--seed N] [--binary] [--idle] [--hdrcut] [--OPTION N]...\n"
+        "       [--packets FILE] [--scale F] [--messages N] [--seed N] [--binary] [--idle] [--hdrcut] [--OPTION N]...\n"
         "--preset comes first. --scale multiplies messages (and connections of fleet and hostile). --raw: the packets "
         "alone.\n"
+        "--packets: a line for each: connection, side (0 is the client), client port, sequence number of its first octet, "
+        "octets, type, QoS.\n"
         "--hdrcut lets segment borders fall inside a Remaining Length. --idle leaves connections open at the end.\n"
         "--loss drops data segments: the counts are then what was sent. OPTION:",
         stderr);
@@ -257,6 +259,8 @@ static bool take_text(const char *name, const char *value, double *scale)
         options.truth = value;
     else if (strcmp(name, "--raw") == 0)
         options.raw = value;
+    else if (strcmp(name, "--packets") == 0)
+        options.packets = value;
     else if (strcmp(name, "--scale") == 0)
         *scale = strtod(value, NULL);
     else if (strcmp(name, "--messages") == 0)
@@ -430,11 +434,15 @@ int main(int argc, char **argv)
     random_seed(options.seed);
     if (options.raw != NULL && (raw_output = fopen(options.raw, "wb")) == NULL)
         return failed(options.raw);
+    if (options.packets != NULL && (packets_output = fopen(options.packets, "w")) == NULL)
+        return failed(options.packets);
     if (options.out != NULL && !capture_open(options.out))
         return failed(options.out);
     if (!run_flows() || !capture_close())
         return failed(options.out);
     if (raw_output != NULL && fclose(raw_output) != 0)
         return failed(options.raw);
+    if (packets_output != NULL && fclose(packets_output) != 0)
+        return failed(options.packets);
     return tell_truth() ? 0 : failed(options.truth);
 }
