@@ -153,7 +153,7 @@ static void decide(const struct arrival *a, unsigned dir)
     there.dir = dir;
     if (!whole) {
         if (talk_begin_search(&there, 0, 0, NULL))
-            talk_search(&there, false);
+            talk_search(&there, SEARCH_ON);
         return;
     }
     k->state[dir] = STATE_FRAMING;
@@ -235,7 +235,7 @@ static void on_data(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct
         talk_frame(&a, at, octets);
     } else if (a.k->state[dir] == STATE_SEARCHING) {
         t->n.held += (uint64_t)probe_add(a.k->probe[dir], at, octets, stamp, a.acked);
-        talk_search(&a, false);
+        talk_search(&a, SEARCH_ON);
     }
 }
 
@@ -291,7 +291,7 @@ static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_
     } else if (p != NULL || !a.k->decided) { /* what was not understood before the hole will not be behind it */
         if (p != NULL && p->len > 0) {
             if (a.k->decided)
-                talk_search(&a, true);
+                talk_search(&a, why == STREAM_SNAPLEN ? SEARCH_SNAPLEN : SEARCH_HOLE);
             if (a.k->state[dir] == STATE_FRAMING) {
                 gap_while_framing(&a, at, len, why);
                 return;
@@ -318,7 +318,7 @@ static void settle(const struct arrival *a, enum tcp_end how)
         p = k->probe[a->dir];
     }
     if (k->state[a->dir] == STATE_SEARCHING && p != NULL) {
-        talk_search(a, true);
+        talk_search(a, SEARCH_HOLE);
         if (k->state[a->dir] == STATE_SEARCHING) {
             uint32_t left = p->len;
             probe_drop(p, left);

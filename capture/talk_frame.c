@@ -4,14 +4,16 @@
 
 enum {
     SPARE_PARTIALS = 64,
-    SCAN_ALWAYS = 8192, /* octets still to be judged up to which every segment starts a search through them */
-    SCAN_STEP = 16,     /* beyond: every so many segments */
-    RECENT_PIECES = 16, /* starts of segments that are looked at first */
-    BITS_FIRST = 15,    /* evidence asked for: of the first segment after the hole, if it ends with a packet */
-    BITS_EXACT = 20,    /* of a later one, likewise */
-    BITS_OPEN = 26,     /* of any segment */
-    BITS_ANYWHERE = 34, /* of an offset inside a segment */
-    BITS_LINKED = 14,   /* of one from which the packets lead up to a border that is found already */
+    SCAN_ALWAYS = 8192,          /* octets still to be judged up to which every segment starts a search through them */
+    SCAN_STEP = 16,              /* beyond: every so many segments */
+    RECENT_PIECES = 16,          /* starts of segments that are looked at first */
+    BITS_FIRST = 15,             /* evidence asked for: of the first segment after the hole, if it ends with a packet */
+    BITS_EXACT = 24,             /* of a later one, likewise */
+    BITS_LAST = 17,              /* of any segment with a whole packet, when nothing more comes */
+    BITS_OPEN = 26,              /* of any segment */
+    BITS_ANYWHERE = 32,          /* of an offset inside a segment */
+    BITS_LINKED = 26,            /* of one from which the packets lead up to a border that is found already */
+    WAIT_FOR = PROBE_OCTETS / 2, /* octets of a packet whose end is waited for, which tells whether it is one */
 };
 
 /* ---- framing ---- */
@@ -108,7 +110,7 @@ static void lose_framing(const struct arrival *a, uint64_t at, struct view rest)
     if (!talk_begin_search(a, 0, 0, "framing lost") || rest.len == 0)
         return;
     a->t->n.held += (uint64_t)probe_add(a->k->probe[a->dir], at, rest, a->stamp, a->acked);
-    talk_search(a, false);
+    talk_search(a, SEARCH_ON);
 }
 
 void talk_frame(const struct arrival *a, uint64_t at, struct view octets)
@@ -135,6 +137,8 @@ void talk_frame(const struct arrival *a, uint64_t at, struct view octets)
     }
     bool lost = status == MQTT_FRAME_BAD || status == MQTT_FRAME_MEMORY;
     bool under_way = status == MQTT_FRAME_MORE && mqtt_framer_under_way(fr);
+    if (partial != NULL)
+        partial->first = first; /* the next packet may have begun behind the one that was under way */
     if (partial == NULL && under_way && !suspend(a->t, a->k, a->dir, fr, &first)) {
         under_way = false;
         lost = true;
@@ -160,19 +164,34 @@ static struct view from(const struct probe *p, uint32_t at)
     return view_of(p->octets + at, p->len - at);
 }
 
+/* May a packet begin at the start of this segment? What is not whole is waited for, unless more of it cannot come. */
+static bool is_border(struct mqtt_run run, bool first, bool is_publish, enum search_end end)
+{
+    if (run.whole == 0)
+        return run.bits >= BITS_OPEN && is_publish && (end == SEARCH_SNAPLEN || run.first > WAIT_FOR);
+    return run.bits >= BITS_OPEN || (run.exact && run.bits >= (first ? BITS_FIRST : BITS_EXACT)) ||
+           (end != SEARCH_ON && run.bits >= BITS_LAST);
+}
+
 /* A border at the start of a segment; UINT32_MAX: none. */
-static uint32_t search_pieces(const struct talk *k, unsigned dir)
+static uint32_t search_pieces(const struct talk *k, unsigned dir, enum search_end end)
 {
     const struct probe *p = k->probe[dir];
     enum mqtt_side sender = mqtt_conn_sender(&k->conn, dir);
     uint32_t i = p->n > RECENT_PIECES ? p->n - RECENT_PIECES : 0;
     for (; i < p->n; i++) {
-        struct mqtt_run run = mqtt_run_at(from(p, p->piece[i].at), versions_of(k), sender);
-        bool first = i == 0 && p->dropped == 0;
-        if (run.bits >= BITS_OPEN || (run.exact && run.bits >= (first ? BITS_FIRST : BITS_EXACT)))
+        struct view octets = from(p, p->piece[i].at);
+        struct mqtt_run run = mqtt_run_at(octets, versions_of(k), sender);
+        if (is_border(run, i == 0 && p->dropped == 0, octets.ptr[0] >> 4 == MQTT_PUBLISH, end))
             return p->piece[i].at;
     }
     return UINT32_MAX;
+}
+
+/* Octets of a payload may look like a short packet in front of the first true one: that one is not trusted. */
+static uint32_t trusted(uint32_t at, struct mqtt_run run)
+{
+    return run.whole > 0 && run.first_bits < BITS_LINKED ? at + run.first : at;
 }
 
 /* The earliest offset from which packets lead exactly up to this border. */
@@ -183,29 +202,29 @@ static uint32_t search_back(const struct talk *k, unsigned dir, uint32_t border)
     uint32_t at = 0;
     while (at < border) {
         struct view before = view_of(p->octets + at, border - at);
-        at += (uint32_t)mqtt_resync(before, versions_of(k), mqtt_conn_sender(&k->conn, dir), BITS_LINKED, &run);
+        at += (uint32_t)mqtt_resync(before, versions_of(k), mqtt_conn_sender(&k->conn, dir), BITS_LINKED, 0, &run);
         if (at < border && run.exact)
-            return at;
+            return trusted(at, run);
         at++;
     }
     return border;
 }
 
-static uint32_t find_border(const struct talk *k, unsigned dir, bool final)
+static uint32_t find_border(const struct talk *k, unsigned dir, enum search_end end)
 {
     struct probe *p = k->probe[dir];
-    uint32_t at = search_pieces(k, dir);
+    uint32_t at = search_pieces(k, dir, end);
     if (at != UINT32_MAX)
         return at > 0 ? search_back(k, dir, at) : 0;
-    if (!final && p->len - p->alive > SCAN_ALWAYS && p->segments % SCAN_STEP != 0)
+    if (end == SEARCH_ON && p->len - p->alive > SCAN_ALWAYS && p->segments % SCAN_STEP != 0)
         return UINT32_MAX;
     enum mqtt_side sender = mqtt_conn_sender(&k->conn, dir);
     struct mqtt_run run;
-    size_t found = p->alive + mqtt_resync(from(p, p->alive), versions_of(k), sender, BITS_ANYWHERE, &run);
+    size_t found = p->alive + mqtt_resync(from(p, p->alive), versions_of(k), sender, BITS_ANYWHERE, WAIT_FOR, &run);
     if (found < p->len)
-        return (uint32_t)found;
+        return trusted((uint32_t)found, run);
     p->alive += (uint32_t)mqtt_resync_alive(from(p, p->alive), versions_of(k), sender);
-    return final ? search_back(k, dir, p->len) : UINT32_MAX;
+    return end != SEARCH_ON ? search_back(k, dir, p->len) : UINT32_MAX;
 }
 
 /* Hands the pieces from octet `start` on to the framer. */
@@ -227,7 +246,7 @@ void talk_feed_probe(const struct arrival *a, struct probe *p, uint32_t start)
         } else if (k->state[a->dir] == STATE_SEARCHING) { /* framing was lost in an earlier piece */
             a->t->n.held +=
                 (uint64_t)probe_add(k->probe[a->dir], p->first_at + at + skip, rest, then.stamp, then.acked);
-            talk_search(&then, false);
+            talk_search(&then, SEARCH_ON);
         }
     }
 }
@@ -250,13 +269,13 @@ void talk_give_probe_gap(const struct arrival *a, struct probe *p)
     talk_give_gap(&then, p->gap, p->dropped, p->why != NULL ? p->why : "start in mid-stream");
 }
 
-void talk_search(const struct arrival *a, bool final)
+void talk_search(const struct arrival *a, enum search_end end)
 {
     struct talk *k = a->k;
     struct probe *p = k->probe[a->dir];
     if (p->len == 0)
         return;
-    uint32_t border = find_border(k, a->dir, final);
+    uint32_t border = find_border(k, a->dir, end);
     if (border == UINT32_MAX || border >= p->len) {
         if (a->t->n.held > a->t->options.total_limit) /* what cannot be kept is skipped */
             probe_drop(p, p->len);

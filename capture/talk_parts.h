@@ -86,7 +86,12 @@ void talk_drop_partial(struct talks *t, struct talk *k, unsigned dir);
 /* From here on the next border is searched for. gap: octets never captured before it; skipped: captured, but of no use;
  * why: of the gap row to come, NULL: nothing was lost. False: no memory to search with. */
 bool talk_begin_search(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why);
-void talk_search(const struct arrival *a, bool final);
+enum search_end {
+    SEARCH_ON,      /* more octets may follow */
+    SEARCH_SNAPLEN, /* what follows was cut off by the capture, in the middle of a segment */
+    SEARCH_HOLE     /* what follows is lost, or nothing does */
+};
+void talk_search(const struct arrival *a, enum search_end end);
 void talk_feed_probe(const struct arrival *a, struct probe *p, uint32_t start); /* its octets from `start` on */
 void talk_give_probe_gap(const struct arrival *a, struct probe *p);             /* if anything was lost or skipped */
 void talk_release_probe(struct talks *t, struct probe *p);

@@ -55,8 +55,10 @@ void mqtt_framer_restart(struct mqtt_framer *f); /* the next octet is the first 
 /* What speaks for octets that are said to begin at a packet border (decoder/mqtt/resync.c). */
 struct mqtt_run {
     uint32_t bits; /* how unlikely it is that other octets look like this, as -log2; 0: they do not look like packets */
-    uint32_t whole; /* packets that are complete */
-    bool exact;     /* the last of them ends where the octets end */
+    uint32_t whole;      /* packets that are complete */
+    uint32_t first;      /* octets of the first one, which may not be complete; 0: its length is not known */
+    uint32_t first_bits; /* what speaks for the first one alone */
+    bool exact;          /* the last of them ends where the octets end */
 };
 
 /* Judges a run of packets from the first octet to the last one, of which the end may be missing: types, flags, lengths
@@ -66,7 +68,9 @@ enum { MQTT_RUN_MAX = 16, MQTT_RUN_RIVALS = 12 };
 struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_side sender);
 
 /* The first offset with a run of at least `bits`, or up to MQTT_RUN_RIVALS behind it one with a better run; octets.len
- * when there is none. Linear in octets.len. */
-size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, struct mqtt_run *run);
+ * when there is none. A run without a whole packet counts only if that is a PUBLISH of more than `wait` octets: what
+ * comes behind a shorter one will tell. Linear in octets.len. */
+size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, uint32_t wait,
+                   struct mqtt_run *run);
 /* No run from an offset before this one can become plausible by octets that follow: the next search may begin here. */
 size_t mqtt_resync_alive(struct view octets, unsigned versions, enum mqtt_side sender);

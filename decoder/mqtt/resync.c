@@ -206,9 +206,12 @@ static bool is_well_formed(struct view packet, unsigned versions, enum mqtt_side
     return false;
 }
 
-/* Long packets are rare, and a random length is long: that speaks against a packet. */
-static uint32_t weigh_length(uint32_t remaining)
+/* Long packets are rare, those without a payload even more so, and a random length is long: that speaks against a
+ * packet. */
+static uint32_t weigh_length(unsigned type, uint32_t remaining)
 {
+    if (type != MQTT_PUBLISH)
+        return remaining < 1 << 9 ? 0 : remaining < 1 << 14 ? 8 : 24;
     return remaining < 1 << 14 ? 0 : remaining < 1 << 16 ? 4 : remaining < 1 << 20 ? 8 : 16;
 }
 
@@ -233,7 +236,7 @@ static uint32_t weigh(struct view octets, unsigned versions, enum mqtt_side send
     uint32_t bits = weigh_body(first, view_of(octets.ptr + header, look), remaining, versions);
     if (bits == 0 || !is_well_formed(view_of(octets.ptr, have), versions, sender))
         return 0;
-    uint32_t rare = weigh_length(remaining) + (is_loose(first) ? BITS_LOOSE : 0);
+    uint32_t rare = weigh_length(first >> 4, remaining) + (is_loose(first) ? BITS_LOOSE : 0);
     return bits > rare ? bits - rare : 1;
 }
 
@@ -247,6 +250,10 @@ struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_sid
         if (bits == 0)
             return (struct mqtt_run){ 0 };
         run.bits += bits;
+        if (i == 0) {
+            run.first = (uint32_t)total;
+            run.first_bits = bits;
+        }
         if (total == 0 || total > octets.len - at)
             return run;
         run.whole++;
@@ -258,7 +265,8 @@ struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_sid
     return run;
 }
 
-size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, struct mqtt_run *run)
+size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, uint32_t wait,
+                   struct mqtt_run *run)
 {
     size_t found = octets.len, until = octets.len;
     *run = (struct mqtt_run){ 0 };
@@ -266,7 +274,8 @@ size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender,
         if (!is_first_octet(octets.ptr[i], versions, sender))
             continue;
         struct mqtt_run here = mqtt_run_at(view_of(octets.ptr + i, octets.len - i), versions, sender);
-        if (here.bits < bits || here.bits <= run->bits)
+        if (here.bits < bits || here.bits <= run->bits ||
+            (here.whole == 0 && (here.first <= wait || octets.ptr[i] >> 4 != MQTT_PUBLISH)))
             continue;
         if (found == octets.len && octets.len - i > MQTT_RUN_RIVALS)
             until = i + MQTT_RUN_RIVALS; /* they share the octets that speak for it */

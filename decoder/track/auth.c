@@ -15,7 +15,7 @@ static uint32_t method_of(const struct mqtt_packet *p)
 /* A CONNACK that accepts repeats the method of CONNECT; none has one that CONNECT had not. */
 void auth_connack(struct track *t, struct conn *c, const struct track_input *in)
 {
-    if (c->version != MQTT_V5 || in->packet->cut)
+    if (c->version != MQTT_V5 || in->packet->cut || !conn_sure(c))
         return;
     uint32_t method = method_of(in->packet);
     if ((c->flags & C_METHOD) == 0 && method != 0)

@@ -97,6 +97,8 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
         return;
     }
     settle_roles(t, c, in);
+    if (p->cut) /* who knows what it asked for */
+        c->flags |= C_HOLE;
     if (c->last_ns[0] == INT64_MIN && c->last_ns[1] == INT64_MIN && (c->flags & C_HOLE) == 0)
         c->flags |= C_START; /* nothing came before it */
     c->version = p->version;
@@ -293,6 +295,8 @@ void on_connack(struct track *t, struct conn *c, const struct track_input *in)
         return;
     }
     s->return_code = p->reason;
+    if (p->cut)
+        c->flags |= C_HOLE;
     if (accepted) {
         take_server_limits(t, c, &p->props);
         auth_connack(t, c, in);

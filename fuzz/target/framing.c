@@ -112,7 +112,7 @@ static void check_same(const struct run *a, const struct run *b)
 static void check_resync(struct view input)
 {
     struct mqtt_run found, again;
-    size_t at = mqtt_resync(input, 0x38, MQTT_NOBODY, 24, &found);
+    size_t at = mqtt_resync(input, 0x38, MQTT_NOBODY, 24, 0, &found);
     HOLDS(at <= input.len);
     if (at == input.len)
         return;

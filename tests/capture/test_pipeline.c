@@ -726,6 +726,41 @@ static void a_packet_over_segments_has_two_frames(void **state)
     assert_int_equal(c.rows.last_frame, 7);
     assert_string_equal(c.rows.client, "c");
     free_case(&c);
+    /* the next one begins in the segment that ends the first, and has a first frame of its own */
+    uint8_t two[800];
+    size_t end = make_publish(two, 1, 200), both = end + make_publish(two + end, 2, 200);
+    begin_case(&c);
+    say(&c, 0, connect, sizeof connect);
+    say(&c, 0, two, 10); /* frame 5 */
+    say(&c, 0, two + 10, end);
+    say(&c, 0, two + 10 + end, both - end - 10);
+    end_case(&c);
+    assert_int_equal(c.rows.last_first, 6);
+    assert_int_equal(c.rows.last_frame, 7);
+    free_case(&c);
+}
+
+/* A CONNECT of which the end was not captured asked for nobody knows what: CONNACK and what the server sends use the
+ * Topic Alias, the Response Information and the Authentication Method that it may have had. */
+static void nothing_is_held_against_what_a_cut_connect_may_have_asked_for(void **state)
+{
+    (void)state;
+    static const uint8_t ask[] = { 0x10, 0x17, 0,  4,    'M', 'Q',  'T', 'T', 5,   2, 0, 60, 9,
+                                   0x22, 0,    10, 0x19, 1,   0x15, 0,   1,   'a', 0, 1, 'c' };
+    static const uint8_t accept[] = { 0x20, 0x0b, 0, 0, 8, 0x1a, 0, 1, 'r', 0x15, 0, 1, 'a' };
+    static const uint8_t publish[] = { 0x30, 0x07, 0, 1, 't', 3, 0x23, 0, 10 };
+    for (size_t keep = sizeof ask + 1; keep-- > 13;) {
+        struct case_wire c;
+        begin_case(&c);
+        say(&c, 0, ask, sizeof ask);
+        c.wire.at[c.wire.n - 1].keep = keep;
+        say(&c, 1, accept, sizeof accept);
+        say(&c, 1, publish, sizeof publish);
+        end_case(&c);
+        assert_int_equal(c.rows.n, 3);
+        assert_int_equal(c.rows.verdicts, 0);
+        free_case(&c);
+    }
 }
 
 static void budgets_evict_and_count(void **state)
@@ -808,6 +843,7 @@ int main(void)
         cmocka_unit_test(the_snaplen_cuts_packets_but_not_their_borders),
         cmocka_unit_test(the_largest_packet_is_followed_and_not_held),
         cmocka_unit_test(a_packet_over_segments_has_two_frames),
+        cmocka_unit_test(nothing_is_held_against_what_a_cut_connect_may_have_asked_for),
         cmocka_unit_test(budgets_evict_and_count),
         cmocka_unit_test(a_row_can_end_the_run),
         cmocka_unit_test(capture_filters_work_on_files_and_say_what_is_wrong),
