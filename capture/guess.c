@@ -111,7 +111,8 @@ enum guess guess_run(struct view octets, bool expected, enum mqtt_side sender, u
         if (rest.len > RUN_ALWAYS && !final && segments % RUN_STEP != 0)
             return GUESS_MORE;
         struct mqtt_run later;
-        if (mqtt_resync(rest, all_versions, sender, RUN_BITS, UINT32_MAX, &later) < rest.len && later.whole >= RUN_WHOLE)
+        if (mqtt_resync(rest, all_versions, sender, RUN_BITS, UINT32_MAX, &later) < rest.len &&
+            later.whole >= RUN_WHOLE)
             return GUESS_MQTT;
         *alive += (uint32_t)mqtt_resync_alive(rest, all_versions, sender);
         return GUESS_MORE;

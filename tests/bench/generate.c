@@ -220,7 +220,8 @@ static int usage(void)
         "       [--packets FILE] [--scale F] [--messages N] [--seed N] [--binary] [--idle] [--hdrcut] [--OPTION N]...\n"
         "--preset comes first. --scale multiplies messages (and connections of fleet and hostile). --raw: the packets "
         "alone.\n"
-        "--packets: a line for each: connection, side (0 is the client), client port, sequence number of its first octet, "
+        "--packets: a line for each: connection, side (0 is the client), client port, sequence number of its first "
+        "octet, "
         "octets, type, QoS.\n"
         "--hdrcut lets segment borders fall inside a Remaining Length. --idle leaves connections open at the end.\n"
         "--loss drops data segments: the counts are then what was sent. OPTION:",
