@@ -270,6 +270,8 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
         out.outcome = (uint8_t)outcome;
         t->on.exchange(t->on.ctx, &out);
     }
+    for (struct ask *a = x->asks; a != NULL; a = a->next)
+        a->sub->unsure = a->sub->unsure || x->kind == TRACK_SUBSCRIBE;
     asks_clear(t, x);
     if (x->conn != NULL)
         leave_conn(x, x->conn);

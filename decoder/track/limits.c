@@ -121,7 +121,7 @@ static void judge_alias(struct track *t, struct conn *c, unsigned slot, uint32_t
 
 static void judge_unmapped(struct track *t, struct conn *c, unsigned slot, uint32_t alias)
 {
-    if (!conn_sure(c) || (c->flags & C_CONNECT) == 0)
+    if (!conn_sure(c) || (c->flags & C_CONNECT) == 0 || c->alias_lost[slot])
         return;
     bool carried = alias <= PREV_ALIASES && (c->session->prev_aliases[slot] >> (alias - 1) & 1) != 0;
     judge(t, c, carried ? MQTT_R5_3_3_2_7 : MQTT_S5_3_3_4_C, MQTT_SEVERITY_NONE, slot_side(c, slot));
@@ -139,6 +139,7 @@ struct topic *resolve_alias(struct track *t, struct conn *c, unsigned slot, cons
     bool room = alias <= (b->alias_max[slot] > 0 ? b->alias_max[slot] : 64u) && alias_room(t, b, slot, alias);
     if (p->publish.topic.len > 0) {
         struct topic *w = topic_hold(t, p->publish.topic);
+        c->alias_lost[slot] = c->alias_lost[slot] || w == NULL || !room;
         if (room) {
             topic_drop(t, b->alias[slot][alias]);
             b->alias[slot][alias] = topic_share(w);

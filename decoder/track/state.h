@@ -69,6 +69,7 @@ struct sub {
     uint64_t identifier : 28; /* Subscription Identifier */
     uint64_t gone : 1;        /* unsubscribed, but PUBLISH packets for it may still come */
     uint64_t changed : 1;     /* its identifier changed more than once */
+    uint64_t unsure : 1;      /* a SUBACK for it was not seen: any QoS may have been granted */
     uint64_t identifier_was : 28;
     uint32_t hash;
     char filter[];
@@ -251,6 +252,7 @@ struct conn {
     bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */
     bool lingers; /* closed, but what the other side still sends is taken */
     bool early_said, server_ka, unsubscribed, no_expiry;
+    bool alias_lost[2];               /* a mapping of that side found no room */
     uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
     uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
     /* the rest */

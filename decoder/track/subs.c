@@ -164,6 +164,7 @@ static void drop(struct track *t, struct sub *b)
 
 bool sub_ask(struct track *t, struct exch *x, struct sub *b, uint32_t at)
 {
+    b->unsure = b->unsure || b->asked != NULL;
     unask(t, b->asked); /* the later request counts */
     struct ask *a = slab_take(t, &t->asks);
     if (a == NULL)

@@ -376,7 +376,7 @@ void judge_delivery(struct track *t, struct conn *c, const struct track_input *i
         shared += share;
         r.local += (b->options & NO_LOCAL) != 0;
         r.published += (b->options & AS_PUBLISHED) != 0;
-        r.open = r.open || b->best == NOT_ANSWERED || b->asked != NULL;
+        r.open = r.open || b->best == NOT_ANSWERED || b->asked != NULL || b->unsure;
         if (b->best < FAILURE && b->best > best)
             best = b->best;
     }
@@ -387,7 +387,7 @@ void judge_delivery(struct track *t, struct conn *c, const struct track_input *i
         judge_stray(t, c, topic);
         return;
     }
-    r.above = in->packet->publish.qos > best && !r.open;
+    r.above = in->packet->publish.qos > best && !r.open && !in->packet->publish.dup; /* sent again: as it was */
     r.settled = from != NULL && c->n_subscribe == 0 &&
                 (c->asked_ns == INT64_MIN || from->time_ns - c->asked_ns > t->cfg.reach_ns);
     if (r.above)

@@ -4,7 +4,9 @@
  *
  * Each side of a connection acts and answers on what it has received; each direction is a queue with the capture in its
  * middle, so that packets cross, and what the capture saw may never arrive. Sessions outlive connections: clean or not,
- * resumed with what was unacknowledged, taken over, closed, reset. Versions 3.1, 3.1.1 and 5.0. */
+ * resumed with what was unacknowledged, taken over, closed, reset, ended by DISCONNECT. What clients publish comes out
+ * to others, at the QoS granted; wills, Topic Aliases, Receive Maximum, shared subscriptions, Subscription Identifiers,
+ * Server Keep Alive. Versions 3.1, 3.1.1 and 5.0. */
 #pragma once
 #include "tests/decoder/talk.h"
 
@@ -13,6 +15,8 @@ enum {
     M_QUEUE = 128,
     M_FLOWS = 24,
     M_ACKS = 64,
+    M_TOPICS = 8,
+    M_RING = 16,
     M_FIRST = 4 /* talk connections from here on are the model's */
 };
 enum { M_PUBLISH = 1, M_RELEASED }; /* states of a flow: PUBLISH sent, PUBREL sent */
@@ -20,7 +24,8 @@ enum { M_PUBLISH = 1, M_RELEASED }; /* states of a flow: PUBLISH sent, PUBREL se
 struct m_msg {
     uint8_t type, qos, code;
     uint16_t id;
-    bool dup, clean, sp;
+    bool dup, clean, sp, shared, will, ends; /* ends: DISCONNECT with Session Expiry Interval 0 */
+    uint8_t alias;                           /* 1: topic and alias, 2: alias alone */
     unsigned topic, payload;
     uint64_t acked;
 };
@@ -55,24 +60,40 @@ struct m_client {
     uint8_t version;
     bool persistent;
     struct m_end mine, servers;
-    bool server_has;     /* the broker holds a session */
-    unsigned subscribed; /* bit set of topics, as the broker knows it */
-    uint16_t request;    /* id of a SUBSCRIBE or UNSUBSCRIBE under way, 0: none */
+    bool server_has;         /* the broker holds a session */
+    uint8_t grant[M_TOPICS]; /* as the broker knows it: highest QoS ever granted and 1; 0: not subscribed */
+    uint16_t request;        /* id of a SUBSCRIBE or UNSUBSCRIBE under way, 0: none */
+    unsigned asked_topic;
     bool sub_asked, pinged;
     bool live, client_up, server_up, told; /* a connection; each side's view of it; CONNACK decided */
-    bool clean;
-    unsigned window;
+    bool clean, second;                    /* second: on the other one of its two talk connections */
+    uint8_t mapped[2];                     /* Topic Aliases in use, by side: bits of the topics */
+    bool will, will_waits;
+    unsigned taken;                /* how often it was taken over */
+    unsigned will_payload, window; /* window: Receive Maximum of both sides */
     struct m_wire wire[2];
     uint64_t received[2], encoded[2]; /* octets received by side, sent by side */
+};
+
+struct m_ghost { /* a connection whose session was taken over: it passes the capture, and nobody listens */
+    struct m_wire wire[2];
+    bool live, told;
+    uint8_t version;
+    unsigned number;
 };
 
 struct model {
     struct talk *k;
     struct m_client client[M_CLIENTS];
+    struct m_ghost ghost[M_CLIENTS];
+    struct m_msg ring[M_RING]; /* what the broker has got to hand on */
+    unsigned n_ring;
     uint64_t random;
     unsigned payload;
-    bool calm;         /* no closing, no sending again */
-    unsigned finished; /* calm: QoS 1/2 exchanges whose last packet was captured */
+    bool calm;                                             /* no closing, no sending again */
+    bool sober;                                            /* no sending again on a live connection */
+    unsigned takeovers, wills, forwards, aliases, endings; /* how often */
+    unsigned finished;                                     /* calm: QoS 1/2 exchanges whose last packet was captured */
 };
 
 static inline uint32_t m_random(struct model *m, uint32_t below)
@@ -102,37 +123,52 @@ static inline void m_send(struct m_client *c, unsigned side, struct m_msg msg)
     w->q[w->tail++ % M_QUEUE] = msg;
 }
 
-static inline void m_text(const struct model *m, const struct m_client *c, unsigned side, const struct m_msg *g,
-                          char *out, size_t cap)
+/* What a packet says depends on nothing but itself and the version: it is written when it passes and when it arrives.
+ */
+static inline void m_text(uint8_t version, const struct m_msg *g, char *out, size_t cap)
 {
     static const char *const names[] = { "",       "connect", "connack", "pub",    "puback", "pubrec",
                                          "pubrel", "pubcomp", "sub",     "suback", "unsub",  "unsuback",
                                          "ping",   "pong",    "disc",    "auth" };
     int n = snprintf(out, cap, "%s", names[g->type]);
-    unsigned number = (unsigned)(c - m->client);
-    bool v5 = c->version == MQTT_V5;
+    bool v5 = version == MQTT_V5;
     out += n;
     cap -= (size_t)n;
     switch (g->type) {
-    case MQTT_CONNECT:
-        snprintf(out, cap, " v=%u id=model%u clean=%u%s", c->version, number, g->clean,
-                 v5 ? g->clean ? " rm=5 am=4" : " rm=5 am=4 expiry=900" : "");
+    case MQTT_CONNECT: /* topic: number of the client; code: Receive Maximum */
+        n = snprintf(out, cap, " v=%u id=model%u clean=%u ka=60", version, g->topic, g->clean);
+        if (v5)
+            n += snprintf(out + n, cap - (size_t)n, " rm=%u am=4%s", g->code, g->ends ? "" : " expiry=900");
+        if (g->will)
+            snprintf(out + n, cap - (size_t)n, " will=m/%u wp=%u%s", M_TOPICS + g->topic, g->payload,
+                     v5 && g->dup ? " wdelay=100" : "");
         break;
-    case MQTT_CONNACK:
-        snprintf(out, cap, " sp=%u%s", g->sp && c->version != MQTT_V31, v5 ? " rm=5" : "");
+    case MQTT_CONNACK: /* alias: with Server Keep Alive */
+        n = snprintf(out, cap, " sp=%u", g->sp && version != MQTT_V31);
+        if (v5)
+            snprintf(out + n, cap - (size_t)n, " rm=%u am=4%s", g->topic, g->alias != 0 ? " ska=30" : "");
         break;
     case MQTT_PUBLISH:
-        snprintf(out, cap, " q=%u id=%u t=m/%u p=%u%s%s", g->qos, g->id, g->topic, g->payload, g->dup ? " dup" : "",
-                 v5 && side == 1 && g->topic < 3 && g->qos == 0 ? " alias=2" : "");
+        n = snprintf(out, cap, " q=%u p=%u%s", g->qos, g->payload, g->dup ? " dup" : "");
+        if (g->qos > 0)
+            n += snprintf(out + n, cap - (size_t)n, " id=%u", g->id);
+        n += g->alias == 2 ? snprintf(out + n, cap - (size_t)n, " t=")
+                           : snprintf(out + n, cap - (size_t)n, " t=m/%u", g->topic);
+        if (v5 && g->alias != 0)
+            n += snprintf(out + n, cap - (size_t)n, " alias=%u", g->topic + 1);
+        if (v5 && g->shared)
+            snprintf(out + n, cap - (size_t)n, " sid=%u", g->topic + 1);
         break;
     case MQTT_SUBSCRIBE:
-        snprintf(out, cap, " id=%u f=m/%u:2", g->id, g->topic);
+        n = snprintf(out, cap, " id=%u f=%sm/%u:%u", g->id, v5 && g->topic >= 6 ? "$share/g/" : "", g->topic, g->qos);
+        if (v5)
+            snprintf(out + n, cap - (size_t)n, " sid=%u", g->topic + 1);
         break;
     case MQTT_UNSUBSCRIBE:
-        snprintf(out, cap, " id=%u f=m/%u", g->id, g->topic);
+        snprintf(out, cap, " id=%u f=%sm/%u", g->id, v5 && g->topic >= 6 ? "$share/g/" : "", g->topic);
         break;
     case MQTT_SUBACK:
-        snprintf(out, cap, " id=%u c=2", g->id);
+        snprintf(out, cap, " id=%u c=%u", g->id, g->code);
         break;
     case MQTT_UNSUBACK:
         snprintf(out, cap, " id=%u%s", g->id, v5 ? " c=0" : "");
@@ -141,7 +177,7 @@ static inline void m_text(const struct model *m, const struct m_client *c, unsig
     case MQTT_PINGRESP:
         break;
     case MQTT_DISCONNECT:
-        snprintf(out, cap, " code=%u", g->code);
+        snprintf(out, cap, " code=%u%s", g->code, g->ends ? " expiry=0" : "");
         break;
     default:
         snprintf(out, cap, " id=%u code=%u", g->id, g->code);
@@ -149,9 +185,26 @@ static inline void m_text(const struct model *m, const struct m_client *c, unsig
     }
 }
 
-static inline struct talk_conn *m_talk(struct model *m, const struct m_client *c)
+static inline unsigned m_number(const struct model *m, const struct m_client *c)
 {
-    return &m->k->conn[M_FIRST + (c - m->client)];
+    return M_FIRST + (unsigned)(c - m->client) + (c->second ? M_CLIENTS : 0);
+}
+
+static inline void m_event(struct model *m, unsigned number, const char *what)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%x %s", number, what);
+    talk_play(m->k, text);
+}
+
+static inline void m_pass(struct model *m, unsigned number, uint8_t version, unsigned side, const struct m_msg *g)
+{
+    char text[160];
+    m_text(version, g, text, sizeof text);
+    const char *end = text + strlen(text), *p = text + strcspn(text, " ");
+    size_t len = talk_encode(m->k, g->type, version, (struct talk_args){ p, end });
+    m->k->frame++;
+    talk_octets(m->k, &m->k->conn[number], side, len, g->acked);
 }
 
 /* The next packet of this direction passes the capture. */
@@ -161,15 +214,29 @@ static inline void m_capture(struct model *m, struct m_client *c, unsigned side)
     if (!c->live || w->tap == w->tail)
         return;
     const struct m_msg *g = &w->q[w->tap % M_QUEUE];
-    char text[160];
-    m_text(m, c, side, g, text, sizeof text);
-    const char *end = text + strlen(text), *p = text + strcspn(text, " ");
-    struct talk_conn *t = m_talk(m, c);
-    size_t len = talk_encode(m->k, g->type, c->version, (struct talk_args){ p, end });
-    m->k->frame++;
-    talk_octets(m->k, t, side, len, g->acked);
+    m_pass(m, m_number(m, c), c->version, side, g);
     w->tap++;
     m->finished += g->type == MQTT_PUBACK || g->type == MQTT_PUBCOMP || (g->type == MQTT_PUBREC && g->code >= 0x80);
+}
+
+/* What is left on a connection whose session was taken over passes; when the broker knows, and all has, it closes. */
+static inline void m_fade(struct model *m, struct m_ghost *o, unsigned side)
+{
+    struct m_wire *w = &o->wire[side];
+    if (!o->live)
+        return;
+    if (w->tap != w->tail) {
+        m_pass(m, o->number, o->version, side, &w->q[w->tap % M_QUEUE]);
+        w->tap++;
+    } else if (o->told && o->wire[1 - side].tap == o->wire[1 - side].tail) {
+        m_event(m, o->number, "fin<");
+        o->live = false;
+    }
+}
+
+static inline void m_keep(struct model *m, struct m_msg g)
+{
+    m->ring[m->n_ring++ % M_RING] = g;
 }
 
 static inline struct m_flow *m_flow_of(struct m_end *e, uint16_t id)
@@ -251,13 +318,45 @@ static inline void m_send_due(struct m_client *c, unsigned side)
     }
 }
 
+/* The broker hands on what it has got; with the QoS that the client's subscription allows. */
+static inline void m_choose(struct model *m, const struct m_client *c, struct m_msg *g)
+{
+    unsigned have = m->n_ring < M_RING ? m->n_ring : M_RING;
+    if (have > 0 && m_one_in(m, 2)) {
+        const struct m_msg *from = &m->ring[m_random(m, have)];
+        g->topic = from->topic;
+        g->payload = from->payload;
+        g->qos = from->qos;
+        m->forwards++;
+    } else {
+        g->payload = ++m->payload;
+    }
+    unsigned grant = g->topic < M_TOPICS ? c->grant[g->topic] : 0;
+    if (grant > 0 && g->qos > grant - 1)
+        g->qos = (uint8_t)(grant - 1);
+    g->shared = grant > 0 && c->version == MQTT_V5;
+}
+
+static inline void m_alias(struct model *m, struct m_client *c, unsigned side, struct m_msg *g)
+{
+    struct m_wire *w = &c->wire[side];
+    if (c->version != MQTT_V5 || g->topic >= 3 || w->tail - w->head == M_QUEUE || m_one_in(m, 3))
+        return;
+    bool known = (c->mapped[side] >> g->topic & 1) != 0;
+    g->alias = known && m_one_in(m, 2) ? 2 : 1;
+    c->mapped[side] = (uint8_t)(c->mapped[side] | 1u << g->topic);
+    m->aliases++;
+}
+
 static inline void m_publish(struct model *m, struct m_client *c, unsigned side)
 {
     struct m_end *e = side == 0 ? &c->mine : &c->servers;
-    struct m_msg g = {
-        .type = MQTT_PUBLISH, .qos = (uint8_t)m_random(m, 3), .topic = m_random(m, 8), .payload = ++m->payload
-    };
+    struct m_msg g = { .type = MQTT_PUBLISH, .qos = (uint8_t)m_random(m, 3), .topic = m_random(m, M_TOPICS) };
     bool up = side == 0 ? c->client_up : c->server_up;
+    if (side == 1)
+        m_choose(m, c, &g);
+    else
+        g.payload = ++m->payload;
     if (g.qos > 0) {
         if (e->n_out >= M_FLOWS || (c->version == MQTT_V5 && up && e->quota <= 0) || (!up && e->n_out >= 3))
             return;
@@ -268,6 +367,8 @@ static inline void m_publish(struct model *m, struct m_client *c, unsigned side)
         e->out[e->n_out++] =
             (struct m_flow){ .id = g.id, .qos = g.qos, .state = M_PUBLISH, .topic = g.topic, .payload = g.payload };
     }
+    if (up)
+        m_alias(m, c, side, &g);
     m_send(c, side, g);
 }
 
@@ -281,9 +382,11 @@ static inline void m_request(struct model *m, struct m_client *c)
     while (m_flow_of(&c->mine, id) != NULL);
     c->request = id;
     c->sub_asked = !m_one_in(m, 3);
-    m_send(
-        c, 0,
-        (struct m_msg){ .type = c->sub_asked ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE, .id = id, .topic = m_random(m, 8) });
+    m_send(c, 0,
+           (struct m_msg){ .type = c->sub_asked ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE,
+                           .id = id,
+                           .topic = m_random(m, M_TOPICS),
+                           .qos = (uint8_t)m_random(m, 3) });
 }
 
 /* QoS 1 and 2, the same on both sides. */
@@ -296,11 +399,18 @@ static inline void m_take(struct model *m, struct m_client *c, unsigned side, co
     switch (g->type) {
     case MQTT_PUBLISH:
         if (g->qos == 1) {
-            m_owe(e, MQTT_PUBACK, g->id, v5 && m_one_in(m, 12) ? 0x87 : 0);
+            bool refuse = v5 && m_one_in(m, 12);
+            m_owe(e, MQTT_PUBACK, g->id, refuse ? 0x87 : 0);
+            if (side == 1 && !refuse)
+                m_keep(m, *g);
         } else if (g->qos == 2) {
-            bool refuse = v5 && (*in & bit) == 0 && m_one_in(m, 12);
+            bool known = (*in & bit) != 0, refuse = v5 && !known && m_one_in(m, 12);
             *in |= refuse ? 0 : bit;
+            if (side == 1 && !refuse && !known)
+                m_keep(m, *g);
             m_owe(e, MQTT_PUBREC, g->id, refuse ? 0x97 : 0);
+        } else if (side == 1) {
+            m_keep(m, *g);
         }
         break;
     case MQTT_PUBACK:
@@ -327,33 +437,59 @@ static inline void m_take(struct model *m, struct m_client *c, unsigned side, co
     }
 }
 
-static inline void m_hang_up(struct model *m, struct m_client *c, const char *how)
+static inline void m_forget(struct m_client *c)
 {
-    char text[16];
-    snprintf(text, sizeof text, "%u %s", M_FIRST + (unsigned)(c - m->client), how);
-    talk_play(m->k, text);
+    m_reset(&c->mine);
+    m_reset(&c->servers);
+    c->server_has = false;
+    memset(c->grant, 0, sizeof c->grant);
+}
+
+/* The connection is over for both sides. will: it is published (not one that waits: the client comes back in time). */
+static inline void m_leave(struct model *m, struct m_client *c, bool will)
+{
+    if (will && c->will && !c->will_waits && c->server_up) {
+        m_keep(m, (struct m_msg){ .topic = M_TOPICS + (unsigned)(c - m->client), .payload = c->will_payload });
+        m->wills++;
+    }
     c->live = c->client_up = c->server_up = false;
     memset(c->wire, 0, sizeof c->wire);
     c->request = 0;
     c->pinged = false;
-    if (!c->persistent) {
-        m_reset(&c->mine);
-        m_reset(&c->servers);
-        c->server_has = false;
-        c->subscribed = 0;
+    c->mapped[0] = c->mapped[1] = 0;
+    if (!c->persistent)
+        m_forget(c);
+}
+
+static inline void m_hang_up(struct model *m, struct m_client *c, const char *how, bool will)
+{
+    struct m_ghost *o = &m->ghost[c - m->client];
+    m_event(m, m_number(m, c), how);
+    if (o->live && !o->told) { /* the broker never heard of the new connection: the client closes the old one, too */
+        m_event(m, o->number, "rst>");
+        o->live = false;
     }
+    m_leave(m, c, will);
 }
 
 /* The broker gets CONNECT. */
 static inline void m_accept(struct model *m, struct m_client *c, const struct m_msg *g)
 {
+    struct m_ghost *o = &m->ghost[c - m->client];
+    if (o->live && !o->told) {
+        struct m_wire *w = &o->wire[1];
+        o->told = true;
+        if (o->version == MQTT_V5 && w->tail - w->head < M_QUEUE && m_one_in(m, 2))
+            w->q[w->tail++ % M_QUEUE] = (struct m_msg){ .type = MQTT_DISCONNECT, .code = 0x8e, .acked = 1 };
+    }
     if (g->clean || (c->server_has && m_one_in(m, 10))) { /* brokers may lose sessions */
         m_reset(&c->servers);
+        memset(c->grant, 0, sizeof c->grant);
         c->server_has = false;
     }
     bool present = c->server_has;
     c->server_has = c->server_up = true;
-    m_send(c, 1, (struct m_msg){ .type = MQTT_CONNACK, .sp = present });
+    m_send(c, 1, (struct m_msg){ .type = MQTT_CONNACK, .sp = present, .topic = c->window, .alias = m_one_in(m, 3) });
     m_resume(&c->servers, c->window);
     m_send_due(c, 1);
 }
@@ -383,7 +519,7 @@ static inline void m_deliver(struct model *m, struct m_client *c, unsigned from)
         return;
     struct m_msg g = w->q[w->head++ % M_QUEUE];
     char text[160];
-    m_text(m, c, from, &g, text, sizeof text);
+    m_text(c->version, &g, text, sizeof text);
     const char *p = text + strcspn(text, " ");
     c->received[side] += talk_encode(m->k, g.type, c->version, (struct talk_args){ p, text + strlen(text) });
     switch (g.type) {
@@ -393,10 +529,14 @@ static inline void m_deliver(struct model *m, struct m_client *c, unsigned from)
     case MQTT_CONNACK:
         m_accepted(m, c, &g);
         break;
-    case MQTT_SUBSCRIBE:
-        m_owe(&c->servers, MQTT_SUBACK, g.id, 0);
+    case MQTT_SUBSCRIBE: {
+        unsigned code = m_random(m, g.qos + 1u);
+        if (c->grant[g.topic] < code + 1)
+            c->grant[g.topic] = (uint8_t)(code + 1);
+        m_owe(&c->servers, MQTT_SUBACK, g.id, code);
         break;
-    case MQTT_UNSUBSCRIBE:
+    }
+    case MQTT_UNSUBSCRIBE: /* what was granted may still be queued: the grant stays */
         m_owe(&c->servers, MQTT_UNSUBACK, g.id, 0);
         break;
     case MQTT_SUBACK:
@@ -410,7 +550,11 @@ static inline void m_deliver(struct model *m, struct m_client *c, unsigned from)
         c->pinged = false;
         break;
     case MQTT_DISCONNECT:
-        m_hang_up(m, c, from == 0 ? "fin>" : "fin<");
+        m_hang_up(m, c, m_one_in(m, 2) ? "fin>" : "fin<", g.code == 4);
+        if (g.ends) {
+            m_forget(c);
+            m->endings++;
+        }
         break;
     default:
         m_take(m, c, side, &g);
@@ -422,26 +566,50 @@ static inline void m_deliver(struct model *m, struct m_client *c, unsigned from)
 
 static inline void m_connect(struct model *m, struct m_client *c)
 {
-    char text[16];
-    snprintf(text, sizeof text, "%u open", M_FIRST + (unsigned)(c - m->client));
-    talk_play(m->k, text);
+    m_event(m, m_number(m, c), "open");
     memset(c->received, 0, sizeof c->received);
     c->live = true;
     c->clean = !c->persistent || m_one_in(m, 5);
-    c->window = 5;
+    c->window = 2 + m_random(m, 5);
+    c->will = m_one_in(m, 2);
+    c->will_waits = c->will && c->persistent && c->version == MQTT_V5 && m_one_in(m, 2);
+    c->will_payload = ++m->payload;
     if (c->clean)
         m_reset(&c->mine);
     c->mine.quota = 0;
-    m_send(c, 0, (struct m_msg){ .type = MQTT_CONNECT, .clean = c->clean });
+    m_send(c, 0,
+           (struct m_msg){ .type = MQTT_CONNECT,
+                           .clean = c->clean,
+                           .topic = (unsigned)(c - m->client),
+                           .code = (uint8_t)c->window,
+                           .ends = !c->persistent,
+                           .will = c->will,
+                           .dup = c->will_waits,
+                           .payload = c->will_payload });
     if (c->clean && m_one_in(m, 3)) /* a client need not wait for CONNACK */
         m_publish(m, c, 0);
+}
+
+/* The client connects anew while its old connection is up. */
+static inline void m_take_over(struct model *m, struct m_client *c)
+{
+    struct m_ghost *o = &m->ghost[c - m->client];
+    if (o->live || m->calm || c->taken == 2) /* three in a minute are two programs with one name */
+        return;
+    c->taken++;
+    *o = (struct m_ghost){ .live = true, .version = c->version, .number = m_number(m, c) };
+    memcpy(o->wire, c->wire, sizeof o->wire);
+    m_leave(m, c, true);
+    c->second = !c->second;
+    m->takeovers++;
+    m_connect(m, c);
 }
 
 /* 3.1 and 3.1.1 may send again on a live connection. */
 static inline void m_again(struct model *m, struct m_client *c, unsigned side)
 {
     struct m_end *e = side == 0 ? &c->mine : &c->servers;
-    if (c->version == MQTT_V5 || m->calm || e->n_out == 0)
+    if (c->version == MQTT_V5 || m->calm || m->sober || e->n_out == 0)
         return;
     const struct m_flow *f = &e->out[m_random(m, e->n_out)];
     if (f->state == M_PUBLISH && !f->due)
@@ -472,9 +640,14 @@ static inline void m_act(struct model *m, struct m_client *c)
     } else if (what < 90)
         m_again(m, c, side);
     else if (what == 98 && !m->calm && c->client_up && m_one_in(m, 3))
-        m_hang_up(m, c, m_one_in(m, 2) ? "rst>" : "rst<");
+        m_hang_up(m, c, m_one_in(m, 2) ? "rst>" : "rst<", true);
+    else if (what == 97 && c->client_up && c->server_up && m_one_in(m, 3))
+        m_take_over(m, c);
     else if (what == 99 && !m->calm && m_waiting(c) == 0 && c->client_up && c->server_up)
-        m_send(c, 0, (struct m_msg){ .type = MQTT_DISCONNECT });
+        m_send(c, 0,
+               (struct m_msg){ .type = MQTT_DISCONNECT,
+                               .ends = c->version == MQTT_V5 && c->persistent && m_one_in(m, 3),
+                               .code = c->version == MQTT_V5 && m_one_in(m, 4) ? 4 : 0 });
 }
 
 static inline bool m_leaving(const struct m_client *c)
@@ -491,6 +664,8 @@ static inline void m_step(struct model *m)
         m_connect(m, c);
         return;
     }
+    if (m_one_in(m, 3))
+        m_fade(m, &m->ghost[c - m->client], m_random(m, 2));
     switch (m_random(m, 4)) {
     case 0:
         m_capture(m, c, m_random(m, 2));
@@ -514,6 +689,8 @@ static inline void m_drain(struct model *m)
     for (unsigned rounds = 0; rounds < 400; rounds++)
         for (unsigned i = 0; i < M_CLIENTS; i++) {
             struct m_client *c = &m->client[i];
+            for (unsigned side = 0; side < 2; side++)
+                m_fade(m, &m->ghost[i], side);
             for (unsigned side = 0; side < 2 && c->live; side++) {
                 m_capture(m, c, side);
                 m_deliver(m, c, side);
@@ -521,6 +698,22 @@ static inline void m_drain(struct model *m)
                     m_answer(m, c, side);
             }
         }
+}
+
+/* Time passes while nothing is under way: less than the Keep Alive that any of them has. */
+static inline void m_rest(struct model *m)
+{
+    m_drain(m);
+    m->k->now += (int64_t)m_random(m, 25) * 1000000000;
+    track_advance(m->k->track, m->k->now);
+    for (unsigned i = 0; i < M_CLIENTS; i++) {
+        struct m_client *c = &m->client[i];
+        if (!c->live || !c->client_up || m_leaving(c))
+            continue;
+        c->pinged = true;
+        m_send(c, 0, (struct m_msg){ .type = MQTT_PINGREQ });
+    }
+    m_drain(m);
 }
 
 static inline struct model *model_new(struct talk *k, uint64_t seed, bool calm)

@@ -4,8 +4,9 @@
  *
  *     "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1 t=x; +3s; 1< puback id=1; 1> disc; 1 fin>"
  *
- * Steps are separated by ';'. A step is a time ("+3s", "+200ms"), an event of a connection ("1 open", "1 mid", "1
- * gap>", "1 fin>", "1 rst<", "1 forget", "1 wstext<", "1 wsnone>", "1 wsother<") or a packet: connection, direction
+ * Connections are 0 to 9 and a to f. Steps are separated by ';'. A step is a time ("+3s", "+200ms"), an event of a
+ * connection ("1 open", "1 mid", "1 gap>", "1 fin>", "1 rst<", "1 forget", "1 wstext<", "1 wsnone>", "1 wsother<") or a
+ * packet: connection, direction
  * ('>' from the client), type and its fields. Version 5.0 unless the connection's CONNECT says v=4 or v=3. Each step is
  * 1 ms after the one before. A sender's TCP has acknowledged all that came before, unless the packet says "cross": then
  * it was sent before the latest packet of the other side arrived. */
@@ -18,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TALK_CONNS = 10, TALK_ROWS = 256, TALK_FOUND = 128, TALK_PACKET = 1 << 17 };
+enum { TALK_CONNS = 16, TALK_ROWS = 256, TALK_FOUND = 128, TALK_PACKET = 1 << 17 };
 
 struct talk_conn {
     track_conn handle;
@@ -37,6 +38,7 @@ struct talk {
     struct {
         uint16_t rule, diag;
         uint8_t severity, side;
+        uint64_t frame; /* of the step that brought it */
         char text[TRACK_SENTENCE];
     } found[TALK_FOUND];
     struct track_exchange exchanges[TALK_ROWS];
@@ -70,6 +72,7 @@ static inline void talk_found(struct talk *k, unsigned rule, unsigned diag, unsi
     k->found[k->n_found].diag = (uint16_t)diag;
     k->found[k->n_found].severity = (uint8_t)severity;
     k->found[k->n_found].side = (uint8_t)side;
+    k->found[k->n_found].frame = k->frame;
     snprintf(k->found[k->n_found].text, sizeof k->found[0].text, "%s", text);
     k->n_found++;
 }
@@ -460,12 +463,12 @@ static inline void talk_step(struct talk *k, const char *p, const char *end)
         track_advance(k->track, k->now);
         return;
     }
-    if (!isdigit((unsigned char)*p)) {
+    if (!isxdigit((unsigned char)*p)) {
         k->bad = true;
         return;
     }
-    struct talk_conn *c = &k->conn[*p - '0'];
-    unsigned number = (unsigned)(*p - '0'), dir = 2;
+    unsigned number = (unsigned)(isdigit((unsigned char)*p) ? *p - '0' : *p - 'a' + 10), dir = 2;
+    struct talk_conn *c = &k->conn[number];
     p++;
     if (p < end && (*p == '>' || *p == '<'))
         dir = *p++ == '<';

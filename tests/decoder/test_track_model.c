@@ -34,11 +34,15 @@ static struct talk *patient(void)
 static void nobody_is_accused(void **state)
 {
     (void)state;
+    struct model seen = { 0 };
     for (unsigned seed = 1; seed <= RUNS; seed++) {
         struct talk *k = patient();
         struct model *m = model_new(k, seed, false);
-        for (unsigned i = 0; i < STEPS; i++)
+        for (unsigned i = 0; i < STEPS; i++) {
             m_step(m);
+            if (m_one_in(m, 300))
+                m_rest(m);
+        }
         m_drain(m);
         talk_finish(k);
         if (talk_worst(k) > MQTT_SEVERITY_NOTE) {
@@ -50,9 +54,16 @@ static void nobody_is_accused(void **state)
         track_count(k->track, &n);
         assert_true(n.packets > STEPS / 8);
         assert_int_equal(n.open, 0);
+        seen.takeovers += m->takeovers;
+        seen.wills += m->wills;
+        seen.forwards += m->forwards;
+        seen.aliases += m->aliases;
+        seen.endings += m->endings;
         free(m);
         talk_free(k);
     }
+    assert_true(seen.takeovers > RUNS / 2 && seen.wills > RUNS / 2 && seen.endings > RUNS / 30);
+    assert_true(seen.forwards > 10 * RUNS && seen.aliases > 4 * RUNS);
 }
 
 /* Numbers are given one by one; each ends in exactly one outcome. */
