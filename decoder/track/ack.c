@@ -26,7 +26,7 @@ static void tell_refusal(struct track *t, struct conn *c, struct exch *x, const 
     struct session *s = c->session;
     if (x->slot == 0 && s->own_id == x->id)
         s->own_frame = 0;
-    s->refused_msg[x->slot] = (struct refusal){ .time_ns = in->time_ns, .print = x->print, .id = x->id };
+    past_make(t, s)->refused_msg[x->slot] = (struct refusal){ .time_ns = in->time_ns, .print = x->print, .id = x->id };
     const char *name = mqtt_reason_name(p->type, p->reason);
     if (c->said_codes == CODES_SAID)
         return;
@@ -209,7 +209,7 @@ static bool unknown_is_wrong(const struct conn *c, const struct mqtt_packet *p, 
         return false;
     if (starter == 0 && (c->session->flags & S_CLIENT_OLD) != 0)
         return false;
-    if ((c->flags & C_RESUMED) != 0 && c->session->taken_over > 0)
+    if ((c->flags & C_RESUMED) != 0 && past_of(c->session)->taken_over > 0)
         return false;
     bool recovery = p->type == MQTT_PUBREL || p->type == MQTT_PUBCOMP;
     return !recovery || ((c->flags & C_RESUMED) == 0 && p->reason != NOT_FOUND);
@@ -219,7 +219,7 @@ static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned
                         const struct track_input *in)
 {
     const struct mqtt_packet *p = in->packet;
-    const struct refusal *r = &c->session->refused_msg[starter];
+    const struct refusal *r = &past_of(c->session)->refused_msg[starter];
     if (p->type == MQTT_PUBREL && r->id == p->id && c->version == MQTT_V5) {
         found(t,
               &(struct found){ .diag = TRACK_DIAG_PUBREL_AFTER_REFUSAL,

@@ -103,7 +103,7 @@ void track_prefetch(const struct track *t, track_conn h, unsigned step)
     if (s == NULL)
         return;
     if (step == 1)
-        prefetch(s, offsetof(struct session, chain));
+        prefetch(s, offsetof(struct session, after));
     else if (s->few != NULL)
         prefetch(s->few, sizeof *s->few);
 }

@@ -160,9 +160,7 @@ void exch_note(struct track *t, const struct exch *x)
         n->owed_by = x->owed_type != 0 ? (uint8_t)slot_side(c, x->owed_slot) : MQTT_NOBODY;
         n->window = is_publish(x) && c->version == MQTT_V5 ? bounds_of(c)->window[x->slot] : 0;
     }
-    n->inflight = is_publish(x) ? (uint16_t)(x->session->inflight[x->slot] > UINT16_MAX ? UINT16_MAX
-                                                                                        : x->session->inflight[x->slot])
-                                : 0;
+    n->inflight = is_publish(x) ? x->session->inflight[x->slot] : 0;
 }
 
 static unsigned side_of(const struct exch *x, unsigned slot)
@@ -261,7 +259,10 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
     s->open--;
     if (is_publish(x))
         s->inflight[x->slot]--;
-    s->finished[outcome]++;
+    if (outcome == TRACK_COMPLETE)
+        s->complete++;
+    else
+        past_make(t, s)->finished[outcome]++;
     t->counts.exchanges[x->kind][TRACK_OPEN]--;
     t->counts.exchanges[x->kind][outcome]++;
     if (t->on.exchange != NULL) {

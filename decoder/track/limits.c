@@ -123,7 +123,7 @@ static void judge_unmapped(struct track *t, struct conn *c, unsigned slot, uint3
 {
     if (!conn_sure(c) || (c->flags & C_CONNECT) == 0 || c->alias_lost[slot])
         return;
-    bool carried = alias <= PREV_ALIASES && (c->session->prev_aliases[slot] >> (alias - 1) & 1) != 0;
+    bool carried = alias <= PREV_ALIASES && (past_of(c->session)->prev_aliases[slot] >> (alias - 1) & 1) != 0;
     judge(t, c, carried ? MQTT_R5_3_3_2_7 : MQTT_S5_3_3_4_C, MQTT_SEVERITY_NONE, slot_side(c, slot));
 }
 

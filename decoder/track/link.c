@@ -61,16 +61,18 @@ static void take_limits(struct track *t, struct conn *c, struct session *s, cons
     }
 }
 
-static void take_will(struct conn *c, struct session *s, const struct mqtt_connect *k, uint64_t frame)
+static void take_will(struct track *t, struct conn *c, struct session *s, const struct mqtt_connect *k, uint64_t frame)
 {
     if (!k->will || k->will_topic.ptr == NULL || k->will_payload.ptr == NULL)
         return;
     c->flags |= C_WILL | (k->will_retain ? C_WILL_RETAIN : 0);
     c->will_qos = k->will_qos;
-    s->will_topic = print_of(k->will_topic, 0);
-    s->will_payload = print_of(k->will_payload, 1);
-    s->will_delay_s = mqtt_props_number(&k->will_props, MQTT_PROP_WILL_DELAY_INTERVAL, 0);
-    s->will_frame = frame;
+    struct after *after = after_make(t, s);
+    if (after != NULL)
+        after->will = (struct will){ .frame = frame,
+                                     .topic = print_of(k->will_topic, 0),
+                                     .payload = print_of(k->will_payload, 1),
+                                     .delay_s = mqtt_props_number(&k->will_props, MQTT_PROP_WILL_DELAY_INTERVAL, 0) };
 }
 
 /* The direction of a CONNECT is that of the client, whatever was thought before. */
@@ -114,7 +116,7 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
     s->connect_frame = in->frame;
     s->flags = (s->flags & ~(uint32_t)S_CLEAN) | (k->clean ? S_CLEAN : 0);
     take_limits(t, c, s, p);
-    take_will(c, s, k, in->frame);
+    take_will(t, c, s, k, in->frame);
     struct exch *x = exch_open(t, c, TRACK_CONNECT, 0, 0, in);
     if (x == NULL)
         return;

@@ -58,7 +58,7 @@ static void judge_first_dup(struct track *t, struct conn *c, const struct messag
 static bool judge_refused(struct track *t, struct conn *c, const struct message *m)
 {
     const struct session *s = c->session;
-    const struct refusal *r = &s->refused_msg[m->slot];
+    const struct refusal *r = &past_of(s)->refused_msg[m->slot];
     if (c->version != MQTT_V5 || r->id != m->in->packet->id || !m->printed || r->print != m->print || !session_sure(c))
         return false;
     int64_t until = (c->flags & C_RESUMED) != 0 && s->closed_ns != INT64_MIN ? s->closed_ns : m->in->time_first_ns;
@@ -235,8 +235,9 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
     struct session *s = c->session;
     int64_t now = m->in->time_ns;
     if (m->slot == 0) {
-        if (s->echo_print == m->print && now - s->echo_ns < loop_ns) {
-            if (++s->loops == LOOPS_TOLD && (s->flags & S_LOOPED) == 0) {
+        if (past_of(s)->echo_print == m->print && now - past_of(s)->echo_ns < loop_ns) {
+            struct past *p = past_make(t, s);
+            if (++p->loops == LOOPS_TOLD && (s->flags & S_LOOPED) == 0) {
                 s->flags |= S_LOOPED;
                 found(t,
                       &(struct found){ .diag = TRACK_DIAG_PUBLISH_LOOP,
@@ -248,10 +249,10 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
                       "The client gets its own message back and sends the same again, %u times in a row: it is "
                       "subscribed to the topic "
                       "that it answers on",
-                      s->loops);
+                      p->loops);
             }
-        } else if (s->print != m->print) {
-            s->loops = 0;
+        } else if (s->print != m->print && s->past != NULL) {
+            s->past->loops = 0;
         }
         s->print = m->print;
         return;
@@ -261,8 +262,9 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
     if (s->print != m->print || s->print == 0)
         return;
     t->note->flags |= TRACK_LOOPED;
-    s->echo_print = m->print;
-    s->echo_ns = now;
+    struct past *p = past_make(t, s);
+    p->echo_print = m->print;
+    p->echo_ns = now;
     if ((s->flags & S_ECHOED) != 0)
         return;
     s->flags |= S_ECHOED;

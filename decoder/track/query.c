@@ -23,6 +23,7 @@ static void fill_waiting(const struct session *s, struct track_session *out)
 static void fill(const struct session *s, struct track_session *out)
 {
     const struct conn *c = s->conn;
+    const struct past *p = past_of(s);
     *out = (struct track_session){
         .number = s->number,
         .client_id = s->client_id != NULL ? view_of(s->client_id, s->client_id_len) : (struct view){ 0 },
@@ -41,11 +42,11 @@ static void fill(const struct session *s, struct track_session *out)
         .client = s->client,
         .broker = s->broker,
         .connections = s->connections,
-        .resumed = s->resumed,
-        .restarted = s->restarted,
-        .taken_over = s->taken_over,
-        .refused = s->refused,
-        .abnormal_ends = s->abnormal_ends,
+        .resumed = p->resumed,
+        .restarted = p->restarted,
+        .taken_over = p->taken_over,
+        .refused = p->refused,
+        .abnormal_ends = p->abnormal_ends,
         .expiry_s = s->expiry_s,
         .keep_alive_s = s->keep_alive_s,
         .keep_alive_by_server = (s->flags & S_KEEP_SERVER) != 0,
@@ -72,7 +73,7 @@ static void fill(const struct session *s, struct track_session *out)
             out->published[i][q] = s->published[i][q];
     }
     for (unsigned i = 0; i < TRACK_OUTCOMES; i++)
-        out->finished[i] = s->finished[i];
+        out->finished[i] = i == TRACK_COMPLETE ? s->complete : p->finished[i];
     for (unsigned i = 0; i < 4; i++)
         out->violations[i] = s->violations[i];
     fill_waiting(s, out);

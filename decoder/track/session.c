@@ -11,6 +11,43 @@ enum { LOOP_TAKEOVERS = 3 };
 static const int64_t second_ns = 1000000000;
 static const int64_t loop_window_ns = 60 * 1000000000ll;
 
+const struct after after_none = { .timer = { .due = INT64_MAX, .place = WHEEL, .of_session = true } };
+const struct past past_none = { .takeover_ns = { INT64_MIN, INT64_MIN, INT64_MIN } };
+
+struct after *after_make(struct track *t, struct session *s)
+{
+    if (s->after != NULL)
+        return s->after;
+    s->after = slab_take(t, &t->afters);
+    if (s->after == NULL)
+        return NULL;
+    *s->after = after_none;
+    s->after->session = s;
+    return s->after;
+}
+
+struct past *past_make(struct track *t, struct session *s)
+{
+    if (s->past != NULL)
+        return s->past;
+    s->past = slab_take(t, &t->pasts);
+    struct past *p = s->past != NULL ? s->past : &t->no_past;
+    *p = past_none;
+    return p;
+}
+
+static void drop_parts(struct track *t, struct session *s)
+{
+    if (s->after != NULL) {
+        timer_stop(t, &s->after->timer);
+        slab_give(&t->afters, s->after);
+    }
+    if (s->past != NULL)
+        slab_give(&t->pasts, s->past);
+    s->after = NULL;
+    s->past = NULL;
+}
+
 static void age_unlink(struct track *t, struct session *s)
 {
     if (s->older != NULL)
@@ -82,7 +119,7 @@ void session_free(struct track *t, struct session *s)
     will_forget(t, s);
     subs_clear(t, s, NULL);
     key_remove(t, s);
-    timer_stop(t, &s->timer);
+    drop_parts(t, s);
     if (s->client_id != NULL) {
         t->text -= s->client_id_len;
         pool_give(t, &t->texts, s->client_id, s->client_id_len);
@@ -113,12 +150,9 @@ struct session *session_new(struct track *t, const struct conn *c)
     struct session *s = slab_take(t, &t->sessions);
     if (s == NULL)
         return NULL;
-    s->timer = (struct timer){ .due = INT64_MAX, .place = WHEEL, .of_session = true };
     s->number = ++t->next_session;
     s->first_ns = t->now;
     s->connected_ns = s->last_sent_ns[0] = s->last_sent_ns[1] = s->closed_ns = INT64_MIN;
-    s->takeover_ns[0] = s->takeover_ns[1] = s->takeover_ns[2] = INT64_MIN;
-    s->state_ends_ns = INT64_MAX;
     s->stream = c->stream;
     s->version = c->version;
     s->low_grant = 2;
@@ -195,10 +229,9 @@ static void move_into(struct track *t, struct conn *c, struct session *from, str
         to->violations[i] += from->violations[i];
     to->client = from->client;
     to->expiry_s = from->expiry_s;
-    to->will_topic = from->will_topic;
-    to->will_payload = from->will_payload;
-    to->will_delay_s = from->will_delay_s;
-    to->will_frame = from->will_frame;
+    struct after *after = from->after != NULL ? after_make(t, to) : to->after;
+    if (after != NULL)
+        after->will = after_of(from)->will;
     to->connect_frame = from->connect_frame;
     to->return_code = from->return_code;
     to->flags = (to->flags & ~(uint32_t)(S_CLEAN | S_ASSIGNED)) | (from->flags & (S_CLEAN | S_ASSIGNED));
@@ -215,8 +248,10 @@ static void restart(struct track *t, struct conn *c, struct session *s)
     finish_parked(t, s, TRACK_REPLACED, slots);
     subs_clear(t, s, c);
     s->taint = 0;
-    s->prev_aliases[0] = s->prev_aliases[1] = 0;
-    s->refused_msg[0] = s->refused_msg[1] = (struct refusal){ 0 };
+    if (s->past != NULL) {
+        s->past->prev_aliases[0] = s->past->prev_aliases[1] = 0;
+        s->past->refused_msg[0] = s->past->refused_msg[1] = (struct refusal){ 0 };
+    }
     s->flags &= ~(uint32_t)(S_ECHOED | S_LOOPED | S_UNDELIVERED);
     s->flags |= S_WHOLE;
     if ((c->flags & C_CLEAN) == 0 && c->version != MQTT_V5)
@@ -276,9 +311,10 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
         if (had)
             lost(t, c, s);
         restart(t, c, s);
-        s->restarted += had;
+        if (had)
+            past_make(t, s)->restarted++;
     } else {
-        s->resumed++;
+        past_make(t, s)->resumed++;
         c->flags |= C_RESUMED;
         if (!had)
             s->flags &= ~(uint32_t)S_WHOLE;
@@ -294,7 +330,8 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     age_append(t, s);
     s->flags = (s->flags & ~(uint32_t)(S_PRESENT | S_EXPIRES | S_WILL_WAITS | S_KEEP_SERVER)) | S_LIVE |
                (present ? S_PRESENT : 0) | (c->server_ka ? S_KEEP_SERVER : 0);
-    timer_stop(t, &s->timer);
+    if (s->after != NULL)
+        timer_stop(t, &s->after->timer);
     s->conn = c;
     s->stream = c->stream;
     s->version = c->version;
@@ -318,16 +355,16 @@ void session_refuse(struct track *t, struct conn *c, uint64_t frame)
         c->rare->taking->rare->taker = NULL;
         c->rare->taking = NULL;
     }
-    s->refused++;
+    past_make(t, s)->refused++;
     session_event(t, s, TRACK_SESSION_REFUSED, frame);
 }
 
-static bool looping(struct session *s, int64_t now)
+static bool looping(struct past *p, int64_t now)
 {
-    s->takeover_ns[0] = s->takeover_ns[1];
-    s->takeover_ns[1] = s->takeover_ns[2];
-    s->takeover_ns[2] = now;
-    return s->takeover_ns[0] != INT64_MIN && now - s->takeover_ns[0] < loop_window_ns;
+    p->takeover_ns[0] = p->takeover_ns[1];
+    p->takeover_ns[1] = p->takeover_ns[2];
+    p->takeover_ns[2] = now;
+    return p->takeover_ns[0] != INT64_MIN && now - p->takeover_ns[0] < loop_window_ns;
 }
 
 /* The server has given the session to `taker`: it accepted it, or closed the older connection. */
@@ -341,7 +378,8 @@ void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint
     if (s == NULL)
         return;
     conn_release(t, old, true);
-    s->taken_over++;
+    struct past *p = past_make(t, s);
+    p->taken_over++;
     session_event(t, s, TRACK_SESSION_TAKEN_OVER, taker->connect_frame);
     found(t,
           &(struct found){ .diag = TRACK_DIAG_TAKEOVER,
@@ -352,7 +390,7 @@ void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint
                            .frame = { old->connect_frame, taker->connect_frame, frame } },
           "tcp.stream %u takes the session over from tcp.stream %u: same client identifier", taker->stream,
           old->stream);
-    if (looping(s, time_ns) && s->taken_over % LOOP_TAKEOVERS == 0)
+    if (looping(p, time_ns) && p->taken_over % LOOP_TAKEOVERS == 0)
         found(t,
               &(struct found){ .diag = TRACK_DIAG_TAKEOVER_LOOP,
                                .side = MQTT_CLIENT,
@@ -362,7 +400,7 @@ void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint
                                .frame = { old->connect_frame, taker->connect_frame, frame } },
               "%u take-overs of one client identifier, the last three within %lld s: two programs use it and "
               "reconnect; give each its own",
-              s->taken_over, (long long)((time_ns - s->takeover_ns[0]) / second_ns));
+              p->taken_over, (long long)((time_ns - p->takeover_ns[0]) / second_ns));
     if (s->conn == old)
         s->conn = NULL;
     if ((old->flags & C_CLOSED) == 0)
@@ -402,7 +440,8 @@ void will_match(struct track *t, struct conn *c, const struct track_input *in, u
     uint32_t payload = print_of(p->payload, 1);
     for (uint32_t i = 0; i < t->n_due_wills; i++) {
         struct session *s = t->due_will[i];
-        if (s->will_topic != topic_print || s->will_payload != payload || s->will != TRACK_WILL_DUE)
+        const struct will *w = &after_of(s)->will;
+        if (w->topic != topic_print || w->payload != payload || s->will != TRACK_WILL_DUE)
             continue;
         s->will = TRACK_WILL_SENT;
         session_event(t, s, TRACK_SESSION_WILL_SENT, in->frame);
@@ -412,8 +451,8 @@ void will_match(struct track *t, struct conn *c, const struct track_input *in, u
                                .session = s,
                                .conn = c,
                                .time_ns = in->time_ns,
-                               .frame = { s->will_frame, in->frame } },
-              "The server publishes the will that frame %llu had announced", (unsigned long long)s->will_frame);
+                               .frame = { w->frame, in->frame } },
+              "The server publishes the will that frame %llu had announced", (unsigned long long)w->frame);
         will_forget(t, s);
         return;
     }
@@ -435,13 +474,19 @@ static void release_will(struct track *t, struct session *s, const struct conn *
 {
     if (s->will != TRACK_WILL_ARMED)
         return;
-    if (c->version == MQTT_V5 && s->will_delay_s > 0 && s->expiry_s > 0) {
+    uint32_t delay_s = after_of(s)->will.delay_s;
+    if (c->version == MQTT_V5 && delay_s > 0 && s->expiry_s > 0) {
         s->will = TRACK_WILL_DUE;
         s->flags |= S_WILL_WAITS;
-        timer_set(t, &s->timer, s->closed_ns + (int64_t)s->will_delay_s * second_ns);
+        timer_set(t, &s->after->timer, s->closed_ns + (int64_t)delay_s * second_ns);
     } else {
         will_due(t, s, frame);
     }
+}
+
+static int64_t state_ends(const struct session *s)
+{
+    return s->closed_ns + (int64_t)s->expiry_s * second_ns;
 }
 
 /* The connection has ended; its exchanges are parked or finished already. */
@@ -454,9 +499,11 @@ void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t fram
     s->closed_ns = t->now;
     const struct bounds *b = bounds_of(c);
     for (unsigned slot = 0; slot < 2; slot++) {
-        s->prev_aliases[slot] = 0;
+        uint64_t bits = 0;
         for (uint32_t i = 1; i <= PREV_ALIASES && i < b->alias_cap[slot]; i++)
-            s->prev_aliases[slot] |= b->alias[slot][i] != NULL ? 1ull << (i - 1) : 0;
+            bits |= b->alias[slot][i] != NULL ? 1ull << (i - 1) : 0;
+        if (bits != past_of(s)->prev_aliases[slot])
+            past_make(t, s)->prev_aliases[slot] = bits;
     }
     if ((s->flags & S_LIVE) == 0)
         return;
@@ -464,7 +511,8 @@ void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t fram
         s->will = TRACK_WILL_DROPPED;
         session_event(t, s, TRACK_SESSION_WILL_DROPPED, frame);
     }
-    s->abnormal_ends += !orderly;
+    if (!orderly)
+        past_make(t, s)->abnormal_ends++;
     release_will(t, s, c, frame);
     bool lives = c->version == MQTT_V5 ? s->expiry_s > 0 : (c->flags & C_CLEAN) == 0;
     if (!lives) {
@@ -472,10 +520,9 @@ void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t fram
         return;
     }
     session_event(t, s, TRACK_SESSION_DETACHED, frame);
-    if (c->version == MQTT_V5 && s->expiry_s != UINT32_MAX) {
+    if (c->version == MQTT_V5 && s->expiry_s != UINT32_MAX && after_make(t, s) != NULL) {
         s->flags |= S_EXPIRES;
-        s->state_ends_ns = s->closed_ns + (int64_t)s->expiry_s * second_ns;
-        timer_set(t, &s->timer, s->state_ends_ns);
+        timer_set(t, &s->after->timer, state_ends(s));
     }
 }
 
@@ -483,17 +530,18 @@ int64_t session_check(struct track *t, struct session *s, int64_t now)
 {
     int64_t next = INT64_MAX;
     if ((s->flags & S_WILL_WAITS) != 0) {
-        int64_t due = s->closed_ns + (int64_t)s->will_delay_s * second_ns;
+        int64_t due = s->closed_ns + (int64_t)after_of(s)->will.delay_s * second_ns;
         if (due <= now)
             will_due(t, s, 0);
         else
             next = due;
     }
     if ((s->flags & S_EXPIRES) != 0) {
-        if (s->state_ends_ns <= now)
-            session_end(t, s, s->state_ends_ns, 0);
-        else if (s->state_ends_ns < next)
-            next = s->state_ends_ns;
+        int64_t ends = state_ends(s);
+        if (ends <= now)
+            session_end(t, s, ends, 0);
+        else if (ends < next)
+            next = ends;
     }
     return next;
 }

@@ -141,41 +141,63 @@ struct refusal { /* a PUBLISH that was refused, per slot */
     uint16_t id;
 };
 
-struct session {
+struct will { /* as CONNECT announced it */
+    uint64_t frame;
+    uint32_t topic, payload, delay_s; /* prints */
+};
+
+/* What only some sessions ever have: a will, or a time when they end. */
+struct after {
     struct timer timer;
+    struct session *session;
+    struct will will;
+};
+
+/* And what is left of troubles: with acknowledgements, other connections, messages that come back. */
+struct past {
+    int64_t takeover_ns[3], echo_ns;
+    struct refusal refused_msg[2];
+    uint64_t prev_aliases[2];
+    struct sub **sub_table; /* by filter, once there are many; NULL: few */
+    uint32_t sub_places, echo_print, loops;
+    uint32_t finished[TRACK_OUTCOMES]; /* but those complete */
+    uint32_t resumed, restarted, taken_over, refused, abnormal_ends;
+};
+
+struct session {
     /* what every packet touches comes first */
     uint64_t number;
     char *client_id;
     struct sub *subs;
-    struct sub **sub_table; /* by filter, once there are many; NULL: few */
-    uint32_t sub_places;
-    uint32_t client_id_len, flags;
+    struct exch *few; /* the first of those with an identifier, chained; the others are in the hash table */
+    struct conn *conn;
     int64_t last_sent_ns[2];
-    uint64_t octets[2], taint; /* taint: exchanges up to this number may have gone on unseen */
-    uint32_t packets[2], inflight[2], open, print;
+    uint64_t octets[2];
+    uint32_t packets[2];
+    uint32_t flags;
+    uint16_t client_id_len, inflight[2], inflight_max[2];
+    uint8_t n_few, version, will, return_code, link, low_grant;
+    uint16_t own_id, keep_alive_s;
+    uint32_t open, print;
+    uint64_t taint; /* exchanges up to this number may have gone on unseen */
     int64_t silence_ns;
     uint64_t published_octets[2];
-    uint32_t published[2][3], finished[TRACK_OUTCOMES], inflight_max[2];
-    struct exch *few; /* the first of those with an identifier, chained; the others are in the hash table */
-    uint32_t n_few, n_hashed;
-    struct exch *parked, *parked_last;
-    struct conn *conn;
+    uint32_t published[2][3], complete;
+    uint32_t own_print;
+    int64_t own_ns;
+    uint64_t own_frame; /* a PUBLISH of the client that its own subscription matches, not yet delivered; 0: none */
     /* the rest */
+    struct after *after; /* NULL: nothing of it */
+    struct past *past;   /* likewise */
+    struct exch *parked, *parked_last;
     struct session *chain, *older, *newer;
-    uint64_t connect_frame, will_frame, prev_aliases[2];
-    int64_t first_ns, connected_ns, closed_ns, takeover_ns[3], state_ends_ns;
-    struct refusal refused_msg[2];
+    uint64_t connect_frame;
+    int64_t first_ns, connected_ns, closed_ns;
     struct row_endpoint client, broker;
     uint32_t links; /* connections that point here */
-    uint32_t hash, stream, echo_print, loops, expiry_s, keep_alive_s, will_delay_s;
-    uint32_t will_topic, will_payload; /* prints */
-    uint32_t n_held, n_subs;           /* subscriptions: records, in force */
-    uint32_t connections, resumed, restarted, taken_over, refused, abnormal_ends, violations[4];
-    int64_t echo_ns, own_ns;
-    uint64_t own_frame; /* a PUBLISH of the client that its own subscription matches, not yet delivered; 0: none */
-    uint32_t own_print;
-    uint16_t own_id;
-    uint8_t version, will, return_code, link, low_grant;
+    uint32_t hash, stream, expiry_s;
+    uint32_t n_hashed, n_held, n_subs; /* exchanges in the table; subscriptions: records, in force */
+    uint32_t connections, violations[4];
 };
 
 enum conn_flag {
@@ -296,9 +318,10 @@ struct track {
     struct track_config cfg;
     struct track_memory mem;
     struct track_events on;
-    struct slabs conns, bounds, rares, sessions, exchs, asks;
+    struct slabs conns, bounds, rares, sessions, afters, pasts, exchs, asks;
     struct bounds no_bounds; /* where there is no memory for one: what is written here is lost */
     struct rare no_rare;
+    struct past no_past;
     struct pool texts;
     uint32_t n_topics, n_subs;
     struct exch **ids;
@@ -400,6 +423,10 @@ void exch_evict(struct track *t);
 void exch_rekey(struct track *t, struct exch *x, struct session *s);
 
 /* session.c */
+extern const struct after after_none;
+extern const struct past past_none;
+struct after *after_make(struct track *t, struct session *s); /* NULL: no memory */
+struct past *past_make(struct track *t, struct session *s);   /* never NULL; without memory it forgets */
 struct session *session_new(struct track *t, const struct conn *c);
 void session_start(struct track *t, struct conn *c, bool present, uint64_t frame);
 void session_refuse(struct track *t, struct conn *c, uint64_t frame);
@@ -533,6 +560,16 @@ static inline bool misused_by(const struct conn *c, unsigned slot, uint16_t id, 
 static inline bool is_sane(const struct conn *c, unsigned slot, uint16_t id)
 {
     return !misused_by(c, slot, id, 0) && !misused_by(c, slot, id, 1);
+}
+
+static inline const struct after *after_of(const struct session *s)
+{
+    return s->after != NULL ? s->after : &after_none;
+}
+
+static inline const struct past *past_of(const struct session *s)
+{
+    return s->past != NULL ? s->past : &past_none;
 }
 
 static inline bool session_sure(const struct conn *c)

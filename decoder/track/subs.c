@@ -15,19 +15,22 @@ static size_t size_of(const struct sub *b)
 
 /* ---- the table: open addressing, no more than half full ---- */
 
-static void table_put(struct session *s, struct sub *b)
+static void table_put(struct past *p, struct sub *b)
 {
-    uint32_t at = b->hash & (s->sub_places - 1);
-    while (s->sub_table[at] != NULL)
-        at = (at + 1) & (s->sub_places - 1);
-    s->sub_table[at] = b;
+    uint32_t at = b->hash & (p->sub_places - 1);
+    while (p->sub_table[at] != NULL)
+        at = (at + 1) & (p->sub_places - 1);
+    p->sub_table[at] = b;
 }
 
 static void table_free(struct track *t, struct session *s)
 {
-    mem_give(t, s->sub_table, s->sub_places * sizeof *s->sub_table);
-    s->sub_table = NULL;
-    s->sub_places = 0;
+    struct past *p = s->past;
+    if (p == NULL)
+        return;
+    mem_give(t, p->sub_table, p->sub_places * sizeof *p->sub_table);
+    p->sub_table = NULL;
+    p->sub_places = 0;
 }
 
 /* Without memory the list is walked. */
@@ -37,28 +40,31 @@ static void table_build(struct track *t, struct session *s)
     while (places < 4 * s->n_held)
         places *= 2;
     table_free(t, s);
-    s->sub_table = mem_take(t, places * sizeof *s->sub_table);
-    if (s->sub_table == NULL)
+    struct past *p = past_make(t, s);
+    if (p == &t->no_past)
         return;
-    memset(s->sub_table, 0, places * sizeof *s->sub_table);
-    s->sub_places = places;
+    p->sub_table = mem_take(t, places * sizeof *p->sub_table);
+    if (p->sub_table == NULL)
+        return;
+    memset(p->sub_table, 0, places * sizeof *p->sub_table);
+    p->sub_places = places;
     for (struct sub *b = s->subs; b != NULL; b = b->next)
-        table_put(s, b);
+        table_put(p, b);
 }
 
-static void table_take(struct session *s, const struct sub *b)
+static void table_take(struct past *p, const struct sub *b)
 {
-    uint32_t mask = s->sub_places - 1, at = b->hash & mask;
-    while (s->sub_table[at] != b)
+    uint32_t mask = p->sub_places - 1, at = b->hash & mask;
+    while (p->sub_table[at] != b)
         at = (at + 1) & mask;
-    for (uint32_t next = (at + 1) & mask; s->sub_table[next] != NULL; next = (next + 1) & mask) {
-        uint32_t home = s->sub_table[next]->hash & mask;
+    for (uint32_t next = (at + 1) & mask; p->sub_table[next] != NULL; next = (next + 1) & mask) {
+        uint32_t home = p->sub_table[next]->hash & mask;
         if (((next - home) & mask) < ((next - at) & mask)) /* it lies behind its home as it is */
             continue;
-        s->sub_table[at] = s->sub_table[next];
+        p->sub_table[at] = p->sub_table[next];
         at = next;
     }
-    s->sub_table[at] = NULL;
+    p->sub_table[at] = NULL;
 }
 
 /* ---- records ---- */
@@ -72,15 +78,16 @@ static bool is_filter(const struct sub *b, struct view filter, uint32_t hash)
 struct sub *sub_find(const struct session *s, struct view filter)
 {
     uint32_t hash = print_of(filter, 0);
+    const struct past *p = past_of(s);
     struct sub *b = s->subs;
-    if (s->sub_table == NULL) {
+    if (p->sub_table == NULL) {
         while (b != NULL && !is_filter(b, filter, hash))
             b = b->next;
         return b;
     }
-    uint32_t at = hash & (s->sub_places - 1);
-    while ((b = s->sub_table[at]) != NULL && !is_filter(b, filter, hash))
-        at = (at + 1) & (s->sub_places - 1);
+    uint32_t at = hash & (p->sub_places - 1);
+    while ((b = p->sub_table[at]) != NULL && !is_filter(b, filter, hash))
+        at = (at + 1) & (p->sub_places - 1);
     return b;
 }
 
@@ -90,8 +97,8 @@ static void link(struct track *t, struct session *s, struct sub *b)
     s->subs = b;
     s->n_held++;
     s->n_subs += !b->gone && b->granted < FAILURE;
-    if (s->sub_table != NULL && 2 * s->n_held <= s->sub_places)
-        table_put(s, b);
+    if (past_of(s)->sub_table != NULL && 2 * s->n_held <= s->past->sub_places)
+        table_put(s->past, b);
     else if (s->n_held > FEW_SUBS)
         table_build(t, s);
 }
@@ -103,8 +110,8 @@ static struct sub *unlink(struct session *s, struct sub **at)
     *at = b->next;
     s->n_held--;
     s->n_subs -= !b->gone && b->granted < FAILURE;
-    if (s->sub_table != NULL)
-        table_take(s, b);
+    if (past_of(s)->sub_table != NULL)
+        table_take(s->past, b);
     return b;
 }
 

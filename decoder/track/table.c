@@ -198,7 +198,7 @@ struct session *key_find(const struct track *t, const struct row_endpoint *broke
 
 bool name_set(struct track *t, struct session *s, struct view id)
 {
-    if (s->client_id != NULL || t->text + id.len > t->cfg.max_text)
+    if (s->client_id != NULL || id.len > UINT16_MAX || t->text + id.len > t->cfg.max_text)
         return false;
     char *copy = pool_take(t, &t->texts, id.len);
     if (copy == NULL)
@@ -207,7 +207,7 @@ bool name_set(struct track *t, struct session *s, struct view id)
         memcpy(copy, id.ptr, id.len);
     t->text += id.len;
     s->client_id = copy;
-    s->client_id_len = (uint32_t)id.len;
+    s->client_id_len = (uint16_t)id.len;
     s->hash = key_hash(&s->broker, id);
     return true;
 }

@@ -37,6 +37,8 @@ struct track *track_new(const struct track_config *c, struct track_memory m, str
     t->bounds.size = sizeof(struct bounds);
     t->rares.size = sizeof(struct rare);
     t->sessions.size = sizeof(struct session);
+    t->afters.size = sizeof(struct after);
+    t->pasts.size = sizeof(struct past);
     t->exchs.size = sizeof(struct exch);
     t->asks.size = sizeof(struct ask);
     t->texts.limit = 2 * (uint64_t)c->max_text + 32 * (uint64_t)c->max_topics + 64 * (uint64_t)c->max_subscriptions +
@@ -65,6 +67,8 @@ void track_free(struct track *t)
     slab_free(t, &t->bounds);
     slab_free(t, &t->rares);
     slab_free(t, &t->sessions);
+    slab_free(t, &t->afters);
+    slab_free(t, &t->pasts);
     slab_free(t, &t->exchs);
     slab_free(t, &t->asks);
     pool_free(t, &t->texts);

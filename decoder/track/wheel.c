@@ -44,7 +44,7 @@ static void look(struct track *t, struct timer *r, int64_t now)
     int64_t due = r->due;
     timer_stop(t, r);
     if (due <= now)
-        due = r->of_session ? session_check(t, (struct session *)(void *)r, now)
+        due = r->of_session ? session_check(t, ((struct after *)(void *)r)->session, now)
                             : conn_check(t, (struct conn *)(void *)r, now);
     if (due != INT64_MAX)
         timer_set(t, r, due);
