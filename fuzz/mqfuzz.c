@@ -54,6 +54,9 @@ static const char help[] =
     "  --seed N             start from this seed (default: the time; it is printed)\n"
     "  --runs N             end after N plans\n"
     "  --time 60s           end after this time (s, m, h; default 60s)\n"
+    "  --jobs N             so many at once, each with a broker of its own (--spawn; default 1)\n"
+    "  --from FILE          begin with what recorded clients sent: pcap, pcapng\n"
+    "  --corpus DIR         keep what gave something new, and begin with it: laid out as AFL++ does it\n"
     "  --replay FILE        carry out one plan and say how it ended\n"
     "  --minimize FILE      make the plan of a finding as small as it gets\n"
     "\n"
@@ -99,6 +102,8 @@ enum {
     OPT_TLS,
     OPT_CAFILE,
     OPT_INSECURE,
+    OPT_FROM,
+    OPT_CORPUS,
     OPT_HELP
 };
 
@@ -127,6 +132,8 @@ static const struct option long_options[] = {
     { "tls", no_argument, NULL, OPT_TLS },
     { "cafile", required_argument, NULL, OPT_CAFILE },
     { "insecure", no_argument, NULL, OPT_INSECURE },
+    { "from", required_argument, NULL, OPT_FROM },
+    { "corpus", required_argument, NULL, OPT_CORPUS },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
 };
@@ -222,6 +229,12 @@ static int take(struct command *c, int option, char *const *argv)
     case OPT_PASSWORD:
         c->password = optarg;
         return 0;
+    case OPT_FROM:
+        c->from = optarg;
+        return 0;
+    case OPT_CORPUS:
+        c->corpus = optarg;
+        return 0;
     case OPT_SETUP:
         c->setup = optarg;
         return 0;
@@ -252,8 +265,8 @@ static int take(struct command *c, int option, char *const *argv)
         c->deadline_ms = (uint32_t)n;
         return 0;
     case OPT_JOBS:
-        if (!number(optarg, 256, &n) || n == 0)
-            return 1 + usage("--jobs wants a number from 1 to 256, not", optarg);
+        if (!number(optarg, 64, &n) || n == 0)
+            return 1 + usage("--jobs wants a number from 1 to 64, not", optarg);
         c->jobs = (uint32_t)n;
         return 0;
     case OPT_SEED:

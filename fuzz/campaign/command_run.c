@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * mqfuzz run: makes conversations, carries them out, keeps those that show something new, and reports what is wrong. */
+ * mqfuzz run: makes conversations, carries them out, keeps those that show something new, and reports what is wrong.
+ * One job; jobs.c runs several. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "fuzz/campaign/campaign.h"
+#include "fuzz/campaign/jobs.h"
+#include "fuzz/campaign/queue.h"
+#include "fuzz/campaign/recorded.h"
 #include "fuzz/talk.h"
 
 enum { KEPT_MAX = 1024, HISTORY_MAX = 256, MINIMISE_S = 20, REPLAYS = 5 };
+#define SYNC_NS 30000000000
 
 struct campaign {
     const struct command *command;
@@ -17,7 +21,10 @@ struct campaign {
     struct stage stage;
     struct mutator mutator;
     struct baseline baseline;
-    struct report report;
+    struct report *report;
+    struct shared *shared;
+    unsigned job;
+    struct queue queue; /* of --corpus */
     struct talk kept[KEPT_MAX];
     uint32_t n_kept;
     struct talk
@@ -61,6 +68,32 @@ static void keep(struct campaign *c, const struct talk *talk)
         c->n_kept--;
 }
 
+/* Into the corpus on disk; a full one ends the run. */
+static void write_down(struct campaign *c, const struct talk *talk, bool crash)
+{
+    uint64_t ms = (uint64_t)(runner_now_ns() - c->began_ns) / 1000000;
+    if (c->command->corpus != NULL && !queue_add(&c->queue, talk, crash, ms, c->plans)) {
+        fprintf(stderr, "mqfuzz: %s: %s\n", c->command->corpus, strerror(errno));
+        c->trouble = true;
+    }
+}
+
+/* False: another job has it already. */
+static bool claim_finding(struct campaign *c, const struct outcome *o)
+{
+    char text[300];
+    bool by_place = strcmp(o->oracle, "violation") != 0 && strcmp(o->oracle, "resources") != 0;
+    snprintf(text, sizeof text, "finding %s %s %s %s", o->oracle, o->rule, o->version, by_place ? o->title : "");
+    return shared_claim(c->shared, text);
+}
+
+static bool claim_name(void *ctx, const char *name)
+{
+    char text[200];
+    snprintf(text, sizeof text, "file %s", name);
+    return shared_claim(ctx, text);
+}
+
 static uint8_t random_version(struct campaign *c)
 {
     for (;;) {
@@ -89,8 +122,8 @@ static void make(struct campaign *c, struct talk *talk)
 
 static struct report_entry *known(struct campaign *c, const struct outcome *o)
 {
-    for (uint32_t i = 0; i < c->report.n; i++) {
-        struct report_entry *e = &c->report.at[i];
+    for (uint32_t i = 0; i < c->report->n; i++) {
+        struct report_entry *e = &c->report->at[i];
         bool named = strcmp(o->oracle, "crash") == 0 || strcmp(o->oracle, "sanitizer") == 0;
         bool same_place = !named || strcmp(e->title, o->title) == 0;
         if (strcmp(e->oracle, o->oracle) == 0 && strcmp(e->rule, o->rule) == 0 && strcmp(e->version, o->version) == 0 &&
@@ -102,7 +135,7 @@ static struct report_entry *known(struct campaign *c, const struct outcome *o)
 
 static struct report_entry *add_entry(struct campaign *c, const struct outcome *o)
 {
-    struct report_entry *e = report_add(&c->report);
+    struct report_entry *e = report_add(c->report);
     if (e == NULL)
         return NULL;
     e->end = RUN_FAILED;
@@ -118,7 +151,7 @@ static struct report_entry *add_entry(struct campaign *c, const struct outcome *
 
 static void save(struct campaign *c, struct report_entry *e, const struct run *run)
 {
-    if (c->command->out != NULL && !report_files(&c->report, e, c->command->out, run)) {
+    if (c->command->out != NULL && !report_files(c->report, e, c->command->out, run)) {
         fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
         c->trouble = true;
     }
@@ -163,6 +196,8 @@ static void found(struct campaign *c, const struct talk *talk, const struct outc
            e->version[0] != '\0' ? " " : "", e->title, e->why);
     fflush(stdout);
     bool ended = strcmp(o->oracle, "crash") == 0 || strcmp(o->oracle, "hang") == 0;
+    if (ended || strcmp(o->oracle, "sanitizer") == 0)
+        write_down(c, talk, true);
     if (ended && !stage_restart(&c->stage)) {
         c->trouble = true;
         return;
@@ -188,16 +223,14 @@ static void found(struct campaign *c, const struct talk *talk, const struct outc
 
 static void say_progress(struct campaign *c, bool last)
 {
-    int64_t now = runner_now_ns();
-    if (!last && (now - c->said_ns < (isatty(2) ? 1000000000 : 30000000000)))
-        return;
-    double seconds = (double)(now - c->began_ns) / 1e9;
-    fprintf(stderr,
-            "%smqfuzz: %.0f s, %llu plans, %.0f packets/s, %.0f connections/s, %u states, %u edges, %u findings%s",
-            isatty(2) ? "\r\033[K" : "", seconds, (unsigned long long)c->plans, (double)c->stage.packets / seconds,
-            (double)c->stage.connections / seconds, c->stage.n_states, c->stage.n_edges, c->report.n,
-            isatty(2) && !last ? "" : "\n");
-    c->said_ns = now;
+    c->shared->job[c->job].plans = c->plans;
+    c->shared->job[c->job].packets = c->stage.packets;
+    c->shared->job[c->job].connections = c->stage.connections;
+    c->shared->job[c->job].states = c->stage.n_states;
+    c->shared->job[c->job].edges = c->stage.n_edges;
+    c->shared->job[c->job].findings = c->report->n;
+    if (c->command->jobs <= 1) /* else the parent says it for all */
+        campaign_progress(c->shared, 1, c->began_ns, &c->said_ns, last);
 }
 
 static bool over(const struct campaign *c)
@@ -208,31 +241,91 @@ static bool over(const struct campaign *c)
            runner_now_ns() - c->began_ns >= (int64_t)seconds * 1000000000;
 }
 
+/* Carries one conversation out, with all that follows from it. own: it was made here, and is saved if it is news. */
+static void perform(struct campaign *c, const struct talk *talk, bool own)
+{
+    struct plan plan;
+    struct outcome o;
+    struct run *run = NULL;
+    bool news = false;
+    c->plans++;
+    if (!talk_plan(talk, &plan) || !stage_perform(&c->stage, &plan, true, &o, &news, &run)) {
+        plan_free(&plan);
+        c->trouble = true;
+        return;
+    }
+    remember(c, talk);
+    if (news)
+        keep(c, talk);
+    if (news && own)
+        write_down(c, talk, false);
+    if (o.found && known(c, &o) == NULL && claim_finding(c, &o))
+        found(c, talk, &o, run);
+    else if (o.found && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0))
+        c->trouble = !stage_restart(&c->stage);
+    run_free(run);
+    plan_free(&plan);
+    say_progress(c, false);
+}
+
+static void try_seed(void *ctx, const struct talk *talk)
+{
+    struct campaign *c = ctx;
+    if (!over(c) && (c->command->versions & 1u << talk->version) != 0)
+        perform(c, talk, false);
+}
+
+static bool read_recording(struct campaign *c)
+{
+    char error[300] = "";
+    FILE *f = fopen(c->command->from, "re");
+    struct recorded *recorded = f != NULL ? calloc(1, sizeof *recorded) : NULL;
+    bool ok = recorded != NULL && recorded_read(recorded, f, error, sizeof error);
+    if (!ok || error[0] != '\0')
+        fprintf(stderr, "mqfuzz: %s: %s\n", c->command->from, recorded == NULL ? strerror(errno) : error);
+    if (ok && c->job == 0)
+        fprintf(stderr, "mqfuzz: %s: %u conversations%s\n", c->command->from, recorded->n,
+                recorded->left_out > 0 ? ", some connections not wholly" : "");
+    for (uint32_t i = 0; ok && i < recorded->n; i++)
+        try_seed(c, &recorded->talk[i]);
+    if (recorded != NULL)
+        recorded_free(recorded);
+    else if (f != NULL)
+        fclose(f);
+    free(recorded);
+    return ok;
+}
+
+/* What --from and --corpus bring is carried out first. False: said on stderr. */
+static bool seeds_ready(struct campaign *c)
+{
+    char name[QUEUE_NAME] = "mqfuzz";
+    if (c->job > 0)
+        snprintf(name, sizeof name, "mqfuzz-%u", c->job + 1);
+    if (c->command->corpus != NULL) {
+        if (!queue_open(&c->queue, c->command->corpus, name)) {
+            fprintf(stderr, "mqfuzz: %s: %s\n", c->command->corpus, strerror(errno));
+            c->trouble = true;
+            return false;
+        }
+        queue_load(&c->queue, try_seed, c);
+    }
+    c->trouble = (c->command->from != NULL && !read_recording(c)) || c->trouble;
+    return !c->trouble;
+}
+
 static void campaign_loop(struct campaign *c)
 {
     uint8_t *room = malloc(TALK_MAX);
+    int64_t synced = runner_now_ns();
     while (room != NULL && !over(c)) {
         struct talk talk = { .octets = room };
-        struct plan plan;
-        struct outcome o;
-        struct run *run = NULL;
-        bool news = false;
         make(c, &talk);
-        c->plans++;
-        if (!talk_plan(&talk, &plan) || !stage_perform(&c->stage, &plan, true, &o, &news, &run)) {
-            plan_free(&plan);
-            break;
+        perform(c, &talk, true);
+        if (c->command->corpus != NULL && runner_now_ns() - synced > SYNC_NS) {
+            queue_sync(&c->queue, try_seed, c);
+            synced = runner_now_ns();
         }
-        remember(c, &talk);
-        if (news)
-            keep(c, &talk);
-        if (o.found && known(c, &o) == NULL)
-            found(c, &talk, &o, run);
-        else if (o.found && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0))
-            c->trouble = !stage_restart(&c->stage);
-        run_free(run);
-        plan_free(&plan);
-        say_progress(c, false);
     }
     free(room);
 }
@@ -251,36 +344,41 @@ static void farewell(struct campaign *c)
     save(c, e, NULL);
 }
 
-int command_run(const struct command *command)
+/* Each job has a seed of its own, the first the one that is printed. */
+static uint64_t seed_of(uint64_t seed, unsigned job)
+{
+    struct mutator m = mutator_seeded(seed);
+    for (unsigned i = 0; i < job; i++)
+        seed = mutator_random(&m);
+    return seed;
+}
+
+int campaign_run(const struct command *command, struct shared *shared, unsigned job, struct report *report)
 {
     struct campaign *c = calloc(1, sizeof *c);
     if (c == NULL)
         return EXIT_TROUBLE;
     c->command = c->bench.command = command;
-    c->mutator = mutator_seeded(command->seed);
-    c->report.seed = command->seed;
-    snprintf(c->report.target, sizeof c->report.target, "%s",
-             command->spawn != NULL ? command->spawn : command->target);
-    fprintf(stderr, "mqfuzz: seed %llu\n", (unsigned long long)command->seed);
+    c->report = report;
+    c->shared = shared;
+    c->job = job;
+    c->mutator = mutator_seeded(seed_of(command->seed, job));
+    report->claim = claim_name;
+    report->claim_ctx = shared;
     int status = EXIT_TROUBLE;
     if (baseline_read(&c->baseline, command->baseline) && stage_open(&c->stage, &c->bench, 1000)) {
         c->began_ns = c->said_ns = runner_now_ns();
-        campaign_loop(c);
-        say_progress(c, true);
-        farewell(c);
-        status = command_reports(command, &c->report);
-        printf("%llu plans, %llu packets, %u findings (seed %llu)\n", (unsigned long long)c->plans,
-               (unsigned long long)c->stage.packets, c->report.n, (unsigned long long)command->seed);
-        if (c->trouble)
-            status = EXIT_TROUBLE;
+        if (seeds_ready(c)) {
+            campaign_loop(c);
+            say_progress(c, true);
+            farewell(c);
+        }
+        status = c->trouble ? EXIT_TROUBLE : EXIT_CLEAN;
     }
-    if (fflush(stdout) != 0)
-        status = EXIT_TROUBLE;
     stage_close(&c->stage);
     for (uint32_t i = 0; i < c->n_kept; i++)
         free(c->kept[i].octets);
     forget_history(c);
-    report_free(&c->report);
     baseline_free(&c->baseline);
     free(c);
     return status;

@@ -33,10 +33,18 @@ static uint16_t free_port(void)
     return ok ? ntohs(a.sin_port) : 0;
 }
 
-/* "exec " and the command with its port; false when it is too long. */
+/* One program and its arguments, so that the shell can become it. What is more than that says exec where it wants. */
+static bool is_plain(const char *command)
+{
+    size_t word = strcspn(command, " ");
+    const char *assignment = strchr(command, '=');
+    return strpbrk(command, ";&|()<>\n") == NULL && (assignment == NULL || assignment > command + word);
+}
+
+/* The command with its port; false when it is too long. */
 static bool fill_in(char *out, size_t cap, const char *command, uint16_t port)
 {
-    size_t n = (size_t)snprintf(out, cap, "exec ");
+    size_t n = (size_t)snprintf(out, cap, "%s", is_plain(command) ? "exec " : "");
     while (*command != '\0' && n + 8 < cap) {
         if (strncmp(command, "{port}", 6) == 0) {
             n += (size_t)snprintf(out + n, cap - n, "%u", port);
@@ -154,7 +162,7 @@ void process_stop(struct process *p, int wait_ms)
 {
     p->stopping = true;
     if (process_watch(p))
-        kill(p->pid, SIGTERM);
+        kill(-p->pid, SIGTERM);
     for (int64_t until = runner_now_ns() + (int64_t)wait_ms * 1000000; process_watch(p) && runner_now_ns() < until;)
         poll(&(struct pollfd){ .fd = p->output, .events = POLLIN }, 1, 10);
     if (process_watch(p)) {

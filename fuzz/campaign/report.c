@@ -202,6 +202,14 @@ bool report_sarif(const struct report *r, const char *path)
 
 /* ---- files of a finding ---- */
 
+static bool name_is_taken(const struct report *r, const struct report_entry *e)
+{
+    for (uint32_t i = 0; i < r->n; i++)
+        if (&r->at[i] != e && strcmp(r->at[i].file, e->file) == 0)
+            return true;
+    return r->claim != NULL && !r->claim(r->claim_ctx, e->file);
+}
+
 static void base_name(const struct report *r, struct report_entry *e)
 {
     size_t n = 0, room = sizeof e->file - 8; /* for a number */
@@ -216,9 +224,8 @@ static void base_name(const struct report *r, struct report_entry *e)
     while (n > 0 && (e->file[n - 1] == '-' || e->file[n - 1] == '.'))
         n--;
     e->file[n] = '\0';
-    for (uint32_t i = 0, number = 2; i < r->n; i++)
-        if (&r->at[i] != e && strcmp(r->at[i].file, e->file) == 0)
-            snprintf(e->file + n, sizeof e->file - n, "-%u", number++ % 100000);
+    for (unsigned number = 2; number < 10000 && name_is_taken(r, e); number++)
+        snprintf(e->file + n, sizeof e->file - n, "-%u", number);
 }
 
 static bool write_report(const struct report_entry *e, const char *path)

@@ -26,6 +26,9 @@ struct report {
     uint32_t n, cap;
     char target[256];
     uint64_t seed;
+    /* False: the name of a file belongs to another report; NULL: there is none. */
+    bool (*claim)(void *ctx, const char *name);
+    void *claim_ctx;
 };
 
 struct report_entry *report_add(struct report *r); /* zeroed; NULL: no memory */

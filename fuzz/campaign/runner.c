@@ -187,8 +187,9 @@ static bool open_link(struct runner *e, struct run *r, struct link *l)
     r->connections++;
     const struct sockaddr *to = (const struct sockaddr *)&e->target.addr;
     bool open = connect(l->fd, to, e->target.addr_len) == 0;
-    bool on_its_way = !open && errno == EINPROGRESS;
-    open = open || (on_its_way && connect(l->fd, to, e->target.addr_len) == 0); /* on loopback it has come by now */
+    if (!open && errno == EINPROGRESS) /* on loopback it has come, or was refused, by now */
+        open = connect(l->fd, to, e->target.addr_len) == 0;
+    bool on_its_way = !open && (errno == EALREADY || errno == EINPROGRESS);
     if (open || on_its_way) {
         struct sockaddr_storage own;
         socklen_t len = sizeof own;
