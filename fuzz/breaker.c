@@ -99,11 +99,14 @@ static void no_will(struct breaker *b)
     c->will_props.block = c->will_topic = c->will_payload = (struct view){ NULL, 0 };
 }
 
-static void no_credentials(struct breaker *b)
+static const struct view none = { NULL, 0 };
+
+static void credentials(struct breaker *b, unsigned flags, struct view username, struct view password)
 {
     struct mqtt_connect *c = &b->d.p.connect;
-    c->flags &= 0x3f;
-    c->username = c->password = (struct view){ NULL, 0 };
+    c->flags = (uint8_t)((c->flags & 0x3f) | flags);
+    c->username = username;
+    c->password = password;
 }
 
 static void will(struct breaker *b)
@@ -133,53 +136,44 @@ static void make_will_topic(struct breaker *b)
 
 static void make_username(struct breaker *b)
 {
-    no_credentials(b);
-    b->d.p.connect.flags |= 0x80;
-    b->d.p.connect.username = b->text;
+    credentials(b, 0x80, b->text, none);
 }
 
 static void make_extra_username(struct breaker *b)
 {
-    no_credentials(b);
-    b->d.p.connect.username = b->text;
+    credentials(b, 0, b->text, none);
 }
 
 static void make_extra_password(struct breaker *b)
 {
-    make_username(b);
-    b->d.p.connect.password = b->text;
+    credentials(b, 0x80, b->text, b->text);
 }
 
 static void make_password_alone(struct breaker *b)
 {
-    no_credentials(b);
-    b->d.p.connect.flags |= 0x40;
-    b->d.p.connect.password = b->text;
+    credentials(b, 0x40, none, b->text);
 }
 
 static void make_ends_before_username(struct breaker *b)
 {
-    no_credentials(b);
-    b->d.p.connect.flags |= 0x80;
+    credentials(b, 0x80, none, none);
 }
 
 static void make_ends_before_password(struct breaker *b)
 {
-    b->text = view_of("u", 1);
-    make_username(b);
-    b->d.p.connect.flags |= 0x40;
+    credentials(b, 0xc0, view_of("u", 1), none);
 }
 
 static void make_ends_before_will(struct breaker *b)
 {
-    no_credentials(b);
+    credentials(b, 0, none, none);
     no_will(b);
     b->d.p.connect.flags |= 0x04;
 }
 
 static void make_ends_before_client_id(struct breaker *b)
 {
-    no_credentials(b);
+    credentials(b, 0, none, none);
     no_will(b);
     b->d.p.connect.client_id = (struct view){ NULL, 0 };
 }

@@ -15,7 +15,7 @@ enum { ACL_DENY = 4 };
 
 struct acl_rule {
     struct view user;   /* ptr NULL: without a user name; meaningless for patterns */
-    struct view filter; /* in broker.acl_text */
+    struct view filter; /* in broker.acl.text */
     uint8_t access;     /* enum acl_access, ACL_DENY */
     bool pattern;
 };
@@ -31,7 +31,7 @@ static struct view trim(struct view v)
 {
     while (v.len > 0 && blank(v.ptr[0]))
         v = view_of(v.ptr + 1, v.len - 1);
-    while (v.len > 0 && (blank(v.ptr[v.len - 1]) || v.ptr[v.len - 1] == '\r'))
+    while (v.len > 0 && blank(v.ptr[v.len - 1]))
         v.len--;
     return v;
 }
@@ -59,74 +59,30 @@ static uint8_t take_access(struct view *line)
     return ACL_READ | ACL_WRITE;
 }
 
-/* One line; *user is the one named last. *made: it gave a rule. */
-static bool acl_line(struct view line, struct view *user, struct acl_rule *rule, bool *made)
+/* One line; `user` is the one named last. */
+static enum line acl_line(void *user, struct view line, void *entry)
 {
-    *made = false;
+    struct view *named = user;
+    struct acl_rule *rule = entry;
     line = trim(line);
     if (line.len == 0 || line.ptr[0] == '#')
-        return true;
+        return LINE_EMPTY;
     if (word(&line, "user")) {
-        *user = line;
-        return line.len > 0;
+        *named = line;
+        return line.len > 0 ? LINE_EMPTY : LINE_WRONG;
     }
     bool pattern = word(&line, "pattern");
     if (!pattern && !word(&line, "topic"))
-        return false;
-    *rule = (struct acl_rule){ .user = *user, .pattern = pattern, .access = take_access(&line) };
+        return LINE_WRONG;
+    *rule = (struct acl_rule){ .user = *named, .pattern = pattern, .access = take_access(&line) };
     rule->filter = line;
-    *made = true;
-    return topic_check_filter(line, false).fault == TOPIC_OK;
-}
-
-void acl_done(struct broker *b)
-{
-    mem_free(&b->memory, b->acl_text, b->acl_len);
-    mem_free(&b->memory, b->acl, b->nacl * sizeof *b->acl);
-    b->acl_text = NULL;
-    b->acl = NULL;
-    b->nacl = b->acl_len = 0;
-}
-
-static size_t count_lines(struct view text)
-{
-    size_t n = 1;
-    for (size_t i = 0; i < text.len; i++)
-        n += text.ptr[i] == '\n';
-    return n;
+    return topic_check_filter(line, false).fault == TOPIC_OK ? LINE_ENTRY : LINE_WRONG;
 }
 
 int broker_acl(struct broker *b, struct view text)
 {
-    size_t lines = count_lines(text), n = 0;
-    uint8_t *copy = mem_resize(&b->memory, NULL, 0, text.len + 1);
-    struct acl_rule *list = mem_zero(&b->memory, lines * sizeof *list);
-    int bad = copy == NULL || list == NULL ? -1 : 0;
-    if (bad == 0 && text.len > 0)
-        memcpy(copy, text.ptr, text.len);
     struct view user = view_of(NULL, 0);
-    size_t pos = 0;
-    for (int line = 1; bad == 0 && pos < text.len; line++) {
-        const uint8_t *end = memchr(copy + pos, '\n', text.len - pos);
-        size_t len = end == NULL ? text.len - pos : (size_t)(end - (copy + pos));
-        bool made;
-        if (!acl_line(view_of(copy + pos, len), &user, &list[n], &made))
-            bad = line;
-        n += made;
-        pos += len + 1;
-    }
-    if (bad != 0) {
-        mem_free(&b->memory, copy, text.len + 1);
-        mem_free(&b->memory, list, lines * sizeof *list);
-        return bad;
-    }
-    acl_done(b);
-    b->acl_text = copy;
-    b->acl_len = text.len + 1;
-    b->acl = list;
-    b->nacl = lines;
-    b->has_acl = true;
-    return 0;
+    return lines_read(&b->acl, &b->memory, text, sizeof(struct acl_rule), acl_line, &user);
 }
 
 /* ---- asking ---- */
@@ -165,9 +121,9 @@ bool acl_allows(const struct broker *b, const struct session *s, struct view top
 {
     uint8_t room[1024];
     bool allowed = false;
-    for (size_t i = 0; i < b->nacl; i++) {
-        const struct acl_rule *rule = &b->acl[i];
-        if (rule->filter.ptr == NULL || !for_session(rule, s) || (allowed && rule->access != ACL_DENY))
+    for (size_t i = 0; i < b->acl.n; i++) {
+        const struct acl_rule *rule = (const struct acl_rule *)b->acl.entries + i;
+        if (!for_session(rule, s) || (allowed && rule->access != ACL_DENY))
             continue;
         if ((rule->access & (access | ACL_DENY)) == 0)
             continue;
@@ -219,9 +175,9 @@ static bool overlap(struct view a, struct view b)
 bool acl_may_subscribe(const struct broker *b, const struct session *s, struct view filter)
 {
     uint8_t room[1024];
-    for (size_t i = 0; i < b->nacl; i++) {
-        const struct acl_rule *rule = &b->acl[i];
-        if (rule->filter.ptr == NULL || !for_session(rule, s) || (rule->access & ACL_READ) == 0)
+    for (size_t i = 0; i < b->acl.n; i++) {
+        const struct acl_rule *rule = (const struct acl_rule *)b->acl.entries + i;
+        if (!for_session(rule, s) || (rule->access & ACL_READ) == 0)
             continue;
         struct view allowed = substitute(rule, s, room, sizeof room);
         if (allowed.len > 0 && overlap(filter, allowed))

@@ -17,7 +17,7 @@
 static const char method_name[] = "CHALLENGE-SHA256";
 
 struct password {
-    struct view name;    /* in broker.password_text */
+    struct view name;    /* in broker.passwords.text */
     uint32_t iterations; /* 0: plain SHA-512 */
     uint8_t salt[64], hash[64];
     uint8_t salt_len;
@@ -61,71 +61,29 @@ static bool number(struct view text, uint32_t *out)
     return text.len > 0;
 }
 
-static bool password_line(struct view line, struct password *out)
+static enum line password_line(void *ctx, struct view line, void *entry)
 {
+    struct password *out = entry;
+    (void)ctx;
+    if (line.len == 0 || line.ptr[0] == '#')
+        return LINE_EMPTY;
     *out = (struct password){ .name = take_until(&line, ':') };
     if (out->name.len == 0 || take_until(&line, '$').len != 0)
-        return false;
+        return LINE_WRONG;
     struct view kind = take_until(&line, '$');
     bool stretched = kind.len == 1 && kind.ptr[0] == '7';
     if (!stretched && !(kind.len == 1 && kind.ptr[0] == '6'))
-        return false;
+        return LINE_WRONG;
     if (stretched && (!number(take_until(&line, '$'), &out->iterations) || out->iterations == 0))
-        return false;
+        return LINE_WRONG;
     int salt = base64(take_until(&line, '$'), out->salt, sizeof out->salt);
     out->salt_len = (uint8_t)(salt > 0 ? salt : 0);
-    return salt > 0 && base64(line, out->hash, sizeof out->hash) == sizeof out->hash;
-}
-
-static size_t count_lines(struct view text)
-{
-    size_t n = 1;
-    for (size_t i = 0; i < text.len; i++)
-        n += text.ptr[i] == '\n';
-    return n;
-}
-
-void passwords_done(struct broker *b)
-{
-    if (b->password_text != NULL)
-        OPENSSL_cleanse(b->password_text, b->password_len);
-    mem_free(&b->memory, b->password_text, b->password_len);
-    mem_free(&b->memory, b->passwords, b->npasswords * sizeof *b->passwords);
-    b->password_text = NULL;
-    b->passwords = NULL;
-    b->npasswords = b->password_len = 0;
+    return salt > 0 && base64(line, out->hash, sizeof out->hash) == sizeof out->hash ? LINE_ENTRY : LINE_WRONG;
 }
 
 int broker_passwords(struct broker *b, struct view text)
 {
-    size_t lines = count_lines(text), n = 0;
-    uint8_t *copy = mem_resize(&b->memory, NULL, 0, text.len + 1);
-    struct password *list = mem_zero(&b->memory, lines * sizeof *list);
-    int bad = copy == NULL || list == NULL ? -1 : 0;
-    if (bad == 0 && text.len > 0)
-        memcpy(copy, text.ptr, text.len);
-    struct view rest = view_of(copy, text.len);
-    for (int line = 1; bad == 0 && rest.len > 0; line++) {
-        struct view one = take_until(&rest, '\n');
-        if (one.len > 0 && one.ptr[one.len - 1] == '\r')
-            one.len--;
-        if (one.len == 0 || one.ptr[0] == '#')
-            continue;
-        if (!password_line(one, &list[n++]))
-            bad = line;
-    }
-    if (bad != 0) {
-        mem_free(&b->memory, copy, text.len + 1);
-        mem_free(&b->memory, list, lines * sizeof *list);
-        return bad;
-    }
-    passwords_done(b);
-    b->password_text = copy;
-    b->password_len = text.len + 1;
-    b->passwords = list;
-    b->npasswords = lines;
-    b->has_passwords = true;
-    return 0;
+    return lines_read(&b->passwords, &b->memory, text, sizeof(struct password), password_line, NULL);
 }
 
 static bool hash_of(const struct password *p, struct view password, uint8_t out[64])
@@ -144,8 +102,8 @@ static bool hash_of(const struct password *p, struct view password, uint8_t out[
 bool auth_password(const struct broker *b, struct view user, struct view password)
 {
     uint8_t hash[64];
-    for (size_t i = 0; i < b->npasswords; i++) {
-        const struct password *p = &b->passwords[i];
+    for (size_t i = 0; i < b->passwords.n; i++) {
+        const struct password *p = (const struct password *)b->passwords.entries + i;
         if (p->name.len == user.len && user.len > 0 && memcmp(p->name.ptr, user.ptr, user.len) == 0)
             return hash_of(p, password, hash) && CRYPTO_memcmp(hash, p->hash, sizeof hash) == 0;
     }

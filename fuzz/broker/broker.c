@@ -86,8 +86,8 @@ void broker_free(struct broker *b)
     }
     end_sessions(b);
     tree_done(b);
-    passwords_done(b);
-    acl_done(b);
+    lines_done(&b->passwords, &b->memory);
+    lines_done(&b->acl, &b->memory);
     buffer_done(&b->scratch, &b->memory);
     buffer_done(&b->passed, &b->memory);
     mem_free(&b->memory, b->ids, b->ids_cap * sizeof *b->ids);

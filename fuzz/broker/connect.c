@@ -105,7 +105,7 @@ static bool will_allowed(struct broker_conn *c, const struct mqtt_packet *p)
 static bool login(struct broker_conn *c, const struct mqtt_packet *p)
 {
     struct broker *b = c->broker;
-    if (!b->has_passwords || (b->config.allow_anonymous && !p->connect.has_username))
+    if (!b->passwords.given || (b->config.allow_anonymous && !p->connect.has_username))
         return true;
     if (!p->connect.has_username)
         connect_refuse(c, 0x87, MQTT_RULE_NONE, "a user name is needed");

@@ -325,7 +325,7 @@ static uint32_t chain_id(struct broker *b, uint32_t chain, uint32_t id)
 
 static bool readable(const struct broker *b, const struct session *s, struct view topic)
 {
-    return !b->has_acl || acl_allows(b, s, topic, ACL_READ);
+    return !b->acl.given || acl_allows(b, s, topic, ACL_READ);
 }
 
 static void on_subscription(void *ctx, struct subscription *sub)

@@ -263,14 +263,22 @@ bool auth_password(const struct broker *b, struct view user, struct view passwor
 enum acl_access { ACL_READ = 1, ACL_WRITE = 2 };
 bool acl_allows(const struct broker *b, const struct session *s, struct view topic, enum acl_access access);
 bool acl_may_subscribe(const struct broker *b, const struct session *s, struct view filter);
-void acl_done(struct broker *b);
-void passwords_done(struct broker *b);
 
 void sys_publish(struct broker *b);
 void sys_due(struct broker *b); /* once in a while: $SYS, housekeeping */
 
-struct password;
-struct acl_rule;
+/* A file of the user's as a list (lines.c); the entries point into `text`. Zeroed is none. */
+struct lines {
+    uint8_t *text;
+    void *entries;
+    size_t len, n, cap, size; /* of text; entries, room for them, octets of one */
+    bool given;
+};
+enum line { LINE_WRONG, LINE_EMPTY, LINE_ENTRY };
+typedef enum line lines_reader(void *ctx, struct view line, void *entry);
+/* In place of what *l held. Returns 0, or -1 without memory, or the number of the line that is wrong: *l stays. */
+int lines_read(struct lines *l, struct memory *m, struct view text, size_t size, lines_reader *reader, void *ctx);
+void lines_done(struct lines *l, struct memory *m);
 
 struct broker {
     struct broker_config config;
@@ -289,12 +297,8 @@ struct broker {
     } * ids; /* Subscription Identifiers of the matches under way */
     uint32_t ids_cap, ids_n;
     struct buffer scratch, passed;
-    struct password *passwords;
-    struct acl_rule *acl;
-    size_t npasswords, nacl;
-    uint8_t *password_text, *acl_text;
-    size_t password_len, acl_len;
-    bool has_passwords, has_acl, shutting_down;
+    struct lines passwords, acl;
+    bool shutting_down;
     struct broker_stats stats;
 };
 

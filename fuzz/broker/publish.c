@@ -63,7 +63,7 @@ static uint8_t refusal(struct broker_conn *c, const struct publication *pub)
         return 0x90;              /* 3.1 lets it pass, its subscribers of 3.1.1 and 5.0 do not [MQTT-3.3.2-1] */
     if (pub->topic.ptr[0] == '$') /* reserved for the server, section 4.7.2 */
         return 0x87;
-    if (b->has_acl && !acl_allows(b, c->session, pub->topic, ACL_WRITE))
+    if (b->acl.given && !acl_allows(b, c->session, pub->topic, ACL_WRITE))
         return 0x87;
     if (!mem_has_room(&b->memory, pub->topic.len + pub->props.len + pub->payload.len, MEMORY_QUARTER))
         return 0x97;

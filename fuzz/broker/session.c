@@ -96,7 +96,7 @@ void session_will_publish(struct broker *b, struct session *s)
     s->will_due = UINT64_MAX;
     struct publication pub = message_view(m);
     pub.from = s;
-    bool allowed = !b->has_acl || acl_allows(b, s, pub.topic, ACL_WRITE);
+    bool allowed = !b->acl.given || acl_allows(b, s, pub.topic, ACL_WRITE);
     if (allowed && !FAULTY(b, NO_WILL)) {
         if (pub.retain)
             retained_store(b, &pub);

@@ -168,7 +168,7 @@ static uint8_t subscribe_refusal(struct broker_conn *c, const struct wanted *w)
         return 0xa2;
     if (denied(b, w->filter))
         return 0x80;
-    if (b->has_acl && !acl_may_subscribe(b, c->session, w->inner))
+    if (b->acl.given && !acl_may_subscribe(b, c->session, w->inner))
         return 0x87;
     if (!mem_has_room(&b->memory, 1024, MEMORY_EIGHTH))
         return 0x97;
