@@ -133,11 +133,13 @@ static void put_packet(struct text *t, const struct mqtt_packet *p)
         put_text(t, "payload", p->publish.payload);
 }
 
+/* In words of sixteen octets, or of more where those would be more words than a statement may have. */
 static void put_raw(struct text *t, struct view octets)
 {
+    size_t word = octets.len > 32 * 16 ? (octets.len + 31) / 32 : 16;
     put(t, "raw");
     for (size_t i = 0; i < octets.len; i++)
-        put(t, i % 16 == 0 ? " %02x" : "%02x", octets.ptr[i]);
+        put(t, i % word == 0 ? " %02x" : "%02x", octets.ptr[i]);
 }
 
 /* The statement, read back, gives the same octets. */

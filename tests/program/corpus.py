@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The corpus of every fuzz target, replayed without an engine: each input once, in order, in memory of its exact size."""
 import os
+import re
+import subprocess
 
 import harness
 from harness import case, check, equal
@@ -22,5 +24,16 @@ def replay(target):
 
 for name in TARGETS:
     replay(name)
+
+
+@case("every target has a planted bug, and each still applies")
+def _():
+    found = set()
+    for patch in sorted((harness.ROOT / "tests" / "fuzz" / "planted").glob("*.patch")):
+        found.add(re.match(r"target: (\w+)", patch.read_text(encoding="utf-8")).group(1))
+        done = subprocess.run(["patch", "--dry-run", "-f", "-s", "-p1", "-i", patch], cwd=harness.ROOT, capture_output=True, text=True, check=False)
+        equal(done.returncode, 0, f"{patch.name}: {done.stdout}")
+    equal(sorted(found), TARGETS, "targets with a planted bug")
+
 
 harness.main()
