@@ -19,7 +19,7 @@ PKGS     = libpcap ncursesw libcrypto libpcre2-8 zlib
 STORES  := -mmemset-strategy=unrolled_loop:256:noalign,libcall:-1:noalign -mmemcpy-strategy=unrolled_loop:256:noalign,libcall:-1:noalign
 STORES  := $(shell $(CC) $(STORES) -E -x c /dev/null >/dev/null 2>&1 && echo '$(STORES)')
 # pcap.h needs u_char, which strict c11 hides: hence _DEFAULT_SOURCE
-FLAGS    = -std=c11 -D_DEFAULT_SOURCE $(WARN) $(STORES) -I. -MMD -MP $(CPPFLAGS) $(CFLAGS)
+FLAGS    = -std=c11 -D_DEFAULT_SOURCE $(WARN) $(STORES) -I. -MMD -MP $(CPPFLAGS) $(CFLAGS) $(COVER)
 
 CAPTURE_LIBS = -lpcap -lcap -lseccomp -lpcre2-8 -lcrypto -lz -pthread
 MQFUZZ_LIBS  = -lpcap -lpcre2-8 -lssl -lcrypto

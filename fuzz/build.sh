@@ -30,7 +30,7 @@ for target in "${targets[@]}"; do
     dictionary=corpus/$target.dict
     [ -f "$dictionary" ] || dictionary=corpus/mqtt.dict
     cp "$dictionary" "$OUT/$target.dict"
-    printf '[libfuzzer]\nmax_len = %d\ntimeout = 10\n' "$([ "$target" = capture ] && echo 65536 || echo 8192)" >"$OUT/$target.options"
+    { echo '[libfuzzer]'; fuzz/run.py options "$target"; } >"$OUT/$target.options"
     rm -f "$OUT/${target}_seed_corpus.zip"
     python3 - "$OUT/${target}_seed_corpus.zip" "corpus/$target" <<'END'
 import os

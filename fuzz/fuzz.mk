@@ -4,6 +4,7 @@
 # make fuzz-all TIME=300               all targets in turn, and a table; SEED=N begins as the last time with N
 # make afl TARGET=decode TIME=60       AFL++ likewise
 # make fuzz-mosquitto TIME=60         mqfuzz against Debian's source package of mosquitto, built with coverage and sanitizers
+# make fuzz-speed                      executions a second, beside a target that does nothing
 # make coverage                        lines and branches that the corpus reaches: build-coverage/
 # make corpus                          makes the seeds anew and minimises corpus/
 # The targets are fuzz/target/NAME.c, those of what stands above decoder/ tests/target/NAME.c; the engines around them fuzz/engine/.
@@ -17,19 +18,30 @@ FUZZ_LIBS     = $B/libfuzz.a $B/libbroker.a $(LIB)
 FUZZ_SYSTEM   = -lpcre2-8 -lcrypto
 # of the targets in tests/
 ABOVE_LIBS    = $B/libfuzz.a $B/libbroker.a $B/libtui.a $B/libcapture.a $(LIB)
-SHELL_OBJECTS = $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch bench)
+ENGINE_LIB    = $B/libengine.a
+$(ENGINE_LIB): $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch bench)
+	@$(say) AR $@; rm -f $@
+	$Q$(AR) rcs $@ $^
+
+# Coverage guides where it teaches something: not in targets, engines and mutator, and comparisons are not traced where the mutator
+# speaks the language itself.
+BLIND = -fno-sanitize-coverage=trace-cmp,indirect-calls,stack-depth,inline-8bit-counters,pc-table
+$B/fuzz/target/%.o $B/tests/target/%.o $B/fuzz/engine/%.o $(patsubst %,$B/fuzz/%.o,mutator fresh breaker talk): \
+	COVER = $(if $(findstring fuzzer-no-link,$(CFLAGS)),$(BLIND))
+$B/decoder/base/%.o $B/decoder/mqtt/%.o $B/decoder/track/%.o: \
+	COVER = $(if $(findstring fuzzer-no-link,$(CFLAGS)),-fno-sanitize-coverage=trace-cmp)
 
 # Replays files without an engine.
-$B/replay/%: $B/fuzz/target/%.o $B/fuzz/engine/replay.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
+$B/replay/%: $B/fuzz/target/%.o $B/fuzz/engine/replay.o $(ENGINE_LIB) $(FUZZ_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(FUZZ_SYSTEM)
-$B/replay/%: $B/tests/target/%.o $B/fuzz/engine/replay.o $(SHELL_OBJECTS) $(ABOVE_LIBS)
+$B/replay/%: $B/tests/target/%.o $B/fuzz/engine/replay.o $(ENGINE_LIB) $(ABOVE_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(CAPTURE_LIBS)
-$B/fuzzer/%: $B/fuzz/target/%.o $B/fuzz/engine/libfuzzer.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
+$B/fuzzer/%: $B/fuzz/target/%.o $B/fuzz/engine/libfuzzer.o $(ENGINE_LIB) $(FUZZ_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(LINK) $(LDFLAGS) $(ENGINE) -o $@ $^ $(FUZZ_SYSTEM)
-$B/fuzzer/%: $B/tests/target/%.o $B/fuzz/engine/libfuzzer.o $(SHELL_OBJECTS) $(ABOVE_LIBS)
+$B/fuzzer/%: $B/tests/target/%.o $B/fuzz/engine/libfuzzer.o $(ENGINE_LIB) $(ABOVE_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(LINK) $(LDFLAGS) $(ENGINE) -o $@ $^ $(CAPTURE_LIBS)
 
@@ -44,10 +56,7 @@ in_fuzz  = $(MAKE) --no-print-directory CC=clang B=build-fuzz CFLAGS='-O1 -g -fn
 fuzz-build-%:
 	+@$(in_fuzz) build-fuzz/fuzzer/$*
 fuzz: fuzz-build-$(TARGET)
-	@mkdir -p build-fuzz/corpus/$(TARGET) build-fuzz/found/$(TARGET) corpus/$(TARGET)
-	build-fuzz/fuzzer/$(TARGET) -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=1024 -max_len=8192 -print_final_stats=1 \
-		-dict=$(firstword $(wildcard corpus/$(TARGET).dict) corpus/mqtt.dict) \
-		-artifact_prefix=build-fuzz/found/$(TARGET)/ $(FUZZ_OPTIONS) build-fuzz/corpus/$(TARGET) corpus/$(TARGET)
+	@fuzz/run.py fuzz $(TARGET) $(TIME) $(FUZZ_OPTIONS)
 fuzz-all:
 	+@$(in_fuzz) fuzzers replays
 	@fuzz/run.py all $(TIME) $(SEED)
@@ -59,8 +68,24 @@ test-fuzzers:
 	+@$(in_fuzz) fuzzers build-fuzz/seeds
 	@fuzz/run.py planted
 
+# Executions a second, beside a target that does nothing: the figures of docs/fuzzing.md.
+$B/fuzzer-empty: $B/fuzz/engine/empty.o $B/fuzz/engine/libfuzzer.o $(ENGINE_LIB) $(FUZZ_LIBS)
+	@$(say) LD $@
+	$Q$(LINK) $(LDFLAGS) $(ENGINE) -o $@ $^ $(FUZZ_SYSTEM)
+$B/afl-empty: $B/fuzz/engine/empty.o $(ENGINE_LIB) $(FUZZ_LIBS)
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_SYSTEM)
+in_speed = $(MAKE) --no-print-directory CC=clang B=build-fuzz/plain CFLAGS='-O2 -g -fsanitize=fuzzer-no-link'
+fuzz-speed: TARGET = decode
+fuzz-speed: TIME = 10
+fuzz-speed:
+	+@$(in_fuzz) build-fuzz/fuzzer/decode build-fuzz/fuzzer-empty build-fuzz/fuzzer/broker
+	+@$(in_speed) $(addprefix build-fuzz/plain/fuzzer,/decode -empty /broker)
+	+@$(in_afl) build-afl/afl/decode build-afl/afl/broker build-afl/afl-empty build-afl/mutator.so
+	@AFL='$(AFL_RUN)' fuzz/speed.py
+
 # How soon mutation shows each rule, beside plain havoc: make reach TIME=60 prints the tables of docs/fuzzing.md.
-$B/reach: $B/fuzz/engine/reach.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
+$B/reach: $B/fuzz/engine/reach.o $(ENGINE_LIB) $(FUZZ_LIBS)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ $(FUZZ_SYSTEM)
 reach: $B/reach
@@ -83,28 +108,19 @@ coverage:
 
 # ---- AFL++: persistent mode with input in shared memory, by its driver for libFuzzer's entry point ----
 
-AFL_SHAPE_decode = packet
-AFL_SHAPE_plan = packet
-AFL_SHAPE_roundtrip = packet
-AFL_SHAPE_framing = stream
-AFL_SHAPE_render = stream
-AFL_SHAPE_stats = talk
-AFL_SHAPE_track = talk
-AFL_SHAPE_broker = talk
-AFL_SHAPE_judge = talk
 JOBS ?= 1
-$B/afl/%: $B/fuzz/target/%.o $(SHELL_OBJECTS) $(FUZZ_LIBS)
+in_afl = AFL_QUIET=1 $(MAKE) --no-print-directory CC=afl-clang-fast B=build-afl CFLAGS='-O2 -g'
+$B/afl/%: $B/fuzz/target/%.o $(ENGINE_LIB) $(FUZZ_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(FUZZ_SYSTEM)
-$B/afl/%: $B/tests/target/%.o $(SHELL_OBJECTS) $(ABOVE_LIBS)
+$B/afl/%: $B/tests/target/%.o $(ENGINE_LIB) $(ABOVE_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(CAPTURE_LIBS)
 $B/mutator.so: fuzz/engine/afl.c fuzz/engine/shape.c $(patsubst %,fuzz/%.c,mutator fresh breaker talk) $(wildcard decoder/mqtt/*.c decoder/base/*.c)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Qclang -std=c11 -D_DEFAULT_SOURCE $(WARN) -I. $(CFLAGS) -fPIC -shared -o $@ $(filter %.c,$^)
 afl:
-	+@AFL_QUIET=1 $(MAKE) --no-print-directory CC=afl-clang-fast B=build-afl CFLAGS='-O2 -g' build-afl/afl/$(TARGET)
-	+@$(MAKE) --no-print-directory B=build-afl CFLAGS='-O2 -g' build-afl/mutator.so
+	+@$(in_afl) build-afl/afl/$(TARGET) build-afl/mutator.so
 	@mkdir -p build-afl/found/$(TARGET)
 	@for job in $$(seq 2 $(JOBS)); do \
 		AFL_NO_UI=1 $(AFL_RUN) -S job$$job -- build-afl/afl/$(TARGET) >build-afl/found/$(TARGET).job$$job.log 2>&1 & done; \
@@ -112,7 +128,7 @@ afl:
 	grep -HE '^(execs_done|execs_per_sec|edges_found|bitmap_cvg|saved_crashes)' build-afl/found/$(TARGET)/*/fuzzer_stats; \
 	! ls build-afl/found/$(TARGET)/*/crashes/id* 2>/dev/null
 # AFL++ wants a quiet machine and a core file in its own way; neither matters to what it finds.
-AFL_RUN = AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 FUZZ_SHAPE=$(or $(AFL_SHAPE_$(TARGET)),octets) \
+AFL_RUN = AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 FUZZ_SHAPE=$(shell fuzz/run.py shape $(TARGET)) \
 	AFL_CUSTOM_MUTATOR_LIBRARY=build-afl/mutator.so afl-fuzz -V $(TIME) -i corpus/$(TARGET) -o build-afl/found/$(TARGET) \
 	-x $(firstword $(wildcard corpus/$(TARGET).dict) corpus/mqtt.dict)
 
@@ -121,7 +137,7 @@ AFL_RUN = AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFI
 $B/seeds: $B/fuzz/engine/seeds.o $B/fuzz/engine/seeds_talk.o $B/libfuzz.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8
-.PHONY: afl reach replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers
+.PHONY: afl reach fuzz-speed replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers
 
 fuzz-mosquitto: $B/mqfuzz
 	@$(call deps,build fuzz)

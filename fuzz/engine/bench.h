@@ -6,7 +6,7 @@
 #include "fuzz/talk.h"
 #include "fuzz/target/target.h"
 
-enum { BENCH_MEMORY = 4 << 20, BENCH_RECORDS = 200 };
+enum { BENCH_MEMORY = 4 << 20, BENCH_RECORDS = 200, BENCH_DEADLINES = 128 };
 
 /* What kind of broker, from bits 2 and 3 of the octet of scene; bits 4 to 7 choose among its settings. */
 enum bench_kind {

@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     q.not_a = compile(opposite, size + 3, ROOM, &memory[2], &error);
     bool many = size % 4 == 1;
     rows_of(stream_of(many), (struct fuzz_scene){ 0, MQTT_CLIENT, 0 }, ask, &q);
-    HOLDS(q.rows == ROWS + many);
+    HOLDS(q.rows == ROWS + (unsigned)many);
     if (size % 8 == 0)
         check_memory(text, size);
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
