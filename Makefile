@@ -5,7 +5,7 @@
 # make check-asan   make test under ASan and UBSan             make check-clang  make test with clang
 # make lint         layout, static analysis, house rules       make golden       write the golden files anew
 # make check-instructions  small workloads under callgrind, beside the record   make instructions  writes the record anew
-# make bench        mqdump beside libpcap alone and tshark: SCALE=1 ROUNDS=5
+# make bench        the figures of docs/performance.md, beside libpcap alone and tshark: SCALE=1 ROUNDS=5
 # make install      programs, man pages, completions: PREFIX=/usr/local DESTDIR=
 # make deps         install what is missing (Debian 12); the targets above that need it do so themselves, DEPS=no leaves it
 PREFIX  ?= /usr/local
@@ -72,6 +72,9 @@ $B/noop: $B/tests/bench/noop.o
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcap
 $B/measure: $B/tests/bench/measure.o
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^
+$B/send: $B/tests/bench/send.o
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^
 $B/decode: $B/tests/bench/decode.o $(LIB)
@@ -149,8 +152,8 @@ docs-tables: $B/tests/decoder/test_docs_rules $B/tests/decoder/test_docs_fields
 screenshots: $B/mqshark
 	@B=$B tests/screenshots
 
-bench: $B/mqdump $B/generate $B/noop $B/measure
-	@B=$B tests/bench/bench
+bench: $(patsubst %,$B/%,mqdump generate noop measure decode send)
+	@B=$B PYTHONDONTWRITEBYTECODE=1 tests/bench/bench
 
 # Instructions of small workloads under callgrind, beside those on record (tests/bench/instructions.txt); built with fixed
 # options in a folder of its own. make instructions records them anew.
