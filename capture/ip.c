@@ -248,6 +248,8 @@ enum ip_result ip_segment(uint32_t link_type, struct view frame, uint32_t frame_
     enum step s = by_link(&w, link_skip(link_type, &w.c));
     for (unsigned depth = 0; depth < IP_DEPTH_MAX && s == STEP_ON; depth++) {
         s = datagram(&w);
+        if (s == STEP_ON && w.protocol == PROTO_AH) /* of IPv4: nothing is hidden by it */
+            s = extension(&w);
         if (s != STEP_ON)
             return result_of(s, depth > 0);
         switch (w.protocol) {

@@ -136,9 +136,11 @@ enum link_result link_skip_ethertype(uint16_t type, struct cursor *c)
     return LINK_OTHER;
 }
 
-/* IEEE 802.11 section 9.2: data frames that are not encrypted. */
-static enum link_result skip_wifi(struct cursor *c)
+/* IEEE 802.11 section 9.2: data frames that are not encrypted. `padded`: the body begins at a multiple of four octets.
+ */
+static enum link_result skip_wifi(struct cursor *c, bool padded)
 {
+    size_t start = c->pos;
     struct view control = cur_take(c, 2);
     if (c->truncated)
         return LINK_SHORT;
@@ -148,14 +150,38 @@ static enum link_result skip_wifi(struct cursor *c)
     cur_take(c, 22);      /* duration, three addresses, sequence control */
     if ((flags & 3) == 3) /* to and from the distribution system: a fourth address */
         cur_take(c, 6);
+    bool aggregated = false;
     if (subtype & 8) { /* QoS control */
         struct view qos = cur_take(c, 2);
         if (flags & 0x80) /* HT control */
             cur_take(c, 4);
-        if (!c->truncated && (qos.ptr[0] & 0x80)) /* A-MSDU: the first subframe */
-            cur_take(c, 14);
+        aggregated = !c->truncated && (qos.ptr[0] & 0x80);
     }
+    if (padded)
+        cur_take(c, (4 - (c->pos - start) % 4) % 4);
+    if (aggregated) /* A-MSDU: the first subframe */
+        cur_take(c, 14);
     return skip_llc(c);
+}
+
+/* The octet of flags in a Radiotap header, 0 when it has none (radiotap.org): behind the words that say which fields
+ * there are and the time stamp, which is aligned to its eight octets. */
+static uint8_t radiotap_flags(struct cursor head)
+{
+    size_t start = head.pos;
+    cur_take(&head, 4);
+    uint32_t first = 0, word = 0;
+    unsigned words = 0;
+    do {
+        struct view v = cur_take(&head, 4);
+        if (head.truncated || words++ == TAGS_MAX)
+            return 0;
+        word = v.ptr[0] | (uint32_t)v.ptr[3] << 24;
+        first = words == 1 ? word : first;
+    } while (word >> 31);
+    if (first & 1)
+        cur_take(&head, (8 - (head.pos - start) % 8) % 8 + 8);
+    return first & 2 ? cur_u8(&head) : 0;
 }
 
 /* Radiotap and AVS and Prism: a header with its own length. */
@@ -163,6 +189,7 @@ static enum link_result skip_radio(uint32_t type, struct cursor *c)
 {
     struct cursor head = *c;
     size_t len;
+    bool padded = type == LINK_RADIOTAP && (radiotap_flags(*c) & 0x20);
     struct view v = cur_take(&head, 8);
     if (head.truncated)
         return LINK_SHORT;
@@ -173,7 +200,7 @@ static enum link_result skip_radio(uint32_t type, struct cursor *c)
     else
         len = 144;
     cur_take(c, len);
-    return c->truncated ? LINK_SHORT : skip_wifi(c);
+    return c->truncated ? LINK_SHORT : skip_wifi(c, padded);
 }
 
 enum link_result link_skip(uint32_t type, struct cursor *c)
@@ -213,7 +240,7 @@ enum link_result link_skip(uint32_t type, struct cursor *c)
         protocol = cur_u16(c);
         return c->truncated ? LINK_SHORT : link_skip_ethertype(protocol, c);
     case LINK_WIFI:
-        return skip_wifi(c);
+        return skip_wifi(c, false);
     case LINK_RADIOTAP:
     case LINK_PRISM:
     case LINK_AVS:

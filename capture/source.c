@@ -3,6 +3,7 @@
 #include "capture/bpf.h"
 #include "capture/link.h"
 #include "capture/live.h"
+#include <pcap/pcap.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,17 +16,32 @@ struct source {
     struct bpf *bpf; /* of files: devices filter by themselves */
 };
 
+static bool refuse_link(const char *of, uint32_t link, char *error)
+{
+    const char *name = pcap_datalink_val_to_name((int)link);
+    snprintf(error, PIPELINE_ERROR_MAX, "%s: link type %u%s%s%s is not one of those that mqshark knows", of, link,
+             name != NULL ? " (" : "", name != NULL ? name : "", name != NULL ? ")" : "");
+    return false;
+}
+
+/* The first one that is known of those at the beginning of the file, else the first; a file may name them later. */
+static uint32_t link_of(const struct capfile *file)
+{
+    uint32_t n = capfile_interfaces(file);
+    for (uint32_t i = 0; i < n; i++)
+        if (link_known(capfile_interface(file, i).link_type))
+            return capfile_interface(file, i).link_type;
+    return n > 0 ? capfile_interface(file, 0).link_type : LINK_ETHERNET;
+}
+
 static bool open_file(struct source *s, const struct pipeline_options *o, char *error, bool *usage)
 {
     s->file = capfile_open(o->file, o->image, error);
     if (s->file == NULL)
         return false;
-    uint32_t link = capfile_interfaces(s->file) > 0 ? capfile_interface(s->file, 0).link_type : LINK_ETHERNET;
-    if (!link_known(link)) {
-        snprintf(error, PIPELINE_ERROR_MAX, "%s: link type %u is not one of those that mqshark knows",
-                 o->file != NULL ? o->file : "memory", link);
-        return false;
-    }
+    uint32_t link = link_of(s->file);
+    if (!link_known(link))
+        return refuse_link(o->file != NULL ? o->file : "memory", link, error);
     if (o->capture_filter == NULL || o->capture_filter[0] == '\0')
         return true;
     s->bpf = bpf_new(o->capture_filter, link, error, PIPELINE_ERROR_MAX);
@@ -44,11 +60,8 @@ static bool open_live(struct source *s, const struct pipeline_options *o, char *
     s->live = live_open(&lo, error, usage);
     for (uint32_t i = 0; s->live != NULL && i < o->n_interfaces; i++) {
         struct capfile_interface device = live_interface(s->live, i);
-        if (link_known(device.link_type))
-            continue;
-        snprintf(error, PIPELINE_ERROR_MAX, "%s: link type %u is not one of those that mqshark knows", device.name,
-                 device.link_type);
-        return false;
+        if (!link_known(device.link_type))
+            return refuse_link(device.name, device.link_type, error);
     }
     return s->live != NULL;
 }

@@ -93,6 +93,9 @@ static const struct link_case links[] = {
     { "802.11", LINK_WIFI, 32, { WIFI_DATA, SNAP } },
     { "802.11 QoS", LINK_WIFI, 34, { WIFI_QOS, SNAP } },
     { "radiotap", LINK_RADIOTAP, 40, { 0, 0, 8, 0, 0, 0, 0, 0, WIFI_DATA, SNAP } },
+    { "radiotap, padded", LINK_RADIOTAP, 45, { 0, 0, 9, 0, 2, 0, 0, 0, 0x20, WIFI_QOS, 0, 0, SNAP } },
+    { "radiotap with time, padded", LINK_RADIOTAP, 61, { 0, 0, 25, 0, 3, 0, 0, 0x80, 0, 0,    0,        0, 0, 0,   0,
+                                                         0, 1, 2,  3, 4, 5, 6, 7,    8, 0x20, WIFI_QOS, 0, 0, SNAP } },
 };
 
 static void every_link_layer(void **state)
@@ -252,6 +255,7 @@ static void tunnels(void **state)
         uint8_t head[48];
     } cases[] = {
         { "IP in IP", 4, 0, { 0 } },
+        { "IP in IP behind an authentication header", 51, 16, { 4, 2 } },
         { "GRE", 47, 4, { 0, 0, 8, 0 } },
         { "GRE with checksum, key and number", 47, 16, { 0xb0, 0, 8, 0 } },
         { "GRE with Ethernet", 47, 18, { 0, 0, 0x65, 0x58, MACS, 8, 0 } },
