@@ -147,20 +147,72 @@ static void hold_put(struct stream_hold *h, struct stream_shared *shared, uint32
     shared->held += piece_cost(p);
 }
 
-/* Compares what is there already with the later copy. */
-static void check_conflict(const struct piece *p, struct stream_shared *shared, uint32_t seq, uint32_t len,
-                           const uint8_t *octets)
+/* Tells where the n octets of a later copy, which begins at seq, are not as the first one. */
+static void compare(const struct stream *s, struct stream_shared *shared, uint32_t seq, const uint8_t *first,
+                    const uint8_t *later, uint32_t n, uint64_t first_frame, const struct stamp *stamp)
+{
+    if (memcmp(first, later, n) == 0)
+        return;
+    uint32_t i = 0;
+    while (first[i] == later[i])
+        i++;
+    shared->conflicts++;
+    if (shared->events->differ != NULL)
+        shared->events->differ(shared->ctx, s, s->at + (uint64_t)(int64_t)distance(seq + i, s->next), n - i,
+                               first_frame, stamp);
+}
+
+static void compare_held(const struct stream *s, struct stream_shared *shared, const struct piece *p, uint32_t seq,
+                         uint32_t len, const uint8_t *octets, const struct stamp *stamp)
 {
     uint32_t skip = distance(p->seq, seq) < 0 ? seq - p->seq : 0;
     uint32_t n = p->len - skip < len ? p->len - skip : len;
-    if (p->data && octets != NULL && memcmp(p->octets + skip, octets, n) != 0)
-        shared->conflicts++;
+    if (p->data && octets != NULL)
+        compare(s, shared, seq, p->octets + skip, octets, n, p->stamp.frame, stamp);
+}
+
+/* ---- what was passed on last ---- */
+
+static struct stream_recent *recent_of(struct stream_shared *shared, const struct stream *s)
+{
+    return &shared->recent[((uintptr_t)s >> 5) % STREAM_RECENT];
+}
+
+static void remember(struct stream *s, struct stream_shared *shared, const uint8_t *octets, uint32_t len,
+                     const struct stamp *stamp)
+{
+    struct stream_recent *r = recent_of(shared, s);
+    r->owner = s;
+    r->frame = stamp->frame;
+    r->seq = s->next;
+    if (len >= STREAM_RECENT_OCTETS) {
+        r->len = STREAM_RECENT_OCTETS;
+        memcpy(r->octets, octets, STREAM_RECENT_OCTETS);
+    } else {
+        r->len = len;
+        memcpy(r->octets, octets, len);
+    }
+}
+
+/* A copy of octets that were passed on: the part of it that is remembered. */
+static void compare_recent(const struct stream *s, struct stream_shared *shared, uint32_t seq, struct view octets,
+                           const struct stamp *stamp)
+{
+    const struct stream_recent *r = recent_of(shared, s);
+    int32_t ahead = distance(r->seq, seq);
+    uint32_t from = ahead > 0 ? (uint32_t)ahead : 0, skip = ahead < 0 ? (uint32_t)-ahead : 0;
+    if (r->owner != s || from >= octets.len || skip >= r->len)
+        return;
+    size_t left = octets.len - from;
+    compare(s, shared, seq + from, r->octets + skip, octets.ptr + from,
+            left < r->len - skip ? (uint32_t)left : r->len - skip, r->frame, stamp);
 }
 
 /* Adds [seq, seq + len) where nothing is held yet. octets NULL: the capture cut them. */
 static void hold_add(struct stream_hold *h, struct stream_shared *shared, uint32_t seq, uint32_t len,
                      const uint8_t *octets, const struct stamp *stamp)
 {
+    const struct stream *s = h->owner;
     uint32_t i = hold_search(h, seq);
     while (len > 0) {
         uint32_t free_len = len;
@@ -174,7 +226,7 @@ static void hold_add(struct stream_hold *h, struct stream_shared *shared, uint32
             hold_put(h, shared, i, seq, free_len, octets, stamp);
             i += h->n - before;
         } else {
-            check_conflict(h->at[i], shared, seq, len, octets);
+            compare_held(s, shared, h->at[i], seq, len, octets, stamp);
             uint32_t covered = h->at[i]->seq + h->at[i]->len - seq;
             step = covered < len ? covered : len;
             i++;
@@ -200,6 +252,7 @@ static void pass_data(struct stream *s, struct stream_shared *shared, const uint
                       const struct stamp *stamp)
 {
     uint64_t at = s->at;
+    remember(s, shared, octets, len, stamp);
     s->next += len;
     s->at += len;
     shared->events->data(shared->ctx, s, at, view_of(octets, len), stamp);
@@ -372,6 +425,8 @@ bool stream_segment(struct stream *s, struct stream_shared *shared, const struct
         s->flags |= STREAM_FIN;
         s->fin = seq + len;
     }
+    if (distance(s->next, seq) > 0 && payload.len > 1) /* a keepalive probe brings one octet, whichever */
+        compare_recent(s, shared, seq, payload, stamp);
     if (len > 0 && !trim(s, &seq, &payload, &cut)) {
         shared->retransmitted++;
     } else if (len > 0 && (s->flags & STREAM_ENDED)) {
@@ -426,6 +481,9 @@ void stream_finish(struct stream *s, struct stream_shared *shared, const struct 
 
 void stream_drop(struct stream *s, struct stream_shared *shared)
 {
+    struct stream_recent *r = recent_of(shared, s);
+    if (r->owner == s)
+        r->owner = NULL;
     hold_free(s, shared);
 }
 

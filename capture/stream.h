@@ -5,7 +5,8 @@
  * A segment that comes in order passes through uncopied and without allocation; one that comes early is copied and
  * held. A hole is given up when the peer has acknowledged past it and STREAM_GRACE_NS of capture time have gone by (a
  * tap may show an acknowledgment before the octets it is for), when a budget is reached, or at the end. The first copy
- * of an octet wins; a later copy that differs from one still held is counted. */
+ * of an octet wins; a later copy that differs from one still held, or from the beginning of the segment that was passed
+ * on last, is told. */
 #pragma once
 #include "capture/segment.h"
 
@@ -22,6 +23,19 @@ struct stream_events {
     void (*gap)(void *ctx, const struct stream *s, uint64_t at, uint64_t len, enum stream_gap why,
                 const struct stamp *stamp);
     void (*end)(void *ctx, const struct stream *s, uint64_t at, const struct stamp *stamp);
+    /* From `at` on a later copy, of which len octets can be compared, is not as the first one, which came in
+     * first_frame. NULL: not wanted. */
+    void (*differ)(void *ctx, const struct stream *s, uint64_t at, uint64_t len, uint64_t first_frame,
+                   const struct stamp *stamp);
+};
+
+/* The beginning of the segment that a stream passed on last, for comparison with a copy. Streams share the places. */
+enum { STREAM_RECENT = 128, STREAM_RECENT_OCTETS = 64 };
+struct stream_recent {
+    const struct stream *owner;
+    uint64_t frame;
+    uint32_t seq, len;
+    uint8_t octets[STREAM_RECENT_OCTETS];
 };
 
 /* What all streams of a pipeline share. */
@@ -36,6 +50,7 @@ struct stream_shared {
     } waiting, acked;                     /* streams with a hole; those whose hole the peer has acknowledged */
     int64_t due_ns;                       /* stream_tick() has work from here on; INT64_MAX: none */
     uint64_t retransmitted, reordered, conflicts, evicted; /* segments, segments, pieces, holes */
+    struct stream_recent recent[STREAM_RECENT];
 };
 
 enum { STREAM_PIECE_COST = 64, STREAM_REACH = 1 << 30 /* the widest window TCP has */ };

@@ -305,6 +305,15 @@ static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_
     }
 }
 
+static void on_differ(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, uint64_t first_frame,
+                      const struct stamp *stamp)
+{
+    struct talks *t = ctx;
+    struct arrival a = { t, f, f->upper, dir, stamp, 0 };
+    if (!t->stopped && a.k != NULL && a.k->decided)
+        talk_give_difference(&a, at, len, first_frame);
+}
+
 /* The end of one direction: what is still undecided is decided by what there is. */
 static void settle(const struct arrival *a, enum tcp_end how)
 {
@@ -381,4 +390,6 @@ static void on_release(void *ctx, struct flow *f, enum tcp_end how, const struct
     drop_talk(t, f);
 }
 
-const struct tcp_events talks_tcp_events = { .data = on_data, .gap = on_gap, .end = on_end, .release = on_release };
+const struct tcp_events talks_tcp_events = {
+    .data = on_data, .gap = on_gap, .differ = on_differ, .end = on_end, .release = on_release
+};

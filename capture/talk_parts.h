@@ -75,6 +75,8 @@ struct arrival {
 void talk_open(const struct arrival *a); /* right before the first row */
 void talk_give_link(const struct arrival *a, enum pipeline_link what, unsigned dir);
 void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why);
+/* A later copy of octets of the stream is not as the first one, which counts. */
+void talk_give_difference(const struct arrival *a, uint64_t at, uint64_t len, uint64_t first_frame);
 /* `end`: place in the stream behind its last octet. */
 void talk_give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
                       uint64_t end);

@@ -114,13 +114,8 @@ void talk_open(const struct arrival *a)
     k->track = track_open(a->t->options.track, &o);
 }
 
-void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
+static void give_gap_row(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
 {
-    if (a->t->stopped)
-        return;
-    talk_open(a);
-    if (a->t->options.track != NULL)
-        track_gap(a->t->options.track, a->k->track, a->dir, gap + skipped, a->stamp->time_ns, a->stamp->frame);
     struct row r = *begin_row(a);
     r.kind = ROW_GAP;
     r.packet = NULL;
@@ -131,10 +126,34 @@ void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, cons
     r.gap_octets = gap;
     r.skipped_octets = skipped;
     r.gap_reason = why;
+    give_row(a, &r);
+}
+
+void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
+{
+    if (a->t->stopped)
+        return;
+    talk_open(a);
+    if (a->t->options.track != NULL)
+        track_gap(a->t->options.track, a->k->track, a->dir, gap + skipped, a->stamp->time_ns, a->stamp->frame);
     a->t->n.gaps++;
     a->t->n.gap_octets += gap;
     a->t->n.skipped_octets += skipped;
-    give_row(a, &r);
+    give_gap_row(a, gap, skipped, why);
+}
+
+void talk_give_difference(const struct arrival *a, uint64_t at, uint64_t len, uint64_t first_frame)
+{
+    talk_open(a);
+    if (a->t->options.track != NULL)
+        track_differ(a->t->options.track, a->k->track,
+                     &(struct track_difference){ .dir = a->dir,
+                                                 .at = at,
+                                                 .octets = len,
+                                                 .time_ns = a->stamp->time_ns,
+                                                 .first_frame = first_frame,
+                                                 .frame = a->stamp->frame });
+    give_gap_row(a, 0, 0, "later copy with other octets");
 }
 
 static void set_client_id(const struct arrival *a, struct view id)

@@ -56,6 +56,15 @@ static void on_gap(void *ctx, const struct stream *s, uint64_t at, uint64_t len,
         t->events->gap(t->ctx, f, s->side, at, len, why, stamp);
 }
 
+static void on_differ(void *ctx, const struct stream *s, uint64_t at, uint64_t len, uint64_t first_frame,
+                      const struct stamp *stamp)
+{
+    struct tcp *t = ctx;
+    struct flow *f = flow_of(s);
+    if (!(f->flags & (TCP_FLOW_IGNORED | TCP_FLOW_DONE)) && t->events->differ != NULL)
+        t->events->differ(t->ctx, f, s->side, at, len, first_frame, stamp);
+}
+
 static void on_end(void *ctx, const struct stream *s, uint64_t at, const struct stamp *stamp)
 {
     (void)at;
@@ -66,7 +75,9 @@ static void on_end(void *ctx, const struct stream *s, uint64_t at, const struct 
         t->events->end(t->ctx, f, s->side, t->how, stamp);
 }
 
-static const struct stream_events stream_events = { .data = on_data, .gap = on_gap, .end = on_end };
+static const struct stream_events stream_events = {
+    .data = on_data, .gap = on_gap, .differ = on_differ, .end = on_end
+};
 
 /* ---- life of a connection ---- */
 

@@ -22,6 +22,8 @@ struct tcp_events {
     void (*end)(void *ctx, struct flow *f, unsigned dir, enum tcp_end how, const struct stamp *stamp);
     /* The connection is over: f->upper goes. `how` is how it ended at last. */
     void (*release)(void *ctx, struct flow *f, enum tcp_end how, const struct stamp *stamp);
+    void (*differ)(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, uint64_t first_frame,
+                   const struct stamp *stamp); /* as in stream.h */
 };
 
 /* Bits of flow.flags; the rest is for the layer above. */

@@ -45,7 +45,7 @@ struct store {
 };
 
 static const char *const gap_reasons[] = {
-    "", "lost segment", "snaplen", "start in mid-stream", "framing lost", "gap"
+    "", "lost segment", "snaplen", "start in mid-stream", "framing lost", "later copy with other octets", "gap"
 };
 
 struct store *store_new(uint64_t budget)
@@ -264,7 +264,7 @@ static uint8_t reason_index(const char *reason)
     for (uint8_t i = 1; i < sizeof gap_reasons / sizeof *gap_reasons; i++)
         if (strcmp(gap_reasons[i], reason) == 0)
             return i;
-    return 5;
+    return sizeof gap_reasons / sizeof *gap_reasons - 1;
 }
 
 static struct view cut(struct view v, size_t most)

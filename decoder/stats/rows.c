@@ -145,7 +145,7 @@ static void row_conv(struct stats *s, const struct row *row)
         c->version = row->version;
     c->last_ns = row->time_ns;
     c->verdicts += row->n_verdicts;
-    c->gaps += row->kind == ROW_GAP;
+    c->gaps += row->kind == ROW_GAP && row->gap_octets + row->skipped_octets > 0;
     if (!stats_is_packet(row))
         return;
     unsigned dir = at == KEEP_NONE ? row->sender == MQTT_SERVER : !same_endpoint(&c->client, &row->src);
@@ -395,7 +395,7 @@ static void row_totals(struct stats *s, const struct row *row)
     for (uint32_t i = 0; i < row->n_verdicts; i++)
         c->verdicts[row->verdicts[i].severity & 3]++;
     if (row->kind == ROW_GAP) {
-        c->gaps++;
+        c->gaps += row->gap_octets + row->skipped_octets > 0;
         c->gap_octets += row->gap_octets;
         c->skipped += row->skipped_octets;
     }

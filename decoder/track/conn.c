@@ -515,6 +515,23 @@ void track_gap(struct track *t, track_conn h, unsigned dir, uint64_t octets, int
         conn_hole(t, c);
 }
 
+void track_differ(struct track *t, track_conn h, const struct track_difference *d)
+{
+    track_advance(t, d->time_ns);
+    struct conn *c = conn_of(t, h);
+    if (c == NULL)
+        return;
+    enum mqtt_side side = slot_side(c, d->dir ^ c->flip);
+    found(t,
+          &(struct found){ .diag = TRACK_DIAG_OCTETS_DIFFER,
+                           .side = side,
+                           .conn = c,
+                           .time_ns = d->time_ns,
+                           .frame = { d->first_frame, d->frame } },
+          "Frame %llu has other octets than an earlier one from octet %llu of the stream of the %s on (%llu compared)",
+          (unsigned long long)d->frame, (unsigned long long)d->at, mqtt_side_name(side), (unsigned long long)d->octets);
+}
+
 void track_websocket(struct track *t, track_conn h, enum track_websocket_fault fault, unsigned dir, int64_t time_ns,
                      uint64_t frame)
 {

@@ -266,6 +266,15 @@ void track_packet(struct track *t, track_conn c, const struct track_input *in, s
 /* Octets of direction dir that were never captured, or skipped because framing was lost. */
 void track_gap(struct track *t, track_conn c, unsigned dir, uint64_t octets, int64_t time_ns, uint64_t frame);
 
+/* Octets of the stream came once more in a later segment and are not the same; the first ones count. */
+struct track_difference {
+    unsigned dir;
+    uint64_t at, octets;         /* place in the stream of the first one that differs; octets compared from there on */
+    int64_t time_ns;             /* of the later segment */
+    uint64_t first_frame, frame; /* of the first one, 0: not known; of the later one */
+};
+void track_differ(struct track *t, track_conn c, const struct track_difference *d);
+
 enum track_close_how {
     TRACK_CLOSE_FIN,
     TRACK_CLOSE_RST,

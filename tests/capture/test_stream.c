@@ -18,6 +18,8 @@ struct seen {
     uint64_t at;
     unsigned gaps, ends, cuts;
     uint64_t last_frame;
+    unsigned differences; /* of copies; and of the last one: */
+    uint64_t differ_at, differ_len, differ_first;
 };
 
 static uint8_t octet(uint64_t at)
@@ -58,7 +60,19 @@ static void on_end(void *ctx, const struct stream *s, uint64_t at, const struct 
     seen->ends++;
 }
 
-static const struct stream_events events = { on_data, on_gap, on_end };
+static void on_differ(void *ctx, const struct stream *s, uint64_t at, uint64_t len, uint64_t first_frame,
+                      const struct stamp *stamp)
+{
+    struct seen *seen = ctx;
+    (void)s;
+    (void)stamp;
+    seen->differences++;
+    seen->differ_at = at;
+    seen->differ_len = len;
+    seen->differ_first = first_frame;
+}
+
+static const struct stream_events events = { on_data, on_gap, on_end, on_differ };
 
 struct bench {
     struct seen seen;
@@ -238,6 +252,50 @@ static void the_first_copy_wins(void **state)
     feed(&b, 0, 5, 0, 0);
     assert_int_equal(b.seen.at, 25);
     assert_memory_equal(b.seen.data, "ABCDE#####KLMNOPQRST#####", 25);
+    assert_int_equal(b.seen.differences, 1);
+    assert_int_equal(b.seen.differ_at, 10);
+    assert_int_equal(b.seen.differ_len, 10);
+}
+
+static void say(struct bench *b, uint32_t at, const char *text)
+{
+    struct segment g = { .seq = FIRST + at, .payload = { (const uint8_t *)text, strlen(text) } };
+    b->stamp.frame++;
+    stream_segment(&b->stream, &b->shared, &g, &b->stamp);
+}
+
+/* Also where the first copy has been passed on already. */
+static void a_later_copy_that_differs_is_told(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin(&b, 1 << 20);
+    b.stamp.frame = 0;
+    say(&b, 0, "0123456789");
+    say(&b, 10, "temp=20;");
+    say(&b, 10, "temp=20;"); /* the same once more */
+    say(&b, 12, "mp=20;ok");
+    say(&b, 19, "k");
+    assert_int_equal(b.seen.differences, 0);
+    say(&b, 17, "X"); /* a keepalive probe */
+    assert_int_equal(b.seen.differences, 0);
+    say(&b, 18, "ok"); /* passed on as part of frame 4, which is the last one that is known */
+    assert_int_equal(b.seen.differences, 0);
+    say(&b, 16, "0;nottrue");
+    assert_int_equal(b.seen.differences, 1);
+    assert_int_equal(b.seen.differ_at, 18);
+    assert_int_equal(b.seen.differ_len, 2);
+    assert_int_equal(b.seen.differ_first, 4);
+    assert_int_equal(b.shared.conflicts, 1);
+    assert_memory_equal(b.seen.data, "0123456789temp=20;okttrue", 25);
+    stream_drop(&b.stream, &b.shared); /* another connection in the same place */
+    b.stream = (struct stream){ 0 };
+    b.seen.at = 0;
+    stream_syn(&b.stream, FIRST - 1);
+    say(&b, 20, "other");
+    say(&b, 0, "abcdefghijklmnopqrst");
+    assert_int_equal(b.seen.differences, 1);
+    stream_drop(&b.stream, &b.shared);
 }
 
 static void the_snaplen_is_a_gap_of_its_own(void **state)
@@ -326,6 +384,7 @@ int main(void)
         cmocka_unit_test(the_budget_gives_up_the_oldest_hole),
         cmocka_unit_test(the_total_budget_is_shared),
         cmocka_unit_test(the_first_copy_wins),
+        cmocka_unit_test(a_later_copy_that_differs_is_told),
         cmocka_unit_test(the_snaplen_is_a_gap_of_its_own),
         cmocka_unit_test(a_start_in_midstream),
         cmocka_unit_test(keepalives_and_probes_add_nothing),

@@ -111,7 +111,7 @@ static void run_record(struct bench *b, struct cursor *c)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct stream_events events = { on_data, on_gap, on_end };
+    static const struct stream_events events = { on_data, on_gap, on_end, NULL };
     if (size < 4)
         return 0;
     struct bench *b = calloc(1, sizeof *b);

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""TCP as networks give it, frame by frame: mqdump's rows of small conversations whose segments come oddly. What links and tunnels carry
+it is in tests/capture/test_ip.c, losses are in losses.py."""
+import json
+import pathlib
+import struct
+import tempfile
+
+import harness
+from harness import case, check, equal, run
+
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+CONNECT = bytes.fromhex("100d00044d515454040200 3c000163")
+CONNACK, SUBSCRIBE, SUBACK = bytes.fromhex("20020000"), bytes.fromhex("820600010001 7401"), bytes.fromhex("9003000101")
+PUBLISH, PUBACK, DISCONNECT = bytes.fromhex("320700017400076869"), bytes.fromhex("40020007"), bytes.fromhex("e000")
+WHOLE = ["1", "2", "8", "9", "3", "4", "14"]
+LATER = "later copy with other octets"
+tmp = tempfile.TemporaryDirectory(prefix="mqshark-wire-")
+
+
+def segment(side, seq, ack, flags, data=b"", port=40000, length_known=True):
+    """A frame of IPv4 over Ethernet; side 0 is the client."""
+    ports, addresses = (port, 1883), (b"\x0a\0\0\1", b"\x0a\0\0\2")
+    tcp = struct.pack(">HHIIBBHHH", ports[side], ports[1 - side], seq & 0xffffffff, ack & 0xffffffff, 5 << 4, flags, 9000, 0, 0) + data
+    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp) if length_known else 0, 0, 0, 64, 6, 0, addresses[side], addresses[1 - side])
+    return bytes(12) + b"\x08\0" + ip + tcp
+
+
+def conversation(first=(1000, 5000), begun=True, ended=True, port=40000):
+    at, frames = list(first), []
+
+    def send(side, flags, data=b""):
+        frames.append(segment(side, at[side], at[1 - side] if flags & ACK else 0, flags, data, port))
+        at[side] += len(data) + (1 if flags & (SYN | FIN) else 0)
+
+    if begun:
+        send(0, SYN)
+        send(1, SYN | ACK)
+        send(0, ACK)
+    for side, data in ((0, CONNECT), (1, CONNACK), (0, SUBSCRIBE), (1, SUBACK), (0, PUBLISH), (1, PUBACK), (0, DISCONNECT)):
+        send(side, PSH | ACK, data)
+    if ended:
+        send(0, FIN | ACK)
+        send(1, FIN | ACK)
+        send(0, ACK)
+    return frames
+
+
+def write(frames, step_us=1000):
+    file = pathlib.Path(tmp.name, "w.pcap")
+    out = struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, 1)
+    for number, frame in enumerate(frames):
+        time = 1700000000000000 + number * step_us
+        out += struct.pack("=IIII", time // 1000000, time % 1000000, len(frame), len(frame)) + frame
+    file.write_bytes(out)
+    return file
+
+
+def types(frames, want, *, streams=None):
+    done = run("mqdump", "-r", write(frames), "-T", "fields", "-e", "mqtt.msgtype", "-e", "tcp.stream", "-e", "mqtt.violation.rule")
+    equal((done.status, done.err), (0, b""), "status and stderr")
+    rows = [line.split("\t") for line in done.out.decode().splitlines()]
+    equal([row[0] for row in rows], want, "packets")
+    equal([row[2] for row in rows if row[2]], [], "rules said to be broken")
+    if streams is not None:
+        equal(sorted({row[1] for row in rows}), [str(n) for n in range(streams)], "connections")
+
+
+def add(name, frames, want, streams=1):
+    @case(name)
+    def _():
+        types(frames, want, streams=streams)
+
+
+C, L = CONNECT, len(CONNECT)
+OPEN = [segment(0, 1000, 0, SYN), segment(1, 5000, 1001, SYN | ACK), segment(0, 1001, 5001, ACK)]
+UP = OPEN + [segment(0, 1001, 5001, PSH | ACK, C), segment(1, 5001, 1001 + L, PSH | ACK, CONNACK)]
+LARGE = b"\x30" + bytes([90003 & 127 | 128, 90003 >> 7 & 127 | 128, 90003 >> 14]) + b"\0\1t" + b"x" * 90000
+
+add("in order", conversation(), WHOLE)
+add("the sequence numbers wrap in both directions", conversation((2**32 - 10, 2**32 - 3)), WHOLE)
+add("from the middle, at a border", conversation(begun=False), WHOLE)
+add("ports used again at once: after FIN, and with the sequence numbers of the first time",
+    conversation() + conversation((90000, 95000)) + conversation(), WHOLE * 3, 3)
+add("ports used again without an end of the connection before", conversation(ended=False) + conversation((90000, 95000)), WHOLE * 2, 2)
+add("ports used again with lower sequence numbers", conversation((2**31 + 100000, 2**31), ended=False) + conversation((100, 200)), WHOLE * 2, 2)
+add("data in the SYN, taken", [segment(0, 1000, 0, SYN, C), segment(1, 5000, 1001 + L, SYN | ACK), segment(0, 1001 + L, 5001, ACK),
+                               segment(1, 5001, 1001 + L, PSH | ACK, CONNACK), segment(0, 1001 + L, 5005, PSH | ACK, DISCONNECT)], ["1", "2", "14"])
+add("data in the SYN, not taken and sent again",
+    [segment(0, 1000, 0, SYN, C), segment(1, 5000, 1001, SYN | ACK), segment(0, 1001, 5001, PSH | ACK, C),
+     segment(1, 5001, 1001 + L, PSH | ACK, CONNACK)], ["1", "2"])
+add("data in the SYN and in its answer", [segment(0, 1000, 0, SYN, C), segment(1, 5000, 1001 + L, SYN | ACK, CONNACK),
+                                          segment(0, 1001 + L, 5005, PSH | ACK, DISCONNECT)], ["1", "2", "14"])
+add("simultaneous open", [segment(0, 1000, 0, SYN), segment(1, 5000, 0, SYN), segment(0, 1000, 5001, SYN | ACK), segment(1, 5000, 1001, SYN | ACK),
+                          segment(0, 1001, 5001, PSH | ACK, C), segment(1, 5001, 1001 + L, PSH | ACK, CONNACK)], ["1", "2"])
+add("keepalive probes with and without an octet, probes of a zero window",
+    UP + [segment(0, 1000 + L, 5005, ACK, b"\0"), segment(1, 5005, 1001 + L, ACK), segment(0, 1000 + L, 5005, ACK), segment(1, 5004, 1001 + L, ACK, b"z"),
+          segment(0, 1001 + L, 5005, ACK, SUBSCRIBE[:1]), segment(1, 5005, 1001 + L, ACK), segment(0, 1001 + L, 5005, ACK, SUBSCRIBE[:1]),
+          segment(0, 1001 + L, 5005, PSH | ACK, SUBSCRIBE), segment(1, 5005, 1001 + L + len(SUBSCRIBE), PSH | ACK, SUBACK)], ["1", "2", "8", "9"])
+add("a reset instead of the end", conversation(ended=False)[:-1] + [segment(1, 5013, 0, RST)], WHOLE[:-1])
+add("one direction: the client", [f for f in conversation() if f[26:30] == b"\x0a\0\0\1"], ["1", "8", "3", "14"])
+add("one direction: the server", [f for f in conversation() if f[26:30] == b"\x0a\0\0\2"], ["2", "9", "4"])
+add("a segment above 64 KiB, as offload leaves it", UP + [segment(0, 1001 + L, 5005, PSH | ACK, LARGE, length_known=False),
+                                                          segment(0, 1001 + L + len(LARGE), 5005, PSH | ACK, DISCONNECT)], ["1", "2", "3", "14"])
+add("everything twice", [f for f in conversation() for _ in range(2)], WHOLE)
+add("everything twice, the second time in larger and smaller segments",
+    UP + [segment(0, 1001, 5005, ACK, C + SUBSCRIBE), segment(0, 1001 + L, 5005, ACK, SUBSCRIBE[:3]), segment(0, 1001, 5005, ACK, C + SUBSCRIBE)],
+    ["1", "2", "8"])
+
+# the same octets of the stream twice, and not the same: "hi" and "HI" in the payload of PUBLISH, whose place is 20 in the stream
+OTHER = PUBLISH[:7] + b"HI"
+
+
+def differing(first, later):
+    """The PUBLISH in order, or before what comes before it; then once more."""
+    rest = [segment(1, 5005, 1001 + L + len(PUBLISH), PSH | ACK, PUBACK)]
+    return UP + first + later + rest
+
+
+CASES = {
+    "passed on": differing([segment(0, 1001 + L, 5005, PSH | ACK, PUBLISH)], [segment(0, 1001 + L, 5005, PSH | ACK, OTHER)]),
+    "held": differing([segment(0, 1003 + L, 5005, PSH | ACK, PUBLISH[2:])],
+                      [segment(0, 1003 + L, 5005, PSH | ACK, OTHER[2:]), segment(0, 1001 + L, 5005, PSH | ACK, PUBLISH[:2])]),
+}
+for name, frames in CASES.items():
+    @case(f"a later copy with other octets, the first one {name}: the first one counts, and a note says so")
+    def _(frames=frames):
+        capture = write(frames)
+        offset = L + len(PUBLISH) - 2
+        rows = [json.loads(line) for line in run("mqdump", "-r", capture, "-T", "json").out.splitlines()]
+        equal([r["mqtt.msg_text"] for r in rows if r.get("mqtt.msgtype") == 3], ["hi"], "the payload")
+        notes = [(r["frame.number"], r["mqtt.gap"], r["mqtt.gap_skipped"]) for r in rows if r.get("mqtt.gap_reason") == LATER]
+        equal(notes, [(7, 0, 0)], "JSON: frame of the later copy; nothing is missing")
+        text = run("mqdump", "-r", capture).out.decode()
+        equal(text.count(f"-- {LATER} --"), 1, "lines of text")
+        events = [json.loads(line) for line in run("mqdump", "-r", capture, "-T", "eve").out.splitlines()]
+        found = [e["mqtt_finding"] for e in events if e["event_type"] == "mqtt_finding"]
+        equal([(f["severity"], f["side"], f["frames"]) for f in found if f["name"] == "octets-differ"], [("note", "client", [6, 7])], "EVE")
+        equal([e["mqtt_gap"] for e in events if e["event_type"] == "mqtt_gap"], [{"octets": 0, "skipped": 0, "reason": LATER}], "EVE")
+        table = run("mqdump", "-r", capture, "-q", "-z", "findings").out.decode()
+        check("octets-differ" in table and "Frame 7 has" in table and f"octet {offset} of" in table, f"-z findings without frame and place: {table}")
+        equal([r.get("mqtt.violation.rule") for r in rows if r.get("mqtt.violation.rule")], [], "rules said to be broken")
+        figures = run("mqdump", "-r", capture, "-q", "-z", "stats").out.decode()
+        check("segments that differ from their first copy                  1\n" in figures, figures)
+
+
+@case("no clean capture has a copy that differs")
+def _():
+    for capture in sorted(harness.CAPTURES.glob("*.pcap*")):
+        if capture.suffix in (".pcap", ".pcapng", ".gz"):
+            out = run("mqdump", "-r", capture, "-Y", f'mqtt.gap_reason == "{LATER}"').out
+            equal(out, b"", capture.name)
+
+
+with tmp:
+    harness.main()
