@@ -17,16 +17,33 @@ struct talk {
 };
 
 size_t talk_fresh(struct mutator *m, unsigned version, uint8_t *out, size_t cap); /* several clients, mostly valid */
-/* A plan with views into the talk; what the server would have sent is left out. False: no memory. */
-bool talk_plan(const struct talk *talk, struct plan *out);
-char *talk_text(const struct talk *talk); /* as a plan to read and to replay; free() it */
+/* Words of the programs that a command names; command NULL: none. free() it. */
+struct words;
+struct words *words_of_command(const char *command);
+const char *words_any(struct words *w, struct mutator *m); /* w may be NULL; each once, then any */
+bool words_left(const struct words *w);                    /* not all were told yet */
+/* One of scenarios.def, alone or with neighbours that do anything. 0: it does not fit. */
+size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, uint8_t *out, size_t cap);
+unsigned talk_scenarios(void);
+/* The steps of a plan as records; judged expectations and conditions have none. False: said on stderr. */
+bool talk_of_plan(const struct plan *plan, struct talk *out, size_t cap);
+/* Stands in a talk for what makes the names of a run its own; ~ in a plan. */
+#define TALK_PREFIX "~~~~~~"
+enum { TALK_PREFIX_LEN = sizeof TALK_PREFIX - 1 };
+/* A plan of its own: prefix, as long as TALK_PREFIX, stands for it. What the server would have sent is waited for a
+ * little; patient: long, and at the end everybody gets time to receive what is due. False: no memory. */
+bool talk_plan(const struct talk *talk, const char *prefix, bool patient, struct plan *out);
 
 /* What a conversation showed. */
 struct outcome {
     char oracle[24], rule[32], version[8], title[200], why[300];
     uint8_t severity;
     bool found;
+    bool hasty; /* it may only be late */
 };
+
+/* Do two outcomes tell of the same fault? */
+bool outcome_same(const struct outcome *a, const struct outcome *b);
 
 /* Carries out one plan and looks: the broker's end, its canary, what it said. new_state: an answer shape or an edge of
  * the broker's code that was not seen before. False: the broker cannot be had any more (said on stderr). */
@@ -41,12 +58,22 @@ struct stage {
     uint64_t packets, connections, plans, octets_sent;
     struct process_usage first, latest; /* of the broker: soon after its start, and now */
     uint64_t sent_at_first;
+    uint64_t seed, named; /* what makes names, and how many were made */
+    /* Of all that a run shows, what the caller wants to hear of first; NULL: all is welcome. */
+    bool (*wants)(void *ctx, const struct outcome *o);
+    void *wants_ctx;
 };
 
 bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms);
 void stage_close(struct stage *s);
 bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struct outcome *out, bool *new_state,
                    struct run **kept);
+/* The talk under names of its own; what may only be late is tried again with more time. *plan is what was carried out in
+ * the end; free it in any case. */
+bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, struct outcome *out, bool *new_state,
+                struct run **kept);
+/* One impatient run: what may only be late counts. */
+bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *out);
 bool stage_restart(struct stage *s); /* the broker anew, with a canary */
 /* The broker is asked to end; leaks and bad ends are findings. */
 void stage_farewell(struct stage *s, struct outcome *out);
@@ -55,3 +82,5 @@ void stage_farewell(struct stage *s, struct outcome *out);
  * in place. Returns how often of `tries` the result shows the finding. */
 unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome *wanted, unsigned seconds,
                        unsigned tries);
+/* The plan that shows the outcome, for its file: patient where time matters. free() it. */
+char *talk_text(const struct talk *talk, const struct outcome *outcome);

@@ -7,14 +7,20 @@
 #include "fuzz/campaign/campaign.h"
 #include "fuzz/talk.h"
 
-static bool load(const char *path, struct plan *plan, const struct command *c)
+enum { TALK_ROOM = 1 << 20 };
+
+/* keep_prefix: for a talk, whose names are made anew in each run. */
+static bool load(const char *path, struct plan *plan, const struct command *c, bool keep_prefix)
 {
     size_t n;
     char prefix[24], *text = plan_file(path, &n);
     unsigned version = c->versions == 1u << MQTT_V5 ? MQTT_V5 : c->versions == 1u << MQTT_V31 ? MQTT_V31 : MQTT_V311;
     if (text == NULL)
         return false;
-    snprintf(prefix, sizeof prefix, "m%xr", (unsigned)(c->seed & 0xffff));
+    if (keep_prefix)
+        snprintf(prefix, sizeof prefix, TALK_PREFIX);
+    else
+        snprintf(prefix, sizeof prefix, "m%04xr", (unsigned)(c->seed & 0xffff));
     bool ok = plan_parse(plan, view_of(text, n), prefix, version);
     if (!ok)
         fprintf(stderr, "mqfuzz: %s: %s\n", path, plan->error);
@@ -30,7 +36,7 @@ int command_replay(const struct command *c)
     struct outcome o = { 0 };
     struct run *run = NULL;
     int status = EXIT_TROUBLE;
-    if (!load(c->replay, &plan, c)) {
+    if (!load(c->replay, &plan, c, false)) {
         plan_free(&plan);
         return EXIT_TROUBLE;
     }
@@ -54,44 +60,6 @@ int command_replay(const struct command *c)
     return fflush(stdout) == 0 ? status : EXIT_TROUBLE;
 }
 
-/* The steps of a plan as records; expectations and conditions have none. */
-static bool talk_of_plan(const struct plan *plan, struct talk *out)
-{
-    size_t cap = 1 << 20;
-    *out = (struct talk){ .octets = malloc(cap), .version = MQTT_V311 };
-    for (uint32_t i = 0; out->octets != NULL && i < plan->n; i++) {
-        const struct plan_step *s = &plan->step[i];
-        struct talk_record record = { .client = s->client, .octets = s->octets, .number = s->ms / 10 };
-        switch ((enum plan_op)s->op) {
-        case PLAN_OPEN:
-            record.op = TALK_OPEN;
-            break;
-        case PLAN_SEND:
-            record.op = s->octetwise ? TALK_SPLIT : TALK_SEND;
-            break;
-        case PLAN_WAIT:
-            record.op = TALK_WAIT;
-            break;
-        case PLAN_CLOSE:
-            record.op = TALK_CLOSE;
-            break;
-        case PLAN_RESET:
-            record.op = TALK_RESET;
-            break;
-        default:
-            continue;
-        }
-        out->version = s->version;
-        size_t len = s->client < TALK_CLIENTS ? talk_write(out->octets, out->len, cap, &record) : 0;
-        if (len == 0) {
-            fprintf(stderr, "mqfuzz: line %u does not fit a conversation that can be made smaller\n", s->line);
-            return false;
-        }
-        out->len = (uint32_t)len;
-    }
-    return out->octets != NULL && out->len > 0;
-}
-
 int command_minimize(const struct command *c)
 {
     struct bench bench = { .command = c };
@@ -102,15 +70,16 @@ int command_minimize(const struct command *c)
     struct run *run = NULL;
     int status = EXIT_TROUBLE;
     bool news;
-    if (load(c->minimize, &plan, c) && talk_of_plan(&plan, &talk) && stage_open(&stage, &bench, c->deadline_ms) &&
-        talk_plan(&talk, &whole) && stage_perform(&stage, &whole, true, &o, &news, &run)) {
+    if (load(c->minimize, &plan, c, true) && (talk.octets = malloc(TALK_ROOM)) != NULL &&
+        talk_of_plan(&plan, &talk, TALK_ROOM) && stage_open(&stage, &bench, c->deadline_ms) &&
+        stage_play(&stage, &talk, &whole, &o, &news, &run)) {
         bool ended = strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0;
         if (!o.found) {
             fprintf(stderr, "mqfuzz: %s: the plan shows nothing wrong\n", c->minimize);
             status = EXIT_CLEAN;
         } else if (!ended || stage_restart(&stage)) {
             unsigned shown = talk_minimise(&stage, &talk, &o, 55, 5);
-            char *text = talk_text(&talk);
+            char *text = talk_text(&talk, &o);
             printf("# %s: %s\n# replays %u of 5\n%s", o.title, o.why, shown, text != NULL ? text : "");
             free(text);
             status = EXIT_FINDINGS;

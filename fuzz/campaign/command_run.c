@@ -20,6 +20,7 @@ struct campaign {
     struct bench bench;
     struct stage stage;
     struct mutator mutator;
+    struct words *words; /* of the broker's program */
     struct baseline baseline;
     struct report *report;
     struct shared *shared;
@@ -107,7 +108,12 @@ static uint8_t random_version(struct campaign *c)
 static void make(struct campaign *c, struct talk *talk)
 {
     struct mutator *m = &c->mutator;
-    if (c->n_kept == 0 || mutator_below(m, 4) == 0) {
+    if (mutator_below(m, 4) == 0) {
+        talk->version = random_version(c);
+        talk->len = (uint32_t)talk_scenario(m, c->words, talk->version, talk->octets, TALK_MAX);
+        if (mutator_below(m, 2) == 0)
+            return;
+    } else if (c->n_kept == 0 || mutator_below(m, 4) == 0) {
         talk->version = random_version(c);
         talk->len = (uint32_t)talk_fresh(m, talk->version, talk->octets, TALK_MAX);
     } else {
@@ -124,13 +130,20 @@ static struct report_entry *known(struct campaign *c, const struct outcome *o)
 {
     for (uint32_t i = 0; i < c->report->n; i++) {
         struct report_entry *e = &c->report->at[i];
-        bool named = strcmp(o->oracle, "crash") == 0 || strcmp(o->oracle, "sanitizer") == 0;
-        bool same_place = !named || strcmp(e->title, o->title) == 0;
-        if (strcmp(e->oracle, o->oracle) == 0 && strcmp(e->rule, o->rule) == 0 && strcmp(e->version, o->version) == 0 &&
-            same_place)
+        struct outcome old = { .found = true };
+        snprintf(old.oracle, sizeof old.oracle, "%s", e->oracle);
+        snprintf(old.rule, sizeof old.rule, "%s", e->rule);
+        snprintf(old.version, sizeof old.version, "%s", e->version);
+        snprintf(old.title, sizeof old.title, "%s", e->title);
+        if (outcome_same(&old, o))
             return e;
     }
     return NULL;
+}
+
+static bool is_news(void *ctx, const struct outcome *o)
+{
+    return known(ctx, o) == NULL;
 }
 
 static struct report_entry *add_entry(struct campaign *c, const struct outcome *o)
@@ -189,7 +202,7 @@ static void found(struct campaign *c, const struct talk *talk, const struct outc
     struct report_entry *e = add_entry(c, o);
     if (e == NULL)
         return;
-    e->plan = talk_text(talk);
+    e->plan = talk_text(talk, o);
     e->trace = run_trace(run);
     save(c, e, run);
     printf("%s  %-10s %s%s%s: %s\n", e->hint ? "known  " : "FINDING", e->oracle, e->version,
@@ -212,7 +225,7 @@ static void found(struct campaign *c, const struct talk *talk, const struct outc
         shown = 1;
     if (shown > 0) {
         free(e->plan);
-        e->plan = talk_text(&small);
+        e->plan = talk_text(&small, o);
         size_t n = strlen(e->why);
         snprintf(e->why + n, sizeof e->why - n, " (replays %u of %d)", shown, REPLAYS);
         save(c, e, NULL);
@@ -249,7 +262,7 @@ static void perform(struct campaign *c, const struct talk *talk, bool own)
     struct run *run = NULL;
     bool news = false;
     c->plans++;
-    if (!talk_plan(talk, &plan) || !stage_perform(&c->stage, &plan, true, &o, &news, &run)) {
+    if (!stage_play(&c->stage, talk, &plan, &o, &news, &run)) {
         plan_free(&plan);
         c->trouble = true;
         return;
@@ -367,6 +380,10 @@ int campaign_run(const struct command *command, struct shared *shared, unsigned 
     report->claim_ctx = shared;
     int status = EXIT_TROUBLE;
     if (baseline_read(&c->baseline, command->baseline) && stage_open(&c->stage, &c->bench, 1000)) {
+        c->stage.seed = command->seed;
+        c->words = words_of_command(command->spawn);
+        c->stage.wants = is_news;
+        c->stage.wants_ctx = c;
         c->began_ns = c->said_ns = runner_now_ns();
         if (seeds_ready(c)) {
             campaign_loop(c);
@@ -379,6 +396,7 @@ int campaign_run(const struct command *command, struct shared *shared, unsigned 
     for (uint32_t i = 0; i < c->n_kept; i++)
         free(c->kept[i].octets);
     forget_history(c);
+    free(c->words);
     baseline_free(&c->baseline);
     free(c);
     return status;

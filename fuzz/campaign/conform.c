@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/campaign/ledger.h"
 #include "fuzz/mutator.h"
 
 static const struct {
@@ -50,17 +51,6 @@ static bool add_written(struct probe_list *list, unsigned versions)
     return true;
 }
 
-/* Rules that a receiver need not check, or that only recommend: what the broker does about them is noted, not judged.
- */
-static bool left_to_the_broker(const struct mqtt_rule_info *info)
-{
-    static const char *const free_choice[] = { "S5-3.3.2.3.2-c", "S5-3.1.3.2.3-c", "MQTT-3.1.2-1", "S5-3.15.2.2.2-a" };
-    for (size_t i = 0; i < sizeof free_choice / sizeof *free_choice; i++)
-        if (strcmp(info->id, free_choice[i]) == 0)
-            return true;
-    return info->version == MQTT_V31 || info->severity < MQTT_SEVERITY_ERROR;
-}
-
 /* One packet of a client that breaks a rule: the broker has to refuse it. */
 static bool add_broken_packet(struct probe_list *list, enum mqtt_rule rule)
 {
@@ -79,7 +69,7 @@ static bool add_broken_packet(struct probe_list *list, enum mqtt_rule rule)
         at += sprintf(script + at, i % 16 == 0 ? " %02x" : "%02x", packet[i]);
     sprintf(script + at, "; a <! refused");
     snprintf(title, sizeof title, "refuses a packet where %s", info->fault);
-    bool ok = add(list, info->id, info->version, left_to_the_broker(info), title, script);
+    bool ok = add(list, info->id, info->version, !rule_forces_refusal(info), title, script);
     free(script);
     return ok;
 }
@@ -142,11 +132,13 @@ static bool start(struct runner *r, const struct probe *p, const struct conform_
 static void weigh(struct probe_result *result, const struct run *run)
 {
     judge_run(run, MQTT_SEVERITY_ERROR, &result->judged);
-    if (result->judged.n == 0 || result->end == RUN_FAILED || result->end == RUN_NO_BROKER)
+    const struct judge_fault *fault = NULL;
+    for (uint32_t i = result->judged.n; i-- > 0;)
+        fault = result->judged.fault[i].hasty ? fault : &result->judged.fault[i];
+    if (fault == NULL || result->end == RUN_FAILED || result->end == RUN_NO_BROKER)
         return;
     result->end = RUN_FAILED;
-    snprintf(result->why, sizeof result->why, "the broker breaks %s: %.180s", result->judged.fault[0].name,
-             result->judged.fault[0].sentence);
+    snprintf(result->why, sizeof result->why, "the broker breaks %s: %.180s", fault->name, fault->sentence);
 }
 
 static bool finish(struct run *run, const struct conform_options *o)

@@ -8,7 +8,7 @@
 #include "fuzz/campaign/campaign.h"
 #include "fuzz/talk.h"
 
-enum { WAIT_MAX_MS = 1, PACKET_ROOM = 8192 };
+enum { WAIT_MAX_MS = 1, LONG_WAIT_MAX_S = 3, SOFT_MS = 60, PATIENCE_MS = 1200, SETTLE_MS = 50, PACKET_ROOM = 8192 };
 
 static size_t say(struct mutator *m, unsigned version, unsigned client, unsigned type, uint8_t *out, size_t len,
                   size_t cap)
@@ -86,79 +86,154 @@ static bool add_step(struct plan *plan, const struct plan_step *step)
     return true;
 }
 
-bool talk_plan(const struct talk *talk, struct plan *out)
+/* The talk's octets with the run's own name for every TALK_PREFIX: what several runs say does not meet. */
+static bool own_names(struct plan *plan, const struct talk *talk, const char *prefix, bool *any)
 {
-    bool usual[TALK_CLIENTS], connected[TALK_CLIENTS] = { false }, ok = true;
+    *any = false;
+    plan->memory = malloc(talk->len > 0 ? talk->len : 1);
+    if (plan->memory == NULL)
+        return false;
+    memcpy(plan->memory, talk->octets, talk->len);
+    snprintf(plan->prefix, sizeof plan->prefix, "%s", prefix);
+    for (size_t i = 0; i + TALK_PREFIX_LEN <= talk->len;) {
+        const char *tilde = memchr(plan->memory + i, '~', talk->len - i);
+        i = tilde != NULL ? (size_t)(tilde - plan->memory) : talk->len;
+        bool whole = i + TALK_PREFIX_LEN <= talk->len && memcmp(plan->memory + i, TALK_PREFIX, TALK_PREFIX_LEN) == 0;
+        if (whole)
+            memcpy(plan->memory + i, prefix, TALK_PREFIX_LEN);
+        i += whole ? TALK_PREFIX_LEN : 1;
+        *any = *any || whole;
+    }
+    return true;
+}
+
+/* What the server said when the talk was made: waited for, so that cause and effect keep their order, but not long. */
+static struct plan_step wait_for(const struct talk_record *record, bool patient)
+{
+    unsigned type = record->octets.ptr[0] >> 4;
+    return (struct plan_step){ .op = PLAN_EXPECT,
+                               .want = type == MQTT_PINGRESP ? PLAN_ALIVE : PLAN_PACKET,
+                               .type = (uint8_t)type,
+                               .soft = true,
+                               .ms = patient ? PATIENCE_MS : SOFT_MS };
+}
+
+static struct plan_step step_of(const struct talk_record *record, bool patient)
+{
+    struct plan_step step = { .op = PLAN_SEND, .octets = record->octets, .ms = 300 };
+    switch (record->op) {
+    case TALK_SEND:
+    case TALK_SPLIT:
+        if (record->by_server)
+            return wait_for(record, patient);
+        step.octetwise = record->op == TALK_SPLIT && record->octets.len <= 256;
+        return step;
+    case TALK_WAIT:
+        return (struct plan_step){ .op = PLAN_WAIT, .ms = record->number < WAIT_MAX_MS ? record->number : WAIT_MAX_MS };
+    case TALK_LONG_WAIT: /* a real one, for what the standards count in seconds; chance seldom makes one so short */
+        return (struct plan_step){ .op = PLAN_WAIT,
+                                   .ms = record->number <= LONG_WAIT_MAX_S ? record->number * 1000 : WAIT_MAX_MS };
+    case TALK_OPEN:
+        return (struct plan_step){ .op = PLAN_OPEN };
+    case TALK_CLOSE:
+        return (struct plan_step){ .op = PLAN_CLOSE };
+    default:
+        return (struct plan_step){ .op = PLAN_RESET };
+    }
+}
+
+/* Waiting is for talks that were made with names of their own, whose causes and effects matter. */
+static bool left_out(const struct talk_record *record, bool waits)
+{
+    bool octets = record->op == TALK_SEND || record->op == TALK_SPLIT;
+    return record->op == TALK_GAP ||
+           (octets ? record->octets.len == 0 || (record->by_server && !waits) : record->by_server);
+}
+
+bool talk_plan(const struct talk *talk, const char *prefix, bool patient, struct plan *out)
+{
+    bool usual[TALK_CLIENTS], connected[TALK_CLIENTS] = { false };
     size_t pos = 0;
     struct talk_record record;
     *out = (struct plan){ 0 };
     memset(usual, true, sizeof usual);
-    while (ok && talk_next(view_of(talk->octets, talk->len), &pos, &record)) {
-        struct plan_step step = { .client = (uint8_t)record.client, .version = talk->version, .line = out->n + 1 };
-        bool sends = record.op == TALK_SEND || record.op == TALK_SPLIT;
-        if (record.by_server || record.op == TALK_GAP || (sends && record.octets.len == 0))
+    bool waits, ok = own_names(out, talk, prefix, &waits);
+    while (ok && talk_next(view_of(out->memory, talk->len), &pos, &record)) {
+        if (left_out(&record, waits))
             continue;
-        if (sends) {
-            step.op = PLAN_SEND;
-            step.octetwise = record.op == TALK_SPLIT && record.octets.len <= 256;
-            step.octets = record.octets;
-            step.ms = 300;
-            usual[record.client] =
-                usual[record.client] && well_formed(record.octets, talk->version, &connected[record.client]);
-        } else if (record.op == TALK_WAIT || record.op == TALK_LONG_WAIT) {
-            step.op = PLAN_WAIT;
-            step.ms = record.number < WAIT_MAX_MS ? record.number : WAIT_MAX_MS;
-        } else {
-            step.op = record.op == TALK_OPEN ? PLAN_OPEN : record.op == TALK_CLOSE ? PLAN_CLOSE : PLAN_RESET;
-            usual[record.client] = true;
-            connected[record.client] = false;
+        unsigned c = record.client;
+        struct plan_step step = step_of(&record, patient);
+        step.client = (uint8_t)c;
+        step.version = talk->version;
+        step.line = out->n + 1;
+        if (step.op == PLAN_SEND)
+            usual[c] = usual[c] && well_formed(record.octets, talk->version, &connected[c]);
+        if (step.op == PLAN_OPEN || step.op == PLAN_CLOSE || step.op == PLAN_RESET) {
+            usual[c] = true;
+            connected[c] = false;
         }
         ok = add_step(out, &step);
+        struct plan_step settle = { .op = PLAN_WAIT, .ms = SETTLE_MS, .version = talk->version };
+        if (patient && step.soft)
+            ok = ok && add_step(out, &settle);
     }
+    struct plan_step pause = { .op = PLAN_WAIT, .ms = PATIENCE_MS, .version = talk->version };
+    ok = ok && (!patient || add_step(out, &pause));
     for (unsigned c = 0; ok && c < TALK_CLIENTS; c++) {
-        struct plan_step alive = {
-            .op = PLAN_EXPECT, .want = PLAN_ALIVE, .client = (uint8_t)c, .version = talk->version, .ms = 100
-        };
+        struct plan_step alive = { .op = PLAN_EXPECT,
+                                   .want = PLAN_ALIVE,
+                                   .client = (uint8_t)c,
+                                   .version = talk->version,
+                                   .soft = true,
+                                   .ms = patient ? PATIENCE_MS : 100 };
         if (usual[c] && connected[c])
             ok = add_step(out, &alive);
     }
     return ok;
 }
 
-char *talk_text(const struct talk *talk)
+bool talk_of_plan(const struct plan *plan, struct talk *out, size_t cap)
 {
-    size_t cap = talk->len * 8 + 65536, n = 0, pos = 0;
-    char *text = malloc(cap);
-    struct talk_record record;
-    if (text == NULL)
-        return NULL;
-    n += (size_t)snprintf(text, cap, "version %s\n", talk->version == MQTT_V5 ? "5" : mqtt_version_name(talk->version));
-    while (talk_next(view_of(talk->octets, talk->len), &pos, &record)) {
-        char client = (char)('a' + record.client);
-        bool sends = record.op == TALK_SEND || record.op == TALK_SPLIT;
-        if (record.by_server || record.op == TALK_GAP || (sends && record.octets.len == 0) || n + 256 > cap)
+    out->len = 0;
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const struct plan_step *s = &plan->step[i];
+        uint8_t kind;
+        struct talk_record record = { .client = s->client, .octets = s->octets, .number = s->ms / 10 };
+        switch ((enum plan_op)s->op) {
+        case PLAN_OPEN:
+            record.op = TALK_OPEN;
+            break;
+        case PLAN_SEND:
+            record.op = s->octetwise ? TALK_SPLIT : TALK_SEND;
+            break;
+        case PLAN_WAIT:
+            record.op = s->ms % 1000 == 0 && s->ms > 0 ? TALK_LONG_WAIT : TALK_WAIT;
+            record.number = record.op == TALK_WAIT ? s->ms : s->ms / 1000;
+            break;
+        case PLAN_CLOSE:
+            record.op = TALK_CLOSE;
+            break;
+        case PLAN_RESET:
+            record.op = TALK_RESET;
+            break;
+        case PLAN_EXPECT:
+            if (!s->soft)
+                continue;
+            record.op = TALK_SEND;
+            record.by_server = true;
+            kind = (uint8_t)((s->want == PLAN_ALIVE ? MQTT_PINGRESP : s->type) << 4);
+            record.octets = view_of(&kind, 1);
+            break;
+        default:
             continue;
-        if (record.op == TALK_WAIT || record.op == TALK_LONG_WAIT) {
-            uint32_t ms = record.number < WAIT_MAX_MS ? record.number : WAIT_MAX_MS;
-            n += (size_t)snprintf(text + n, cap - n, "wait %ums\n", ms);
-        } else if (!sends) {
-            n += (size_t)snprintf(text + n, cap - n, "%c %s\n", client,
-                                  record.op == TALK_OPEN    ? "open"
-                                  : record.op == TALK_CLOSE ? "close"
-                                                            : "reset");
-        } else {
-            size_t start = n;
-            n += (size_t)snprintf(text + n, cap - n, "%c %s ", client,
-                                  record.op == TALK_SPLIT && record.octets.len <= 256 ? ">>" : ">");
-            size_t used = plan_print_packet(record.octets, talk->version, text + n, cap - n - 2);
-            if (strncmp(text + n, "raw", 3) == 0) { /* "a raw ..", without the arrow */
-                memmove(text + start + 2, text + n, used + 1);
-                n = start + 2;
-            }
-            n += used;
-            text[n++] = '\n';
         }
+        out->version = s->version;
+        size_t len = s->client < TALK_CLIENTS ? talk_write(out->octets, out->len, cap, &record) : 0;
+        if (len == 0) {
+            fprintf(stderr, "mqfuzz: line %u does not fit a conversation that can be made smaller\n", s->line);
+            return false;
+        }
+        out->len = (uint32_t)len;
     }
-    text[n < cap ? n : cap - 1] = '\0';
-    return text;
+    return out->len > 0;
 }

@@ -7,6 +7,7 @@
 
 #include "decoder/mqtt/framer.h"
 #include "decoder/track/track.h"
+#include "fuzz/campaign/ledger.h"
 
 enum { CONNECTIONS_MAX = 64, KEEP = 1 << 20, VERDICTS = 16 };
 
@@ -26,6 +27,8 @@ struct judge {
     enum mqtt_severity least;
     struct judge_result *out;
     struct track *track;
+    struct ledger *ledger; /* NULL: no memory */
+    uint32_t at;           /* place in the log */
     struct connection connection[CONNECTIONS_MAX];
     unsigned n;
 };
@@ -43,9 +46,14 @@ static void *resize(void *ctx, void *old, size_t old_size, size_t size)
 
 static void add_fault(struct judge *j, const struct judge_fault *fault)
 {
-    for (uint32_t i = 0; i < j->out->n; i++)
-        if (strcmp(j->out->fault[i].name, fault->name) == 0)
-            return;
+    for (uint32_t i = 0; i < j->out->n; i++) {
+        struct judge_fault *old = &j->out->fault[i];
+        if (strcmp(old->name, fault->name) != 0 || strcmp(old->title, fault->title) != 0)
+            continue;
+        if (old->hasty && !fault->hasty)
+            *old = *fault;
+        return;
+    }
     if (j->out->n < JUDGE_FAULTS)
         j->out->fault[j->out->n++] = *fault;
     else
@@ -55,9 +63,13 @@ static void add_fault(struct judge *j, const struct judge_fault *fault)
 static void on_finding(void *ctx, const struct track_finding *f)
 {
     struct judge *j = ctx;
+    if (f->side == MQTT_CLIENT && f->severity >= MQTT_SEVERITY_ERROR && j->ledger != NULL)
+        ledger_fault(j->ledger, f->stream, MQTT_RULE_NONE, NULL, j->at);
     if (f->side != MQTT_SERVER || f->severity < j->least)
         return;
-    struct judge_fault fault = { .rule = f->rule, .severity = f->severity, .version = f->version };
+    struct judge_fault fault = {
+        .rule = f->rule, .severity = f->severity, .version = f->version, .oracle = "violation"
+    };
     snprintf(fault.name, sizeof fault.name, "%s", f->name);
     snprintf(fault.sentence, sizeof fault.sentence, "%s", f->sentence);
     add_fault(j, &fault);
@@ -71,7 +83,9 @@ static void on_verdict(struct judge *j, const struct mqtt_verdict *v, const stru
     size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
                     ? octets.len
                     : 0;
-    struct judge_fault fault = { .rule = v->rule, .severity = v->severity, .version = info->version };
+    struct judge_fault fault = {
+        .rule = v->rule, .severity = v->severity, .version = info->version, .oracle = "violation"
+    };
     fault.octets = view_of(octets.ptr, at);
     snprintf(fault.name, sizeof fault.name, "%s", info->id);
     snprintf(fault.sentence, sizeof fault.sentence, "%s: %s", mqtt_type_name(p->type),
@@ -111,8 +125,16 @@ static void on_packet(struct judge *j, struct connection *c, unsigned dir, struc
                               .time_first_ns = entry->time_ns };
     if (j->track != NULL)
         track_packet(j->track, c->track, &in, &v, &note);
-    for (uint32_t i = 0; i < v.n; i++)
+    for (uint32_t i = 0; i < v.n; i++) {
         on_verdict(j, &at[i], &p, octets);
+        if (at[i].side == MQTT_CLIENT && at[i].severity >= MQTT_SEVERITY_WARNING && j->ledger != NULL)
+            ledger_fault(j->ledger, (unsigned)(c - j->connection), at[i].rule, &p, j->at);
+    }
+    struct view topic = p.type != MQTT_PUBLISH         ? view_of("", 0)
+                        : note.alias_topic.ptr != NULL ? note.alias_topic
+                                                       : p.publish.topic;
+    if (j->ledger != NULL)
+        ledger_packet(j->ledger, (unsigned)(c - j->connection), dir == 1, &p, topic, j->at);
     if (dir == 1)
         note_state(c, &p, &note);
 }
@@ -167,7 +189,37 @@ static void on_close(struct judge *j, struct connection *c, const struct log_ent
     if (j->track != NULL && !c->closed)
         track_close(j->track, c->track, reset ? TRACK_CLOSE_RST : TRACK_CLOSE_FIN, by_broker, entry->time_ns,
                     (uint64_t)(entry - j->run->log) + 1);
+    if (j->ledger != NULL)
+        ledger_close(j->ledger, (unsigned)(c - j->connection), (enum log_what)entry->what, j->at);
     c->closed = true;
+}
+
+static void on_accusation(void *ctx, const struct accusation *a)
+{
+    struct judge *j = ctx;
+    const struct guarantee_info *info = guarantee_info(a->what);
+    struct judge_fault fault = { .rule = (uint16_t)mqtt_rule_by_id(a->rule, a->version),
+                                 .severity = MQTT_SEVERITY_ERROR,
+                                 .version = a->version,
+                                 .oracle = info->oracle,
+                                 .hasty = a->hasty };
+    snprintf(fault.name, sizeof fault.name, "%s", a->rule);
+    snprintf(fault.title, sizeof fault.title, "%s", info->title);
+    snprintf(fault.sentence, sizeof fault.sentence, "%s", a->why);
+    add_fault(j, &fault);
+}
+
+/* A client whose octets end in the middle of a packet, or cannot be framed, is no witness. */
+static void weigh_ledger(struct judge *j)
+{
+    if (j->ledger == NULL || j->run->n_log == 0)
+        return;
+    j->at = j->run->n_log - 1;
+    for (unsigned i = 0; i < j->n; i++)
+        if (mqtt_framer_under_way(&j->connection[i].framer[0]) || j->connection[i].framer[0].lost)
+            ledger_cut(j->ledger, i);
+    ledger_judge(j->ledger, on_accusation, j);
+    ledger_free(j->ledger);
 }
 
 void judge_run(const struct run *run, enum mqtt_severity least, struct judge_result *out)
@@ -183,10 +235,12 @@ void judge_run(const struct run *run, enum mqtt_severity least, struct judge_res
     j->run = run;
     j->least = least;
     j->out = out;
+    j->ledger = ledger_new(run);
     j->track = track_new(&config, (struct track_memory){ resize, NULL },
                          (struct track_events){ .finding = on_finding, .ctx = j });
     for (uint32_t i = 0; i < run->n_log; i++) {
         const struct log_entry *entry = &run->log[i];
+        j->at = i;
         struct connection *c = entry->what == LOG_REFUSED ? NULL : connection_of(j, entry);
         if (c == NULL)
             continue;
@@ -195,6 +249,7 @@ void judge_run(const struct run *run, enum mqtt_severity least, struct judge_res
         else if (entry->what != LOG_OPENED)
             on_close(j, c, entry);
     }
+    weigh_ledger(j);
     track_free(j->track);
     for (unsigned i = 0; i < j->n; i++) {
         out->states += j->connection[i].shape;

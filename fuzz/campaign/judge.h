@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/campaign/judge.h -- what the broker said, held against the standards: decoder and tracker over the log of a run.
+ * fuzz/campaign/judge.h -- what the broker said, held against the standards: decoder, tracker and the guarantees of a
+ * whole run over its log.
  */
 #pragma once
 #include "fuzz/campaign/runner.h"
@@ -11,7 +12,10 @@ struct judge_fault {
     uint16_t rule;    /* enum mqtt_rule, MQTT_RULE_NONE for a diagnosis */
     uint8_t severity; /* enum mqtt_severity */
     uint8_t version;
-    char name[32]; /* id of the rule, or name of the diagnosis */
+    const char *oracle; /* "violation", "guarantee", "reaction" */
+    bool hasty;         /* something stayed away that may only be late: the same plan with more time will tell */
+    char name[32];      /* id of the rule, or name of the diagnosis */
+    char title[120];    /* "": none but the name */
     char sentence[JUDGE_SENTENCE];
     struct view octets; /* the packet at fault, in the run's log; ptr NULL: none */
 };

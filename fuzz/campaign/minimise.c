@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fuzz/campaign/campaign.h"
+#include "fuzz/campaign/ledger.h"
 #include "fuzz/talk.h"
 
 struct piece {
@@ -24,25 +25,37 @@ static uint32_t cut(const struct talk *talk, struct piece *out)
     return n;
 }
 
-static bool same(const struct outcome *a, const struct outcome *b)
+bool outcome_same(const struct outcome *a, const struct outcome *b)
 {
-    bool named = strcmp(b->oracle, "crash") == 0 || strcmp(b->oracle, "sanitizer") == 0;
-    return a->found && strcmp(a->oracle, b->oracle) == 0 && strcmp(a->rule, b->rule) == 0 &&
-           (!named || strcmp(a->title, b->title) == 0);
+    bool by_rule =
+        strcmp(b->oracle, "violation") == 0 || strcmp(b->oracle, "resources") == 0 || strcmp(b->oracle, "hang") == 0;
+    return a->found && b->found && strcmp(a->oracle, b->oracle) == 0 && strcmp(a->rule, b->rule) == 0 &&
+           strcmp(a->version, b->version) == 0 && (by_rule || strcmp(a->title, b->title) == 0);
 }
 
-/* Does the talk still show it? Restarts the broker where that needs it. */
-static bool shows(struct stage *s, const struct talk *talk, const struct outcome *wanted)
+static bool is_wanted(void *ctx, const struct outcome *o)
 {
-    struct plan plan;
+    return outcome_same(o, ctx);
+}
+
+/* Does the talk still show it? Restarts the broker where that needs it. hasty: what may only be late counts, too. */
+static bool shows(struct stage *s, const struct talk *talk, struct outcome *wanted, bool hasty)
+{
+    struct plan plan = { 0 };
     struct outcome o = { 0 };
     struct run *run = NULL;
-    bool news, ok = talk_plan(talk, &plan) && stage_perform(s, &plan, true, &o, &news, &run);
+    bool (*const wants)(void *, const struct outcome *) = s->wants;
+    void *const ctx = s->wants_ctx;
+    s->wants = is_wanted;
+    s->wants_ctx = wanted;
+    bool news, ok = hasty ? stage_glance(s, talk, &o) : stage_play(s, talk, &plan, &o, &news, &run);
+    s->wants = wants;
+    s->wants_ctx = ctx;
     run_free(run);
     plan_free(&plan);
     if (ok && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0))
         ok = stage_restart(s);
-    return ok && same(&o, wanted);
+    return ok && outcome_same(&o, wanted);
 }
 
 /* The talk without pieces [from, from + n). */
@@ -61,8 +74,7 @@ static void adopt(struct talk *talk, const struct talk *smaller)
     talk->len = smaller->len;
 }
 
-static void drop_records(struct stage *s, struct talk *talk, struct talk *room, const struct outcome *wanted,
-                         int64_t until)
+static void drop_records(struct stage *s, struct talk *talk, struct talk *room, struct outcome *wanted, int64_t until)
 {
     struct piece *piece = calloc(PIECES_MAX, sizeof *piece);
     uint32_t n = piece != NULL ? cut(talk, piece) : 0;
@@ -70,7 +82,7 @@ static void drop_records(struct stage *s, struct talk *talk, struct talk *room, 
         bool dropped = false;
         for (uint32_t from = 0; n > 1 && from + size <= n && runner_now_ns() < until && !mqfuzz_stop;) {
             without(talk, piece, from, size, room);
-            if (room->len > 0 && shows(s, room, wanted)) {
+            if (room->len > 0 && shows(s, room, wanted, true)) {
                 adopt(talk, room);
                 n = cut(talk, piece);
                 dropped = true;
@@ -84,9 +96,23 @@ static void drop_records(struct stage *s, struct talk *talk, struct talk *room, 
     free(piece);
 }
 
-unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome *wanted, unsigned seconds,
+char *talk_text(const struct talk *talk, const struct outcome *outcome)
+{
+    struct plan plan;
+    const char *title = outcome->title;
+    bool slow = false;
+    for (unsigned g = 0; g < GUARANTEE_COUNT; g++)
+        slow = slow || (guarantee_info((enum guarantee)g)->slow &&
+                        strcmp(title, guarantee_info((enum guarantee)g)->title) == 0);
+    char *text = talk_plan(talk, TALK_PREFIX, slow, &plan) ? plan_print(&plan) : NULL;
+    plan_free(&plan);
+    return text;
+}
+
+unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome *outcome, unsigned seconds,
                        unsigned tries)
 {
+    struct outcome kept = *outcome, *wanted = &kept;
     struct talk room = { .octets = malloc(talk->len + 1) };
     int64_t until = runner_now_ns() + (int64_t)seconds * 1000000000;
     unsigned shown = 0;
@@ -94,6 +120,6 @@ unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome 
         drop_records(s, talk, &room, wanted, until);
     free(room.octets);
     for (unsigned i = 0; i < tries && !mqfuzz_stop; i++)
-        shown += shows(s, talk, wanted);
+        shown += shows(s, talk, wanted, false);
     return shown;
 }

@@ -430,6 +430,11 @@ static bool parse_raw(struct parser *ps, struct plan_step *step)
         return fail(ps, "no memory");
     for (unsigned i = 2; i < ps->n; i++) {
         struct view hex = ps->token[i].key;
+        if (ps->prefix != NULL && ps->prefix[0] != '\0' && !ps->token[i].has_value && is(hex, ps->prefix)) {
+            memcpy(octets + n, hex.ptr, hex.len);
+            n += hex.len;
+            continue;
+        }
         if (ps->token[i].has_value || hex.len % 2 != 0 || n + hex.len / 2 > 65536)
             return fail(ps, "raw wants pairs of hexadecimal digits");
         for (size_t k = 0; k < hex.len; k += 2) {
@@ -488,6 +493,7 @@ static bool parse_expect(struct parser *ps, struct plan_step *step)
     unsigned i = 2;
     step->op = PLAN_EXPECT;
     step->judged = is(ps->token[1].key, "<!");
+    step->soft = is(ps->token[1].key, "<?");
     if (i >= ps->n)
         return fail(ps, "what is expected?");
     if (is(ps->token[i].key, "closed") || is(ps->token[i].key, "refused") || is(ps->token[i].key, "alive")) {
@@ -497,10 +503,10 @@ static bool parse_expect(struct parser *ps, struct plan_step *step)
         i++;
     } else {
         step->want = PLAN_PACKET;
-        if (is(ps->token[i].key, "no")) {
+        step->next = is(ps->token[i].key, "next");
+        if (is(ps->token[i].key, "no"))
             step->want = PLAN_NO_PACKET;
-            i++;
-        }
+        i += step->next || step->want == PLAN_NO_PACKET;
         int type = i < ps->n ? type_by_word(ps->token[i].key) : -1;
         if (type < 0)
             return fail(ps, "expected is a packet, 'closed', 'refused' or 'alive'");
@@ -565,9 +571,9 @@ static bool parse_client(struct parser *ps, struct plan_step *step)
         step->octetwise = verb.len == 2;
         return parse_packet(ps, step, 2);
     }
-    if (is(verb, "<") || is(verb, "<!"))
+    if (is(verb, "<") || is(verb, "<!") || is(verb, "<?"))
         return parse_expect(ps, step);
-    return fail(ps, "'%.*s': a client does open, close, reset, manual, auto, raw, >, >>, <, <!", (int)verb.len,
+    return fail(ps, "'%.*s': a client does open, close, reset, manual, auto, raw, >, >>, <, <!, <?", (int)verb.len,
                 (const char *)verb.ptr);
 }
 
@@ -610,6 +616,7 @@ bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigne
         free(ps);
         return false;
     }
+    snprintf(plan->prefix, sizeof plan->prefix, "%s", prefix != NULL ? prefix : "");
     ps->plan = plan;
     ps->prefix = prefix;
     ps->version = (uint8_t)version;

@@ -15,16 +15,19 @@
  *     a <! refused                       closed, or an acknowledgement that says failure
  *     a < alive                          a PINGREQ is answered
  *     a <! no publish topic=~/t 200ms    nothing like it within that time
+ *     a <! next publish payload=1        the first of its kind that nobody waited for yet has to be this one
+ *     a <? suback                        the same as <, but the plan goes on without it
  *     a open | a close | a reset         TCP; "a > connect" opens by itself when needed
  *     a manual | a auto                  auto: acknowledgements are sent by themselves (the default)
  *     wait 100ms
  * Clients are single letters. ~ in a value stands for a prefix of this run, so that runs do not meet; "\~" is a tilde,
- * \xNN an octet. id=$1 in an expectation takes the Packet Identifier of the broker, in a packet to send it puts it in.
+ * \xNN an octet; between the octets of raw, ~ stands for the prefix, too. id=$1 in an expectation takes the Packet
+ * Identifier of the broker, in a packet to send it puts it in.
  */
 #pragma once
 #include "decoder/mqtt/packet.h"
 
-enum { PLAN_CLIENTS = 26, PLAN_VARS = 8, PLAN_MATCHES = 12, PLAN_ERROR = 160 };
+enum { PLAN_CLIENTS = 26, PLAN_VARS = 8, PLAN_MATCHES = 12, PLAN_ERROR = 160, PLAN_PREFIX = 24 };
 
 enum plan_op {
     PLAN_OPEN,
@@ -80,6 +83,8 @@ struct plan_step {
     uint8_t want;    /* EXPECT: enum plan_want; NEED: enum plan_need */
     uint8_t type;    /* EXPECT: enum mqtt_type */
     bool judged;
+    bool soft; /* EXPECT: goes on without */
+    bool next; /* EXPECT: the first of its kind */
     bool octetwise;
     uint8_t var;        /* 1..7: Packet Identifier variable, 0: none */
     uint16_t id_at;     /* SEND with a variable: where in the octets it goes */
@@ -96,6 +101,7 @@ struct plan {
     char *memory; /* behind the views */
     size_t used, memory_cap;
     char error[PLAN_ERROR];
+    char prefix[PLAN_PREFIX]; /* what ~ stood for: names that hold it belong to this run alone; "": none do */
 };
 
 /* Parses text. prefix replaces ~ in values; version is that of the packets until a "version" says otherwise. False:
@@ -104,8 +110,10 @@ bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigne
 void plan_free(struct plan *plan);
 
 /* One packet as a statement without client ("publish topic=a qos=1 ..."), or "raw 30 .." when fields cannot say it all.
- * Returns the length, cut at cap. */
-size_t plan_print_packet(struct view octets, unsigned version, char *out, size_t cap);
+ * prefix: printed as ~ where it occurs; NULL: none. Returns the length, cut at cap. */
+size_t plan_print_packet(struct view octets, unsigned version, const char *prefix, char *out, size_t cap);
+/* All of it, with ~ for its prefix; free() it. NULL: no memory. */
+char *plan_print(const struct plan *plan);
 
 /* Does this packet answer the expectation? candidate: it is of the kind waited for (type, and topic or identifier), so
  * that a mismatch in the rest is a wrong answer and no other packet. *why names the first field that differs. */

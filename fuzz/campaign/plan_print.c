@@ -21,7 +21,15 @@ static const char *const field_words[] = {
 struct text {
     char *at;
     size_t n, cap;
+    const char *prefix; /* printed as ~; NULL: none */
 };
+
+/* The prefix stands at the front of these octets: its length, else 0. */
+static size_t prefix_at(const struct text *t, struct view v)
+{
+    size_t n = t->prefix != NULL ? strlen(t->prefix) : 0;
+    return n > 0 && n <= v.len && memcmp(v.ptr, t->prefix, n) == 0 ? n : 0;
+}
 
 __attribute__((format(printf, 2, 3))) static void put(struct text *t, const char *format, ...)
 {
@@ -37,6 +45,12 @@ static void put_octets(struct text *t, struct view v)
 {
     for (size_t i = 0; i < v.len; i++) {
         uint8_t c = v.ptr[i];
+        size_t skip = prefix_at(t, view_of(v.ptr + i, v.len - i));
+        if (skip > 0) {
+            put(t, "~");
+            i += skip - 1;
+            continue;
+        }
         if (c > 0x20 && c < 0x7f && strchr("\"\\~#;:", c) == NULL)
             put(t, "%c", c);
         else if (c == ' ')
@@ -133,17 +147,30 @@ static void put_packet(struct text *t, const struct mqtt_packet *p)
         put_text(t, "payload", p->publish.payload);
 }
 
+enum { RAW_NAMES = 3 }; /* prefixes told in raw octets: a statement has few words */
+
 /* In words of sixteen octets, or of more where those would be more words than a statement may have. */
 static void put_raw(struct text *t, struct view octets)
 {
     size_t word = octets.len > 32 * 16 ? (octets.len + 31) / 32 : 16;
     put(t, "raw");
-    for (size_t i = 0; i < octets.len; i++)
-        put(t, i % word == 0 ? " %02x" : "%02x", octets.ptr[i]);
+    bool space = true;
+    unsigned names = 0;
+    for (size_t i = 0, group = 0; i < octets.len; i++) {
+        size_t skip = names < RAW_NAMES ? prefix_at(t, view_of(octets.ptr + i, octets.len - i)) : 0;
+        if (skip > 0)
+            put(t, " ~");
+        else
+            put(t, space || group % word == 0 ? " %02x" : "%02x", octets.ptr[i]);
+        space = skip > 0;
+        names += space;
+        group = space ? 0 : group + 1;
+        i += space ? skip - 1 : 0;
+    }
 }
 
 /* The statement, read back, gives the same octets. */
-static bool reads_back(const char *statement, struct view octets, unsigned version)
+static bool reads_back(const char *statement, struct view octets, unsigned version, const char *prefix)
 {
     size_t n = strlen(statement);
     char *text = malloc(n + 5);
@@ -152,16 +179,16 @@ static bool reads_back(const char *statement, struct view octets, unsigned versi
     memcpy(text, "a > ", 4);
     memcpy(text + 4, statement, n + 1);
     struct plan plan;
-    bool same = plan_parse(&plan, view_of(text, n + 4), NULL, version) && plan.n == 1 &&
+    bool same = plan_parse(&plan, view_of(text, n + 4), prefix, version) && plan.n == 1 &&
                 plan.step[0].octets.len == octets.len && memcmp(plan.step[0].octets.ptr, octets.ptr, octets.len) == 0;
     plan_free(&plan);
     free(text);
     return same;
 }
 
-size_t plan_print_packet(struct view octets, unsigned version, char *out, size_t cap)
+size_t plan_print_packet(struct view octets, unsigned version, const char *prefix, char *out, size_t cap)
 {
-    struct text t = { out, 0, cap };
+    struct text t = { out, 0, cap, prefix };
     struct mqtt_packet p;
     if (cap == 0)
         return 0;
@@ -170,12 +197,73 @@ size_t plan_print_packet(struct view octets, unsigned version, char *out, size_t
     if (p.header_len != 0 && !p.cut && type_words[p.type] != NULL && p.header_len + (size_t)p.remaining == octets.len &&
         octets.len < cap / 4) {
         put_packet(&t, &p);
-        if (reads_back(out, octets, version))
+        if (reads_back(out, octets, version, prefix))
             return t.n;
     }
     t.n = 0;
     put_raw(&t, octets);
     return t.n;
+}
+
+static void put_expect(struct text *t, const struct plan_step *s)
+{
+    put(t, "%s ", s->judged ? "<!" : s->soft ? "<?" : "<");
+    if (s->want == PLAN_ALIVE || s->want == PLAN_CLOSED || s->want == PLAN_REFUSED)
+        put(t, "%s", s->want == PLAN_ALIVE ? "alive" : s->want == PLAN_CLOSED ? "closed" : "refused");
+    else
+        put(t, "%s%s%s", s->next ? "next " : "", s->want == PLAN_NO_PACKET ? "no " : "", type_words[s->type]);
+    if (s->ms != 0)
+        put(t, " %ums", s->ms);
+}
+
+/* Comparisons of an expectation are not printed: plans that are printed are made by the campaign, which has none. */
+static void put_step(struct text *t, const struct plan_step *s)
+{
+    static const char *const words[] = { [PLAN_OPEN] = "open",
+                                         [PLAN_CLOSE] = "close",
+                                         [PLAN_RESET] = "reset",
+                                         [PLAN_MANUAL] = "manual",
+                                         [PLAN_AUTO] = "auto" };
+    if (s->op == PLAN_WAIT) {
+        put(t, "wait %ums\n", s->ms);
+        return;
+    }
+    put(t, "%c ", 'a' + s->client);
+    if (s->op == PLAN_SEND) {
+        size_t arrow = t->n;
+        put(t, "%s ", s->octetwise ? ">>" : ">");
+        size_t start = t->n;
+        t->n += plan_print_packet(s->octets, s->version, t->prefix, t->at + t->n, t->cap - t->n);
+        if (strncmp(t->at + start, "raw", 3) == 0) { /* "a raw ..", without the arrow */
+            memmove(t->at + arrow, t->at + start, t->n - start + 1);
+            t->n -= start - arrow;
+        }
+    } else if (s->op == PLAN_EXPECT) {
+        put_expect(t, s);
+    } else if (s->op < sizeof words / sizeof *words && words[s->op] != NULL) {
+        put(t, "%s", words[s->op]);
+    }
+    put(t, "\n");
+}
+
+char *plan_print(const struct plan *plan)
+{
+    size_t cap = 65536;
+    uint8_t version = 0;
+    for (uint32_t i = 0; i < plan->n; i++)
+        cap += plan->step[i].octets.len * 5 + 512;
+    struct text t = { malloc(cap), 0, cap, plan->prefix[0] != '\0' ? plan->prefix : NULL };
+    if (t.at == NULL)
+        return NULL;
+    t.at[0] = '\0';
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const struct plan_step *s = &plan->step[i];
+        if (s->version != version)
+            put(&t, "version %s\n", s->version == MQTT_V5 ? "5" : mqtt_version_name(s->version));
+        version = s->version;
+        put_step(&t, s);
+    }
+    return t.at;
 }
 
 /* ---- matching ---- */

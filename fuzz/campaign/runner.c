@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READ_CHUNK = 65536, OCTETS_MAX = 4 << 20 };
+enum { READ_CHUNK = 65536, OCTETS_MAX = 4 << 20, IMPATIENT_MS = 100, ANSWER_US = 10000 };
 
 /* One packet that came and that no expectation has taken yet. */
 struct arrival {
@@ -28,6 +28,7 @@ struct link {
     struct tls *tls;                          /* NULL: plain TCP */
     bool connecting, closed_by_broker, ended; /* ended: opened once and closed since, by whomever */
     bool manual;
+    bool silent; /* something waited for did not come: what is waited for softly is not waited for long any more */
     uint8_t version;
     uint16_t opened, port;
     uint8_t *in; /* all octets received on this connection */
@@ -60,7 +61,9 @@ const char *run_end_name(enum run_end end)
 
 void runner_init(struct runner *e, const struct runner_target *target, uint32_t deadline_ms)
 {
-    *e = (struct runner){ .target = *target, .deadline_ms = deadline_ms, .octets_max = OCTETS_MAX };
+    *e = (struct runner){
+        .target = *target, .deadline_ms = deadline_ms, .octets_max = OCTETS_MAX, .answer_us = ANSWER_US
+    };
 }
 
 void runner_done(struct runner *e)
@@ -172,7 +175,7 @@ static bool open_link(struct runner *e, struct run *r, struct link *l)
 {
     drop_link(l);
     l->n_in = l->parsed = l->n_arrival = l->n_out = 0;
-    l->closed_by_broker = l->ended = false;
+    l->closed_by_broker = l->ended = l->silent = false;
     l->fd = socket(e->target.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
     if (l->fd < 0 || setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) {
@@ -476,6 +479,11 @@ static bool do_send(struct runner *e, struct run *r, struct link *l, const struc
 
 static void expectation_missed(struct run *r, const struct plan_step *s, const char *what)
 {
+    if (s->soft) {
+        r->link[s->client].silent = true;
+        next_step(r);
+        return;
+    }
     finish(r, s->judged ? RUN_FAILED : RUN_UNKNOWN, "line %u: %s", s->line, what);
 }
 
@@ -490,7 +498,13 @@ static struct arrival *find_arrival(struct run *r, struct link *l, const struct 
         if (l->arrival[i].taken)
             continue;
         decode_arrival(l, &l->arrival[i], &p);
-        if (plan_matches(s, &p, r->vars, &candidate, &field)) {
+        bool matches = plan_matches(s, &p, r->vars, &candidate, &field);
+        if (s->next && !matches && p.type == s->type) {
+            *wrong = true;
+            *why = "order";
+            return NULL;
+        }
+        if (matches) {
             if (s->var != 0)
                 r->vars[s->var] = p.id;
             return &l->arrival[i];
@@ -595,11 +609,45 @@ static bool do_expect_alive(struct run *r, struct link *l, const struct plan_ste
     return false;
 }
 
+/* An expectation that may be left out and is not waited for in patience: as long as this broker takes, and some. */
+static uint32_t wait_of(const struct runner *e, const struct run *r, const struct plan_step *s)
+{
+    if (s->soft && r->link[s->client].silent)
+        return 1;
+    if (s->soft && s->ms <= IMPATIENT_MS) {
+        uint32_t usual = 4 + 4 * e->answer_us / 1000;
+        return usual < s->ms ? usual : s->ms;
+    }
+    if (s->ms != 0)
+        return s->ms;
+    return s->op == PLAN_EXPECT && s->want == PLAN_NO_PACKET ? 200 : e->deadline_ms;
+}
+
+/* The slowest answer of late, forgotten little by little. */
+static void learn_pace(struct runner *e, int64_t took_us)
+{
+    e->answer_us -= e->answer_us / 64;
+    if (took_us > (int64_t)e->answer_us)
+        e->answer_us = took_us < 100000 ? (uint32_t)took_us : 100000;
+}
+
+static bool do_expect(struct runner *e, struct run *r, struct link *l, const struct plan_step *s, bool late,
+                      int64_t now)
+{
+    uint32_t before = r->step;
+    int64_t until = r->deadline_ns;
+    bool met = s->want == PLAN_CLOSED || s->want == PLAN_REFUSED ? do_expect_closed(r, l, s, late)
+               : s->want == PLAN_ALIVE                           ? do_expect_alive(r, l, s, late)
+                                                                 : do_expect_packet(r, l, s, late);
+    if (met && s->soft && !late)
+        learn_pace(e, (int64_t)wait_of(e, r, s) * 1000 - (until - now) / 1000);
+    return met || r->step != before; /* a soft one that was missed goes on, too */
+}
+
 static bool deadline_passed(struct runner *e, struct run *r, const struct plan_step *s, int64_t now)
 {
-    uint32_t ms = s->ms != 0 ? s->ms : s->op == PLAN_EXPECT && s->want == PLAN_NO_PACKET ? 200 : e->deadline_ms;
     if (r->deadline_ns == 0)
-        r->deadline_ns = now + (int64_t)ms * 1000000;
+        r->deadline_ns = now + (int64_t)wait_of(e, r, s) * 1000000;
     return now >= r->deadline_ns;
 }
 
@@ -638,9 +686,7 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
             finish(r, RUN_UNKNOWN, "line %u: the broker takes no more octets from %c", s->line, letter(s));
         return do_send(e, r, l, s);
     case PLAN_EXPECT:
-        if (s->want == PLAN_CLOSED || s->want == PLAN_REFUSED)
-            return do_expect_closed(r, l, s, late);
-        return s->want == PLAN_ALIVE ? do_expect_alive(r, l, s, late) : do_expect_packet(r, l, s, late);
+        return do_expect(e, r, l, s, late, now);
     case PLAN_WAIT:
         if (late)
             next_step(r);

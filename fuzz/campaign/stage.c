@@ -217,6 +217,33 @@ static void count(struct stage *s, const struct run *run)
         s->octets_sent += run->log[i].what == LOG_SENT ? run->log[i].len : 0;
 }
 
+static void tell_fault(struct outcome *o, const struct judge_fault *f)
+{
+    set(o, f->oracle, f->name, f->severity);
+    o->hasty = f->hasty;
+    snprintf(o->version, sizeof o->version, "%s", f->version != 0 ? mqtt_version_name(f->version) : "");
+    if (f->title[0] != '\0')
+        snprintf(o->title, sizeof o->title, "%s", f->title);
+    else
+        snprintf(o->title, sizeof o->title, "the broker breaks %s", f->name);
+    snprintf(o->why, sizeof o->why, "%s", f->sentence);
+}
+
+/* The fault to tell of: a certain one that is wanted, else one that is wanted and may be late, else a certain one. */
+static void choose_fault(const struct stage *s, const struct judge_result *judged, struct outcome *o)
+{
+    unsigned best = 0;
+    for (uint32_t i = 0; i < judged->n; i++) {
+        struct outcome told;
+        tell_fault(&told, &judged->fault[i]);
+        bool wanted = s->wants == NULL || s->wants(s->wants_ctx, &told);
+        unsigned rank = wanted ? told.hasty ? 2 : 3 : told.hasty ? 0 : 1;
+        if (rank > best)
+            *o = told;
+        best = rank > best ? rank : best;
+    }
+}
+
 static void weigh(struct stage *s, const struct run *run, struct outcome *o, bool *new_state)
 {
     struct judge_result judged;
@@ -231,13 +258,11 @@ static void weigh(struct stage *s, const struct run *run, struct outcome *o, boo
         set(o, "hang", "canary", MQTT_SEVERITY_ERROR);
         snprintf(o->title, sizeof o->title, "a well-behaved client is not served");
         snprintf(o->why, sizeof o->why, "no answer to CONNECT or PINGREQ within %d ms", CANARY_MS);
-    } else if (!o->found && judged.n > 0) {
-        const struct judge_fault *f = &judged.fault[0];
-        set(o, "violation", f->name, f->severity);
-        snprintf(o->version, sizeof o->version, "%s", f->version != 0 ? mqtt_version_name(f->version) : "");
-        snprintf(o->title, sizeof o->title, "the broker breaks %s", f->name);
-        snprintf(o->why, sizeof o->why, "%s", f->sentence);
-    } else if (!o->found && run->end == RUN_FAILED) {
+        return;
+    }
+    if (!o->found)
+        choose_fault(s, &judged, o);
+    if (!o->found && run->end == RUN_FAILED) {
         set(o, "expectation", "plan", MQTT_SEVERITY_ERROR);
         snprintf(o->title, sizeof o->title, "an expectation of the plan is not met");
         snprintf(o->why, sizeof o->why, "%s", run->why);
@@ -263,6 +288,56 @@ bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struc
     else
         run_free(run);
     return true;
+}
+
+/* A name for one run, as long as the place it takes in a talk. It is no hexadecimal number. */
+static void name_run(struct stage *s, char prefix[TALK_PREFIX_LEN + 1])
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    uint64_t n = s->seed * 7919 + s->named++;
+    prefix[0] = 'm';
+    for (unsigned i = 1; i < TALK_PREFIX_LEN; i++, n /= 36)
+        prefix[i] = digits[n % 36];
+    prefix[TALK_PREFIX_LEN] = '\0';
+}
+
+static bool play_once(struct stage *s, const struct talk *talk, bool patient, struct plan *plan, struct outcome *o,
+                      bool *new_state, struct run **kept)
+{
+    char prefix[TALK_PREFIX_LEN + 1];
+    name_run(s, prefix);
+    return talk_plan(talk, prefix, patient, plan) && stage_perform(s, plan, true, o, new_state, kept);
+}
+
+bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, struct outcome *o, bool *new_state,
+                struct run **kept)
+{
+    bool news;
+    *o = (struct outcome){ 0 };
+    *plan = (struct plan){ 0 };
+    bool ok = play_once(s, talk, false, plan, o, new_state, kept);
+    if (!ok || !o->found || !o->hasty)
+        return ok;
+    run_free(*kept);
+    plan_free(plan);
+    *kept = NULL;
+    ok = play_once(s, talk, true, plan, o, &news, kept);
+    if (o->found && o->hasty) {
+        run_free(*kept);
+        *kept = NULL;
+        *o = (struct outcome){ 0 };
+    }
+    return ok;
+}
+
+bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *o)
+{
+    struct plan plan = { 0 };
+    struct run *run = NULL;
+    bool news, ok = play_once(s, talk, false, &plan, o, &news, &run);
+    run_free(run);
+    plan_free(&plan);
+    return ok;
 }
 
 void stage_farewell(struct stage *s, struct outcome *o)

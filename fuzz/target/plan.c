@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     version = version == MQTT_VERSION_UNKNOWN ? MQTT_V311 : version;
     struct view octets = view_of(data + 1, size - 1);
     memcpy(room, "a > ", 4);
-    size_t n = plan_print_packet(octets, version, room + 4, ROOM - 4);
+    size_t n = plan_print_packet(octets, version, NULL, room + 4, ROOM - 4);
     HOLDS(n > 0 && n < ROOM - 4);
     if (strncmp(room + 4, "raw", 3) == 0) {
         memmove(room + 2, room + 4, n);

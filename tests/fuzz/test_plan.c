@@ -131,7 +131,7 @@ static void packets_read_back(void **state)
         size_t n = mutator_fresh_any(&m, scene, packet, sizeof packet);
         if (seed % 2)
             n = mutator_packet(&m, scene, packet, n, sizeof packet);
-        size_t len = 4 + plan_print_packet(view_of(packet, n), scene.version, text + 4, sizeof text - 4);
+        size_t len = 4 + plan_print_packet(view_of(packet, n), scene.version, NULL, text + 4, sizeof text - 4);
         bool raw = strncmp(text + 4, "raw", 3) == 0;
         struct plan plan;
         char *statement = raw ? text + 2 : text;
