@@ -146,6 +146,8 @@ static struct plan_step step_of(const struct talk_record *record, bool patient)
 static bool left_out(const struct talk_record *record, bool waits)
 {
     bool octets = record->op == TALK_SEND || record->op == TALK_SPLIT;
+    if (octets && record->by_server && record->octets.len > 0 && record->octets.ptr[0] >> 4 == MQTT_RESERVED)
+        return true; /* no packet to wait for */
     return record->op == TALK_GAP ||
            (octets ? record->octets.len == 0 || (record->by_server && !waits) : record->by_server);
 }

@@ -164,7 +164,8 @@ static void on_publish(struct ledger *l, int16_t number, const struct ledger_par
 {
     uint8_t qos = p->publish.qos;
     struct ledger_pub *old = qos > 0 ? open_pub(l, me, p->id) : NULL;
-    if (old != NULL && p->publish.dup) {
+    bool same_again = old != NULL && old->payload == hash(p->publish.payload) && same(old->topic, topic);
+    if (same_again && p->publish.dup) {
         old->again = true;
         old->refused = old->refused || old->released_at != LEDGER_NEVER; /* after PUBREL it is no re-send */
         return;
@@ -189,6 +190,7 @@ static void on_publish(struct ledger *l, int16_t number, const struct ledger_par
                                 .received_at = LEDGER_NEVER,
                                 .released_at = LEDGER_NEVER,
                                 .acked_at = LEDGER_NEVER };
+    pub->refused = old != NULL;
     pub->expires = (p->props.seen & (uint64_t)1 << MQTT_PROP_MESSAGE_EXPIRY_INTERVAL) != 0;
     pub->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, 0);
 }

@@ -10,8 +10,10 @@
 
 #include <cmocka.h>
 
+#include "fuzz/campaign/campaign.h"
 #include "fuzz/campaign/conform.h"
 #include "fuzz/mutator.h"
+#include "fuzz/talk.h"
 
 static void parsed(struct plan *plan, const char *text, unsigned version)
 {
@@ -106,7 +108,7 @@ static void faults_are_named(void **state)
         { "a raw 3", "line 1: raw wants pairs of hexadecimal digits" },
         { "hello", "line 1: 'hello' is no statement" },
         { "version 4", "line 1: versions are 3.1, 3.1.1 and 5" },
-        { "a jump", "line 1: 'jump': a client does open, close, reset, manual, auto, raw, >, >>, <, <!" },
+        { "a jump", "line 1: 'jump': a client does open, close, reset, manual, auto, raw, >, >>, <, <!, <?" },
         { "wait long", "line 1: a time looks like 200ms or 2s" },
         { "a > publish qos=4", "line 1: qos wants a number of at most 3" },
     };
@@ -173,12 +175,50 @@ static void probes_are_sound(void **state)
     probes_free(&list);
 }
 
+/* What the campaign makes up, with names of its own in many places, says the same when it is read from its file. */
+static void scenarios_read_back(void **state)
+{
+    (void)state;
+    static uint8_t room[TALK_MAX];
+    unsigned named = 0, raw = 0;
+    for (uint64_t seed = 0; seed < 600; seed++) {
+        struct mutator m = mutator_seeded(seed);
+        struct talk talk = { .octets = room, .version = (uint8_t)(MQTT_V31 + seed % 3) };
+        struct plan made, read;
+        talk.len = (uint32_t)talk_scenario(&m, NULL, talk.version, room, sizeof room);
+        assert_true(talk.len > 0);
+        for (unsigned n = mutator_below(&m, 4); n > 0; n--)
+            talk.len = (uint32_t)talk_mutate(&m, talk.version, room, talk.len, sizeof room);
+        assert_true(talk_plan(&talk, "mzzzz1", seed % 2 != 0, &made));
+        char *text = plan_print(&made);
+        assert_non_null(text);
+        assert_null(strstr(text, "mzzzz1"));
+        named += strchr(text, '~') != NULL;
+        raw += strstr(text, "raw") != NULL;
+        if (!plan_parse(&read, view_of(text, strlen(text)), "mzzzz1", MQTT_V311))
+            fail_msg("seed %u: %s", (unsigned)seed, read.error);
+        assert_int_equal(read.n, made.n);
+        for (uint32_t i = 0; i < read.n; i++) {
+            const struct plan_step *a = &made.step[i], *b = &read.step[i];
+            assert_int_equal(a->op, b->op);
+            assert_true(a->op == PLAN_WAIT ? a->ms == b->ms : a->client == b->client);
+            assert_true(a->soft == b->soft && a->want == b->want && (a->want == PLAN_ALIVE || a->type == b->type));
+            assert_int_equal(a->octets.len, b->octets.len);
+            assert_true(a->octets.len == 0 || memcmp(a->octets.ptr, b->octets.ptr, a->octets.len) == 0);
+        }
+        free(text);
+        plan_free(&made);
+        plan_free(&read);
+    }
+    assert_true(named > 500 && raw > 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packets_on_the_wire), cmocka_unit_test(steps_are_what_was_written),
         cmocka_unit_test(faults_are_named),    cmocka_unit_test(packets_read_back),
-        cmocka_unit_test(probes_are_sound),
+        cmocka_unit_test(probes_are_sound),    cmocka_unit_test(scenarios_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
