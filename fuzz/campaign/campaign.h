@@ -68,8 +68,8 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms);
 void stage_close(struct stage *s);
 bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struct outcome *out, bool *new_state,
                    struct run **kept);
-/* The talk under names of its own; what may only be late is tried again with more time. *plan is what was carried out in
- * the end; free it in any case. */
+/* The talk under names of its own; what may only be late is tried again with more time. *plan is what was carried out
+ * in the end; free it in any case. */
 bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, struct outcome *out, bool *new_state,
                 struct run **kept);
 /* One impatient run: what may only be late counts. */

@@ -380,7 +380,7 @@ int campaign_run(const struct command *command, struct shared *shared, unsigned 
     report->claim_ctx = shared;
     int status = EXIT_TROUBLE;
     if (baseline_read(&c->baseline, command->baseline) && stage_open(&c->stage, &c->bench, 1000)) {
-        c->stage.seed = command->seed;
+        c->stage.seed = seed_of(command->seed, job);
         c->words = words_of_command(command->spawn);
         c->stage.wants = is_news;
         c->stage.wants_ctx = c;
