@@ -61,8 +61,15 @@ struct column {
 
 static struct column column_of(const struct chosen *c, enum field f)
 {
-    struct column column = { .c = c, .f = f };
-    field_set_add(&column.one, f);
+    struct column column;
+    column.c = c;
+    column.f = f;
+    column.at = 0;
+    if (!c->all) {
+        column.one = (struct field_set){ { 0 } };
+        field_set_add(&column.one, f);
+        column.walk.row = NULL;
+    }
     return column;
 }
 

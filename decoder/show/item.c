@@ -357,9 +357,67 @@ static enum walked one_step(struct item_walk *w, struct item *out)
     }
 }
 
+/* Which fields a stage may yield: first and last, in the order of fields.def. */
+static const struct {
+    uint8_t stage;
+    uint16_t first, last;
+} yields[] = {
+    { STAGE_ENVELOPE, FIELD_FRAME_NUMBER, FIELD_FIRST_TIME_EPOCH },
+    { STAGE_ENDPOINTS, FIELD_IP_SRC, FIELD_COMMUNITYID },
+    { STAGE_GAP, FIELD_MQTT_GAP, FIELD_MQTT_GAP_REASON },
+    { STAGE_HEADER, FIELD_MQTT_HDRFLAGS, FIELD_MQTT_LEN },
+    { STAGE_BODY, FIELD_MQTT_PROTO_LEN, FIELD_MQTT_UNKNOWN_TOPIC_ALIAS },
+    { STAGE_CONNECTION, FIELD_MQTT_VER, FIELD_MQTT_VER_SOURCE },
+    { STAGE_CONNECTION, FIELD_MQTT_CLIENTID, FIELD_MQTT_CLIENTID },
+    { STAGE_CONNECTION, FIELD_MQTT_UNKNOWN_VERSION, FIELD_MQTT_UNKNOWN_VERSION },
+    { STAGE_CONNECTION, FIELD_MQTT_CUT, FIELD_MQTT_CUT },
+    { STAGE_VERDICTS, FIELD_WS_MALFORMED, FIELD_VIOLATION_ALSO },
+    { STAGE_EXCHANGE, FIELD_FLOW_ID, FIELD_FLOW_RESUMED },
+    { STAGE_SESSION, FIELD_SESSION_ID, FIELD_SESSION_WINDOW },
+};
+
+static bool has_any(const struct field_set *set, unsigned first, unsigned last)
+{
+    for (unsigned word = first / 64; word <= last / 64; word++) {
+        uint64_t bits = set->bits[word];
+        if (word == first / 64)
+            bits &= ~0ull << first % 64;
+        if (word == last / 64)
+            bits &= ~0ull >> (63 - last % 64);
+        if (bits != 0)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t stages_of(const struct field_set *want)
+{
+    uint32_t stages = 1u << STAGE_COUNT; /* never none */
+    for (unsigned i = 0; i < sizeof yields / sizeof *yields; i++)
+        if (want == NULL || has_any(want, yields[i].first, yields[i].last))
+            stages |= 1u << yields[i].stage;
+    return stages;
+}
+
+/* Over the stages that yield nothing of what is wanted. */
+static void skip_stages(struct item_walk *w)
+{
+    if (w->stages == 0)
+        w->stages = stages_of(w->want);
+    while (w->stage < STAGE_COUNT && (w->stages >> w->stage & 1) == 0) {
+        if (w->stage == STAGE_HEADER && w->row->kind == ROW_PACKET)
+            w->pos = w->row->packet->header_len;
+        w->stage++;
+    }
+}
+
 bool item_next(struct item_walk *w, struct item *out)
 {
-    while (w->stage < STAGE_COUNT) {
+    for (;;) {
+        if (w->step == 0)
+            skip_stages(w);
+        if (w->stage == STAGE_COUNT)
+            return false;
         enum walked did = one_step(w, out);
         if (did != WALK_MORE) {
             w->step++;
@@ -372,5 +430,4 @@ bool item_next(struct item_walk *w, struct item *out)
             return true;
         }
     }
-    return false;
 }

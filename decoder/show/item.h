@@ -86,7 +86,8 @@ struct item_walk {
     const struct row *row;
     const struct field_set *want; /* NULL: all */
     uint32_t stage, step, inner;
-    size_t pos; /* in the packet */
+    uint32_t stages; /* bit set of those that may yield what is wanted; 0: not yet looked at */
+    size_t pos;      /* in the packet */
     size_t list_pos;
     bool will; /* the block under way is that of the Will */
     struct mqtt_prop_walk props;

@@ -4,6 +4,7 @@
  * layouts of the standards by hand. */
 #include "decoder/mqtt/conn.h"
 #include "decoder/show/show.h"
+#include "decoder/track/track.h"
 #include "tests/decoder/sample.h"
 
 #include <setjmp.h>
@@ -194,6 +195,98 @@ static void wanted_alone(void **state)
     free(s.octets);
 }
 
+enum { ITEMS_MAX = 200 };
+
+/* Asked for one field, the walk yields what the whole walk yields of it, neither less nor in another order. */
+static void same_alone(const struct row *row)
+{
+    static struct item all[ITEMS_MAX];
+    struct item_walk whole = item_walk_of(row, NULL);
+    struct item it;
+    size_t n = 0;
+    while (n < ITEMS_MAX && item_next(&whole, &all[n]))
+        n++;
+    assert_in_range(n, 10, ITEMS_MAX - 1);
+    for (unsigned f = 0; f < FIELD_COUNT; f++) {
+        struct field_set want = { { 0 } };
+        field_set_add(&want, (enum field)f);
+        struct item_walk walk = item_walk_of(row, &want);
+        for (size_t i = 0; i < n; i++) {
+            if (all[i].field != f)
+                continue;
+            if (!item_next(&walk, &it))
+                fail_msg("%s is not yielded alone", field_info((enum field)f)->name);
+            assert_int_equal(it.field, f);
+            assert_int_equal(it.number, all[i].number);
+            assert_int_equal(it.offset, all[i].offset);
+            assert_int_equal(it.text.len, all[i].text.len);
+            assert_ptr_equal(it.text.ptr, all[i].text.ptr);
+        }
+        if (f != FIELD_COMMUNITYID) /* which the whole walk leaves out */
+            assert_false(item_next(&walk, &it));
+    }
+}
+
+static void one_field_of_many(void **state)
+{
+    static const struct {
+        const char *octets;
+        size_t len;
+        unsigned version;
+    } packets[] = {
+#define PACKET(text, version) { text, sizeof text - 1, version }
+        PACKET("\x10\x49\x00\x04MQTT\x05\xe6\x00\x0a\x05\x11\x00\x00\x00\x05\x00\x02"
+               "ab\x0b\x03\x00\x01"
+               "c\x26\x00\x01k\x00\x01v\x00\x01w\x00\x02hi\x00\x01u\x00\x03pwd",
+               MQTT_V5), /* cut */
+        PACKET("\x20\x09\x01\x00\x06\x24\x01\x12\x00\x01z", MQTT_V5),
+        PACKET("\x20\x02\x00\x05", MQTT_V311),
+        PACKET("\x33\x0b\x00\x00\x00\x07\x03\x23\x00\x01{}", MQTT_V5), /* Topic Alias alone */
+        PACKET("\x38\x06\x00\x03t/#ab", MQTT_V311),                    /* two rules broken */
+        PACKET("\x30\x04\x00\x00hi", MQTT_V311),
+        PACKET("\x62\x04\x00\x07\x92\x00", MQTT_V5),
+        PACKET("\x82\x10\x00\x01\x02\x0b\x07\x00\x01"
+               "a\x01\x00\x03"
+               "a/#\x2a",
+               MQTT_V5),
+        PACKET("\x82\x06\x00\x01\x00\x01t\x02", MQTT_V311),
+        PACKET("\x90\x05\x00\x01\x00\x01\x87", MQTT_V5),
+        PACKET("\xe0\x02\x8e\x00", MQTT_V5),
+        PACKET("\xc0\x00", MQTT_V31),
+#undef PACKET
+    };
+    struct track_note note = { .session = 3,
+                               .exchange = 4,
+                               .first_frame = 5,
+                               .answers_frame = 6,
+                               .kind = TRACK_QOS1,
+                               .step = 2,
+                               .owed_by = MQTT_SERVER,
+                               .owed_type = MQTT_PUBACK,
+                               .resent = 1,
+                               .flags = TRACK_RETRANSMITTED | TRACK_RESUMED | TRACK_TAKEOVER,
+                               .window = 9,
+                               .topic = view_of("t", 1) };
+    struct sample s;
+    (void)state;
+    for (size_t i = 0; i < sizeof packets / sizeof *packets; i++) {
+        sample_of(&s, packets[i].octets, packets[i].len, packets[i].version, MQTT_CLIENT);
+        s.row.note = &note;
+        s.row.client_id = view_of("me", 2);
+        s.row.version_source = MQTT_SOURCE_INFERRED;
+        same_alone(&s.row);
+        s.row.src.addr.family = s.row.dst.addr.family = 6;
+        same_alone(&s.row);
+        s.row.kind = ROW_GAP;
+        s.row.packet = NULL;
+        s.row.verdicts = NULL;
+        s.row.n_verdicts = 0;
+        s.row.gap_reason = "lost segment";
+        same_alone(&s.row);
+        free(s.octets);
+    }
+}
+
 static void verdicts_are_parallel(void **state)
 {
     struct sample s;
@@ -245,6 +338,7 @@ int main(void)
         cmocka_unit_test(codes_and_answers),
         cmocka_unit_test(stays_inside),
         cmocka_unit_test(wanted_alone),
+        cmocka_unit_test(one_field_of_many),
         cmocka_unit_test(verdicts_are_parallel),
         cmocka_unit_test(names),
     };
