@@ -90,7 +90,7 @@ $B/tests/decoder/%: $B/tests/decoder/%.o $(LIB)
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8
 $B/tests/capture/%: $B/tests/capture/%.o $B/libcapture.a $(LIB)
 	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(CAPTURE_LIBS)
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(CAPTURE_LIBS) $(if $(filter %/test_tls,$@),-lssl)
 $B/tests/broker/%: $B/tests/broker/%.o $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lpcre2-8 -lcrypto

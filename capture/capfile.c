@@ -27,6 +27,7 @@ enum {
     NG_PACKET_OLD = 2,
     NG_SIMPLE = 3,
     NG_ENHANCED = 6,
+    NG_SECRETS = 10,
     OPT_IF_NAME = 2,
     OPT_IF_TSRESOL = 9,
     OPT_IF_TSOFFSET = 14,
@@ -57,6 +58,8 @@ struct capfile {
     struct interface *interface;
     uint32_t n_interfaces, section; /* section: id of its first interface */
     int64_t last_ns;
+    capfile_secrets *secrets; /* NULL: nobody wants them */
+    void *secrets_ctx;
 };
 
 static void fail(struct capfile *c, const char *what)
@@ -376,6 +379,20 @@ static bool read_simple(struct capfile *c, uint32_t len, struct frame *out)
     return true;
 }
 
+static void read_secrets(const struct capfile *c, uint32_t len)
+{
+    if (c->secrets == NULL || len < 20)
+        return;
+    uint32_t n = u32_at(c, 12), there = len - 20;
+    c->secrets(c->secrets_ctx, u32_at(c, 8), view_of(c->data + c->pos + 16, n < there ? n : there));
+}
+
+void capfile_on_secrets(struct capfile *c, capfile_secrets *secrets, void *ctx)
+{
+    c->secrets = secrets;
+    c->secrets_ctx = ctx;
+}
+
 static enum source_status next_block(struct capfile *c, struct frame *out)
 {
     for (;;) {
@@ -396,6 +413,8 @@ static enum source_status next_block(struct capfile *c, struct frame *out)
         bool frame = type == NG_ENHANCED || type == NG_PACKET_OLD || type == NG_SIMPLE, good = true;
         if (type == NG_INTERFACE)
             read_interface(c, len);
+        else if (type == NG_SECRETS)
+            read_secrets(c, len);
         else if (frame)
             good = type == NG_SIMPLE ? read_simple(c, len, out) : read_packet(c, type, len, out);
         if (!good)

@@ -40,6 +40,10 @@ enum { CAPFILE_ERROR_MAX = 400 };
 struct capfile *capfile_open(const char *path, struct view image, char *error);
 void capfile_close(struct capfile *c); /* NULL is fine */
 
+/* Called from capfile_next() for each Decryption Secrets Block of pcapng; type 0x544c534b is an NSS key log. */
+typedef void capfile_secrets(void *ctx, uint32_t type, struct view secrets);
+void capfile_on_secrets(struct capfile *c, capfile_secrets *secrets, void *ctx);
+
 enum source_status capfile_next(struct capfile *c, struct frame *out);
 const char *capfile_error(const struct capfile *c); /* "" when there is none */
 

@@ -25,7 +25,8 @@ struct flow {
     int64_t queued_ns;
     int64_t first_ns; /* of the first segment */
     uint64_t first_frame;
-    uint8_t unused[24]; /* to whole cache lines */
+    struct transport *transport; /* of the owner */
+    uint8_t unused[16];          /* to whole cache lines */
 };
 
 struct flow_table;

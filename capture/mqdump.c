@@ -114,6 +114,12 @@ static void say_one_limit(uint64_t n, const char *what)
         fprintf(stderr, "mqdump: %" PRIu64 " %s\n", n, what);
 }
 
+static void say_closed(uint64_t n, const char *why)
+{
+    if (n > 0)
+        fprintf(stderr, "mqdump: %" PRIu64 " TLS connection%s closed: %s\n", n, n == 1 ? " stays" : "s stay", why);
+}
+
 static void say_limits(const struct dump *d)
 {
     struct pipeline_counters c;
@@ -121,6 +127,10 @@ static void say_limits(const struct dump *d)
     say_one_limit(c.evicted_flows, "connections were forgotten early to stay within the memory allowed (--max-memory)");
     say_one_limit(c.evicted_order,
                   "out-of-order segments were given up to stay within the memory allowed (--max-memory)");
+    if (d->o.input.key_log != NULL || c.mqtt_connections == 0) /* otherwise nobody may have expected MQTT in them */
+        say_closed(c.tls_no_key, "no key (-o tls.keylog_file:FILE)");
+    say_closed(d->o.input.key_log != NULL ? c.tls_unknown : 0,
+               "neither TLS 1.2 nor 1.3, or a cipher suite that is not known");
 }
 
 static void say_warnings(const struct dump *d)
@@ -368,6 +378,11 @@ static void print_stats(struct dump *d)
         { "segments out of order", "segments_reordered", c.reordered },
         { "segments that differ from their first copy", "overlap_conflicts", c.overlap_conflicts },
         { "TCP connections", "tcp_connections", c.connections },
+        { "connections that asked for WebSocket", "websockets", c.websockets },
+        { "TLS connections", "tls", c.tls },
+        { "TLS connections that a key log opened", "tls_opened", c.tls_opened },
+        { "TLS connections without a key", "tls_no_key", c.tls_no_key },
+        { "TLS connections of unknown kind", "tls_unknown", c.tls_unknown },
         { "connections forgotten for room", "evicted_connections", c.evicted_flows },
         { "connections forgotten for silence", "expired_connections", c.expired_flows },
         { "holes given up for room", "evicted_order", c.evicted_order },

@@ -91,6 +91,8 @@ static bool input_option(struct parsing *p, enum option_id option, const char *v
         return true;
     case OPTION_DECODE_AS:
         return options_decode_as(p, value);
+    case OPTION_PREFERENCE:
+        return options_preference(p, value);
     case OPTION_SNAPLEN:
         return options_number(p, "-s", value, 1, 262144, &p->number) && (o->input.snaplen = (uint32_t)p->number, true);
     case OPTION_BUFFER:

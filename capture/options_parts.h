@@ -17,6 +17,7 @@ bool options_number(struct parsing *p, const char *option, const char *value, ui
                     uint64_t *number);
 
 bool options_decode_as(struct parsing *p, const char *value);
+bool options_preference(struct parsing *p, const char *value);
 bool options_memory(struct parsing *p, const char *value);
 bool options_budget(struct parsing *p, const char *value);
 void options_merge_budget(struct options *o);

@@ -74,6 +74,17 @@ bool options_decode_as(struct parsing *p, const char *value)
     return true;
 }
 
+/* tls.keylog_file:FILE */
+bool options_preference(struct parsing *p, const char *value)
+{
+    static const char key_log[] = "tls.keylog_file:";
+    size_t n = sizeof key_log - 1;
+    if (strncmp(value, key_log, n) != 0 || value[n] == '\0')
+        return options_fault(p, "-o wants tls.keylog_file:FILE, not", value);
+    p->o->input.key_log = value + n;
+    return true;
+}
+
 /* A number of octets, K, M or G behind it allowed. */
 static bool size_of(const char *text, uint64_t *size)
 {

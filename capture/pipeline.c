@@ -9,7 +9,9 @@
 #include "capture/spool.h"
 #include "capture/talk.h"
 #include "capture/tcp.h"
+#include "capture/tls_keys.h"
 #include "decoder/track/track.h"
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +45,7 @@ struct pipeline {
     struct tcp *tcp;
     struct talks *talks;
     struct track *track;
+    struct tls_keys *keys;
     struct recorder *recorder; /* NULL: nothing is recorded */
     struct spool *spool;       /* NULL: frames are recorded as they come */
     struct pipeline_counters n;
@@ -159,6 +162,27 @@ struct track *pipeline_tracker(const struct pipeline *p)
 
 /* ---- opening ---- */
 
+static void take_secrets(void *keys, uint32_t type, struct view secrets)
+{
+    if (type == 0x544c534b) /* "TLSK" */
+        tls_keys_text(keys, secrets);
+}
+
+static bool open_keys(struct pipeline *p, char *error)
+{
+    const char *path = p->options.key_log;
+    p->keys = tls_keys_new();
+    if (p->keys == NULL) {
+        snprintf(error, PIPELINE_ERROR_MAX, "no memory");
+        return false;
+    }
+    source_on_secrets(p->source, take_secrets, p->keys);
+    if (path == NULL || tls_keys_file(p->keys, path))
+        return true;
+    snprintf(error, PIPELINE_ERROR_MAX, "key log %s: %s", path, strerror(errno));
+    return false;
+}
+
 static bool make_parts(struct pipeline *p)
 {
     struct pipeline_budget b = budget_of(&p->options);
@@ -170,7 +194,8 @@ static bool make_parts(struct pipeline *p)
                                 .n_forced_ports = p->options.n_mqtt_ports,
                                 .packet_limit = b.packet,
                                 .total_limit = b.total_packet,
-                                .track = p->track };
+                                .track = p->track,
+                                .keys = p->keys };
     struct tcp_limits limits = { .flows = b.flows,
                                  .flow_order = b.flow_order,
                                  .total_order = b.total_order,
@@ -222,10 +247,11 @@ struct pipeline *pipeline_open(const struct pipeline_options *options, const str
     p->events = *events;
     p->ctx = ctx;
     p->source = source_open(options, error, usage);
-    if (p->source != NULL && !make_parts(p))
+    if (p->source == NULL || !open_keys(p, error))
+        ;
+    else if (!make_parts(p))
         snprintf(error, PIPELINE_ERROR_MAX, "no memory");
-    else if (p->source != NULL && open_recording(p, error) && go_unprivileged(p, error) &&
-             source_start(p->source, error))
+    else if (open_recording(p, error) && go_unprivileged(p, error) && source_start(p->source, error))
         return p;
     pipeline_close(p);
     return NULL;
@@ -244,6 +270,7 @@ void pipeline_close(struct pipeline *p)
     tcp_free(p->tcp);
     talks_free(p->talks);
     track_free(p->track);
+    tls_keys_free(p->keys);
     fragments_free(p->fragments);
     source_close(p->source);
     free(p);
@@ -554,6 +581,11 @@ void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out)
     out->expired_flows = tcp.expired_flows;
     out->evicted_order = tcp.evicted_order;
     out->cut_packets = talks.cut_packets;
+    out->websockets = talks.websockets;
+    out->tls = talks.tls;
+    out->tls_opened = talks.tls_opened;
+    out->tls_no_key = talks.tls_no_key;
+    out->tls_unknown = talks.tls_unknown;
     out->flows = tcp.flows;
     out->order_octets = tcp.order_octets;
     out->packet_octets_held = talks.held;

@@ -59,6 +59,7 @@ struct pipeline_options {
     const char *user;           /* -Z: become this one once the devices are open; NULL: the default unprivileged user */
     bool keep_privileges;       /* for tests and for libraries: neither drop nor sandbox */
 
+    const char *key_log;        /* -o tls.keylog_file: secrets of TLS connections; NULL: those in the capture alone */
     const uint16_t *mqtt_ports; /* -d tcp.port==N,mqtt: streams of these ports are MQTT whatever they look like */
     uint32_t n_mqtt_ports;
 
@@ -119,6 +120,8 @@ struct pipeline_counters {
     uint64_t connections, mqtt_connections; /* seen so far */
     uint64_t rows, packets, packet_octets;  /* rows given; control packets among them and their octets on the wire */
     uint64_t gaps, gap_octets, skipped_octets;
+    uint64_t websockets, tls, tls_opened; /* connections; of TLS, those that gave MQTT or other data */
+    uint64_t tls_no_key, tls_unknown;     /* no secret was known; an unknown version or cipher suite */
     uint64_t evicted_flows, expired_flows, evicted_order, cut_packets; /* a budget was reached */
     uint32_t flows;                                                    /* in memory now */
     uint64_t order_octets, packet_octets_held;                         /* likewise */

@@ -80,6 +80,12 @@ struct source *source_open(const struct pipeline_options *o, char *error, bool *
     return NULL;
 }
 
+void source_on_secrets(struct source *s, capfile_secrets *secrets, void *ctx)
+{
+    if (s->file != NULL)
+        capfile_on_secrets(s->file, secrets, ctx);
+}
+
 bool source_start(struct source *s, char *error)
 {
     return s->live == NULL || live_start(s->live, error);

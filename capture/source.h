@@ -9,6 +9,7 @@ struct source;
 
 /* error: PIPELINE_ERROR_MAX octets. */
 struct source *source_open(const struct pipeline_options *options, char *error, bool *usage);
+void source_on_secrets(struct source *s, capfile_secrets *secrets, void *ctx); /* as capfile_on_secrets() */
 bool source_start(struct source *s, char *error);
 void source_close(struct source *s); /* NULL is fine */
 

@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct transport_events transport_events;
+
 struct talks *talks_new(const struct talks_options *options)
 {
     struct talks *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
     t->options = *options;
+    t->transports = (struct transports){ .events = &transport_events, .ctx = t, .keys = options->keys };
     t->row = (struct row){ .kind = ROW_PACKET,
                            .packet = &t->packet,
                            .verdicts = t->verdicts,
@@ -71,6 +74,12 @@ void talks_prefetch(const struct talks *t, const struct flow *f, unsigned step)
 void talks_count(const struct talks *t, struct talks_counters *out)
 {
     *out = t->n;
+    out->memory += t->transports.memory;
+    out->websockets = t->transports.websockets;
+    out->tls = t->transports.tls;
+    out->tls_opened = t->transports.tls_opened;
+    out->tls_no_key = t->transports.tls_no_key;
+    out->tls_unknown = t->transports.tls_unknown;
 }
 
 /* ---- what is it ---- */
@@ -198,7 +207,7 @@ static uint64_t acked_by(const struct talks *t, const struct flow *f, unsigned d
 {
     const struct stream *other = &f->dir[!dir];
     uint8_t needed = STREAM_KNOWN | STREAM_ACKED | STREAM_FROM_SYN;
-    if (stamp->frame != t->current_frame || (other->flags & needed) != needed)
+    if (stamp->frame != t->current_frame || (other->flags & needed) != needed || f->flags & TALK_WRAPPED)
         return 0;
     uint32_t behind = other->next - other->acked;
     if (behind >= 1U << 31) /* it has octets that have not come this far: lost, or captured out of order */
@@ -206,9 +215,27 @@ static uint64_t acked_by(const struct talks *t, const struct flow *f, unsigned d
     return behind > other->at ? 0 : other->at - behind;
 }
 
-static void on_data(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct view octets, const struct stamp *stamp)
+/* TLS or WebSocket is around it; `at` counts what is inside. */
+static bool begin_transport(struct talks *t, struct flow *f, unsigned dir, struct view octets)
+{
+    if (f->client != dir || !(f->dir[dir].flags & STREAM_FROM_SYN) || is_forced(t, f) || !transport_begins(octets) ||
+        !transport_open(&t->transports, f, dir))
+        return false;
+    f->flags |= TALK_WRAPPED;
+    return true;
+}
+
+static void unwrap(struct flow *f)
+{
+    if (f->transport == NULL)
+        f->flags &= (uint8_t)~TALK_WRAPPED;
+}
+
+/* Octets of MQTT, or of what may be MQTT. */
+static void take(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct view octets, const struct stamp *stamp)
 {
     struct talks *t = ctx;
+    unwrap(f);
     if (t->stopped)
         return;
     struct arrival a = { t, f, f->upper, dir, stamp, acked_by(t, f, dir, stamp) };
@@ -239,11 +266,29 @@ static void on_data(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct
     }
 }
 
+static void on_data(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct view octets, const struct stamp *stamp)
+{
+    struct talks *t = ctx;
+    if (f->flags & TALK_WRAPPED || (f->upper == NULL && begin_transport(t, f, dir, octets)))
+        transport_data(&t->transports, f, dir, octets, stamp);
+    else
+        take(t, f, dir, at, octets, stamp);
+}
+
+/* Octets that are missing. */
+struct loss {
+    uint64_t len;
+    const char *why; /* static */
+    bool exact;      /* the next octets follow on them */
+};
+
+static const char snaplen[] = "snaplen";
+
 static const char *reason_of(enum stream_gap why)
 {
     switch (why) {
     case STREAM_SNAPLEN:
-        return "snaplen";
+        return snaplen;
     case STREAM_EVICTED:
         return "out-of-order budget";
     default:
@@ -251,32 +296,32 @@ static const char *reason_of(enum stream_gap why)
     }
 }
 
-static void gap_while_framing(const struct arrival *a, uint64_t at, uint64_t len, enum stream_gap why)
+static void gap_while_framing(const struct arrival *a, uint64_t at, const struct loss *l)
 {
     struct partial *p = a->k->partial[a->dir];
     struct mqtt_frame out;
-    bool complete;
+    bool complete = false;
     if (p == NULL) { /* between two packets: nobody knows how many are lost */
-        talk_begin_search(a, len, 0, reason_of(why));
+        talk_begin_search(a, l->len, 0, l->why);
         return;
     }
     uint64_t begun = p->framer.total == 0 ? p->framer.seen : 0; /* of a header that stays incomplete */
     uint64_t rest = p->framer.total - p->framer.seen;
-    bool bridged = mqtt_framer_hole(&p->framer, len, &out, &complete);
-    if (bridged && why != STREAM_SNAPLEN) /* octets that the snaplen cut show in the packet itself */
-        talk_give_gap(a, len, 0, reason_of(why));
+    bool bridged = l->exact && mqtt_framer_hole(&p->framer, l->len, &out, &complete);
+    if (bridged && l->why != snaplen) /* octets that the snaplen cut show in the packet itself */
+        talk_give_gap(a, l->len, 0, l->why);
     if (complete)
         talk_give_packet(a, &out, &p->first, at + rest);
     if (!bridged)
-        talk_begin_search(a, len, begun, reason_of(why));
+        talk_begin_search(a, l->len, begun, l->why);
     else if (complete)
         talk_drop_partial(a->t, a->k, a->dir);
 }
 
-static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, enum stream_gap why,
-                   const struct stamp *stamp)
+/* Octets of MQTT are missing. */
+static void lose(struct talks *t, struct flow *f, unsigned dir, uint64_t at, const struct loss *l,
+                 const struct stamp *stamp)
 {
-    struct talks *t = ctx;
     struct arrival a = { t, f, f->upper, dir, stamp, 0 };
     if (t->stopped)
         return;
@@ -287,20 +332,20 @@ static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_
     }
     struct probe *p = a.k->probe[dir];
     if (a.k->decided && a.k->state[dir] == STATE_FRAMING) {
-        gap_while_framing(&a, at, len, why);
+        gap_while_framing(&a, at, l);
     } else if (p != NULL || !a.k->decided) { /* what was not understood before the hole will not be behind it */
         if (p != NULL && p->len > 0) {
             if (a.k->decided)
-                talk_search(&a, why == STREAM_SNAPLEN ? SEARCH_SNAPLEN : SEARCH_HOLE);
+                talk_search(&a, l->why == snaplen ? SEARCH_SNAPLEN : SEARCH_HOLE);
             if (a.k->state[dir] == STATE_FRAMING) {
-                gap_while_framing(&a, at, len, why);
+                gap_while_framing(&a, at, l);
                 return;
             }
             p = a.k->probe[dir];
             probe_drop(p, p->len);
         }
         uint8_t state = a.k->state[dir];
-        if (talk_begin_search(&a, len, 0, reason_of(why)))
+        if (talk_begin_search(&a, l->len, 0, l->why))
             a.k->state[dir] = state;
     }
 }
@@ -313,6 +358,32 @@ static void on_differ(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint
     if (!t->stopped && a.k != NULL && a.k->decided)
         talk_give_difference(&a, at, len, first_frame);
 }
+
+static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, enum stream_gap why,
+                   const struct stamp *stamp)
+{
+    struct talks *t = ctx;
+    if (f->flags & TALK_WRAPPED)
+        transport_gap(&t->transports, f, dir, len, reason_of(why), stamp);
+    else
+        lose(t, f, dir, at, &(struct loss){ len, reason_of(why), true }, stamp);
+}
+
+static void lose_inside(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, bool exact, const char *why,
+                        const struct stamp *stamp)
+{
+    lose(ctx, f, dir, at, &(struct loss){ len, why, exact }, stamp);
+}
+
+static void no_mqtt_inside(void *ctx, struct flow *f)
+{
+    if (f->upper != NULL && ((struct talk *)f->upper)->opened)
+        return; /* there was some */
+    drop_talk(ctx, f);
+    tcp_ignore(f);
+}
+
+static const struct transport_events transport_events = { take, lose_inside, no_mqtt_inside };
 
 /* The end of one direction: what is still undecided is decided by what there is. */
 static void settle(const struct arrival *a, enum tcp_end how)
@@ -364,6 +435,8 @@ static void close_connection(const struct arrival *a, enum tcp_end how, unsigned
 static void on_end(void *ctx, struct flow *f, unsigned dir, enum tcp_end how, const struct stamp *stamp)
 {
     struct talks *t = ctx;
+    if (f->flags & TALK_WRAPPED && !t->stopped)
+        transport_end(&t->transports, f, stamp);
     struct arrival a = { t, f, f->upper, dir, stamp, 0 };
     if (t->stopped || a.k == NULL || a.k->state[dir] == STATE_OVER)
         return;
@@ -378,6 +451,7 @@ static void on_release(void *ctx, struct flow *f, enum tcp_end how, const struct
     struct arrival a = { t, f, f->upper, 0, stamp, 0 };
     if (t->row_flow == f)
         t->row_flow = NULL;
+    transport_close(&t->transports, f);
     if (a.k == NULL)
         return;
     if (t->stopped) { /* nobody is told any more, but the memory goes back */

@@ -2,14 +2,15 @@
  *
  * capture/talk.h -- a connection that carries MQTT, or may do so: from ordered octets to rows.
  *
- * Takes the events of capture/tcp.h (octets, gap or end of one direction) and gives rows. A filter for TLS or WebSocket
- * belongs in front of this one and has the same shape: octets or gap in, octets or gap out. */
+ * Takes the events of capture/tcp.h (octets, gap or end of one direction) and gives rows. What lies between, TLS or
+ * WebSocket, is taken off first (capture/transport.h). */
 #pragma once
 #include "capture/pipeline.h"
 #include "capture/tcp.h"
 #include "decoder/track/track.h"
 
 struct talks;
+struct tls_keys;
 
 struct talks_options {
     const struct pipeline_events *events;
@@ -18,11 +19,14 @@ struct talks_options {
     uint32_t n_forced_ports;
     uint32_t packet_limit;
     uint64_t total_limit;
-    struct track *track; /* NULL: none; borrowed */
+    struct track *track;   /* NULL: none; borrowed */
+    struct tls_keys *keys; /* NULL: TLS stays closed; borrowed */
 };
 
 struct talks_counters {
     uint64_t connections, rows, packets, packet_octets, gaps, gap_octets, skipped_octets, cut_packets;
+    uint64_t websockets, tls, tls_opened, tls_no_key,
+        tls_unknown;       /* connections; of TLS also how they went, once over */
     uint64_t held, memory; /* octets of unfinished packets and undecided streams; of all connections */
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 #include "capture/probe.h"
 #include "capture/talk.h"
+#include "capture/transport.h"
 #include "decoder/mqtt/conn.h"
 #include "decoder/mqtt/framer.h"
 
@@ -40,11 +41,12 @@ struct talk {
     track_conn track;
 };
 
-enum { TALK_VERDICTS = 64 };
+enum { TALK_VERDICTS = 64, TALK_WRAPPED = TCP_FLOW_UPPER /* flow.transport is set */ };
 
 struct talks {
     struct talks_options options;
     struct talks_counters n;
+    struct transports transports;
     bool stopped;
     uint64_t current_frame;
     struct row row;              /* of a packet; what does not change from one to the next stays */

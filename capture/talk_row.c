@@ -188,7 +188,7 @@ static void track(const struct arrival *a, const struct first_octet *first, uint
 {
     struct talks *t = a->t;
     const struct mqtt_conn *c = &a->k->conn;
-    bool counted = is_from_syn(a->f);
+    bool counted = is_from_syn(a->f) && !(a->f->flags & TALK_WRAPPED);
     struct track_input in = { .packet = &t->packet,
                               .dir = (uint8_t)a->dir,
                               .sender = (uint8_t)mqtt_conn_sender(c, a->dir),
@@ -202,6 +202,17 @@ static void track(const struct arrival *a, const struct first_octet *first, uint
                               .end = counted ? end : 0,
                               .acked = counted ? first->acked : 0 };
     track_packet(t->options.track, a->k->track, &in, v, &t->note);
+}
+
+/* What was wrong with the WebSocket around it; told once the version is known, for 3.1 has a name of its own. */
+RARELY static void tell_faults(const struct arrival *a)
+{
+    struct transport_fault w;
+    while (transport_fault(a->f->transport, &w)) {
+        bool fits_31 = a->k->conn.version == MQTT_V31 && w.offers_31;
+        if (a->t->options.track != NULL && (w.fault == TRACK_WS_TEXT || !fits_31))
+            track_websocket(a->t->options.track, a->k->track, w.fault, w.dir, w.time_ns, w.frame);
+    }
 }
 
 static void give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
@@ -218,7 +229,10 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
         learn_client_id(a, &t->packet);
     if (t->options.track != NULL)
         track(a, first, end, &v);
+    if (a->f->flags & TALK_WRAPPED)
+        tell_faults(a);
     struct row *r = begin_row(a);
+    r->plain = !(a->f->flags & TALK_WRAPPED);
     r->frame_first = first->stamp.frame;
     r->time_first_ns = first->stamp.time_ns;
     r->n_verdicts = v.n;

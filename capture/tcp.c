@@ -166,6 +166,7 @@ static void begin_again(struct tcp *t, struct flow *f, const struct stamp *stamp
     f->flags = f->closed = 0;
     f->client = 2;
     f->upper = NULL;
+    f->transport = NULL;
     begin(t, f, stamp);
 }
 

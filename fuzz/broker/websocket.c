@@ -2,11 +2,9 @@
 #include "fuzz/broker/websocket.h"
 #include "decoder/base/out.h"
 #include "decoder/base/sha1.h"
+#include "decoder/base/websocket.h"
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-
-enum { OP_CONTINUATION = 0, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
 void websocket_init(struct websocket *w)
 {
@@ -14,36 +12,6 @@ void websocket_init(struct websocket *w)
 }
 
 /* ---- the handshake, RFC 6455 section 4.2 ---- */
-
-/* The value of a header field of the request, without surrounding blanks; ptr NULL: not there. */
-static struct view field(const struct websocket *w, const char *name)
-{
-    const char *at = (const char *)w->head, *end = at + w->have;
-    size_t len = strlen(name);
-    for (const char *line; (line = memchr(at, '\n', (size_t)(end - at))) != NULL; at = line) {
-        line++;
-        const char *stop = memchr(line, '\r', (size_t)(end - line));
-        if (stop == NULL || (size_t)(stop - line) <= len || line[len] != ':' || strncasecmp(line, name, len) != 0)
-            continue;
-        for (line += len + 1; line < stop && (*line == ' ' || *line == '\t');)
-            line++;
-        return view_of(line, (size_t)(stop - line));
-    }
-    return view_of(NULL, 0);
-}
-
-/* Is the word one of a comma-separated list, upper and lower case alike? */
-static bool lists(struct view list, const char *word)
-{
-    size_t len = strlen(word);
-    for (size_t i = 0; list.ptr != NULL && i + len <= list.len; i++) {
-        bool front = i == 0 || list.ptr[i - 1] == ',' || list.ptr[i - 1] == ' ';
-        bool back = i + len == list.len || list.ptr[i + len] == ',' || list.ptr[i + len] == ' ';
-        if (front && back && strncasecmp((const char *)list.ptr + i, word, len) == 0)
-            return true;
-    }
-    return false;
-}
 
 static size_t accept_key(struct view key, char *out, size_t cap)
 {
@@ -69,12 +37,14 @@ static enum websocket_status refuse(struct websocket *w, struct view *out)
 
 static enum websocket_status shake(struct websocket *w, struct view *out)
 {
-    struct view key = field(w, "Sec-WebSocket-Key"), protocols = field(w, "Sec-WebSocket-Protocol");
-    bool asked = w->have > 4 && memcmp(w->head, "GET ", 4) == 0 && lists(field(w, "Upgrade"), "websocket") &&
-                 lists(field(w, "Connection"), "upgrade");
+    struct view head = view_of(w->head, w->have);
+    struct view key = http_field(head, "Sec-WebSocket-Key"), protocols = http_field(head, "Sec-WebSocket-Protocol");
+    bool asked = w->have > 4 && memcmp(w->head, "GET ", 4) == 0 &&
+                 http_lists(http_field(head, "Upgrade"), "websocket") &&
+                 http_lists(http_field(head, "Connection"), "upgrade");
     char accept[40];
     size_t len = key.ptr != NULL ? accept_key(key, accept, sizeof accept) : 0;
-    if (!asked || len == 0 || !lists(protocols, "mqtt")) /* [MQTT-6.0.0-3], [MQTT-6.0.0-4] */
+    if (!asked || len == 0 || !http_lists(protocols, "mqtt")) /* [MQTT-6.0.0-3], [MQTT-6.0.0-4] */
         return refuse(w, out);
     int n = snprintf((char *)w->answer, sizeof w->answer,
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -101,32 +71,17 @@ static enum websocket_status take_request(struct websocket *w, const uint8_t *ch
 
 /* ---- frames, RFC 6455 section 5.2 ---- */
 
-static size_t header_len(const struct websocket *w)
-{
-    if (w->have < 2)
-        return 2;
-    unsigned len = w->head[1] & 0x7fu;
-    return 2 + (len == 126 ? 2u : len == 127 ? 8u : 0u) + 4;
-}
-
 /* The header is whole. False: no frame that a client may send here. */
 static bool begin_frame(struct websocket *w)
 {
-    unsigned len = w->head[1] & 0x7fu;
-    size_t octets = len == 126 ? 2 : len == 127 ? 8 : 0;
-    w->opcode = w->head[0] & 0x0f;
-    w->left = octets == 0 ? len : 0;
-    for (size_t i = 0; i < octets; i++)
-        w->left = w->left << 8 | w->head[2 + i];
-    memcpy(w->mask, w->head + 2 + octets, 4);
+    struct ws_header h = ws_header_read(view_of(w->head, w->have));
+    w->opcode = h.opcode;
+    w->left = h.len;
+    memcpy(w->mask, h.mask, sizeof w->mask);
     w->at = 0;
     w->have = 0;
     w->in_frame = true;
-    bool plain = (w->head[0] & 0x70) == 0, whole = (w->head[0] & 0x80) != 0;
-    bool data = w->opcode == OP_BINARY || w->opcode == OP_CONTINUATION; /* [MQTT-6.0.0-1] */
-    bool control = (w->opcode == OP_CLOSE || w->opcode == OP_PING || w->opcode == OP_PONG) && whole &&
-                   w->left <= sizeof w->control;
-    return plain && (data || control) && w->left >> 63 == 0;
+    return ws_header_plausible(&h) && h.reserved == 0 && h.opcode != WS_TEXT; /* [MQTT-6.0.0-1] */
 }
 
 static struct view answer_frame(struct websocket *w, uint8_t opcode, size_t len)
@@ -139,17 +94,16 @@ static struct view answer_frame(struct websocket *w, uint8_t opcode, size_t len)
 
 static enum websocket_status end_control(struct websocket *w, struct view *out)
 {
-    if (w->opcode == OP_PONG)
+    if (w->opcode == WS_PONG)
         return WEBSOCKET_MORE;
-    *out = answer_frame(w, w->opcode == OP_PING ? OP_PONG : OP_CLOSE, (size_t)w->at);
-    return w->opcode == OP_PING ? WEBSOCKET_ANSWER : WEBSOCKET_CLOSE;
+    *out = answer_frame(w, w->opcode == WS_PING ? WS_PONG : WS_CLOSE, (size_t)w->at);
+    return w->opcode == WS_PING ? WEBSOCKET_ANSWER : WEBSOCKET_CLOSE;
 }
 
 static struct view unmask(struct websocket *w, uint8_t *octets, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        octets[i] ^= w->mask[(w->at + i) & 3];
-    if (w->opcode >= OP_CLOSE)
+    ws_unmask(octets, octets, len, w->mask, w->at);
+    if (w->opcode >= WS_CLOSE)
         memcpy(w->control + w->at, octets, len);
     w->at += len;
     w->left -= len;
@@ -164,7 +118,7 @@ static enum websocket_status take_payload(struct websocket *w, uint8_t *chunk, s
     *out = unmask(w, chunk + *used, take);
     *used += take;
     w->in_frame = w->left > 0;
-    if (w->opcode < OP_CLOSE)
+    if (w->opcode < WS_CLOSE)
         return take > 0 ? WEBSOCKET_DATA : WEBSOCKET_MORE;
     return w->in_frame ? WEBSOCKET_MORE : end_control(w, out);
 }
@@ -181,7 +135,7 @@ static enum websocket_status take_frames(struct websocket *w, uint8_t *chunk, si
         w->head[w->have++] = chunk[(*used)++];
         if (w->have == 2 && (w->head[1] & 0x80) == 0) /* clients mask, RFC 6455 section 5.1 */
             return WEBSOCKET_CLOSE;
-        if (w->have < header_len(w))
+        if (w->have < ws_header_size(view_of(w->head, w->have)))
             continue;
         if (!begin_frame(w))
             return WEBSOCKET_CLOSE;
@@ -199,7 +153,7 @@ enum websocket_status websocket_take(struct websocket *w, uint8_t *chunk, size_t
 
 size_t websocket_header(size_t payload, uint8_t out[10])
 {
-    out[0] = 0x80 | OP_BINARY;
+    out[0] = 0x80 | WS_BINARY;
     if (payload < 126) {
         out[1] = (uint8_t)payload;
         return 2;

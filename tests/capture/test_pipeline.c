@@ -112,9 +112,11 @@ static struct pipeline_counters run_options(struct pipeline_options *o, struct r
     return n;
 }
 
+static const char *key_log; /* of the captures at hand; NULL: none */
+
 static struct pipeline_counters run_image(const struct image *i, bool track, struct row_list *list)
 {
-    struct pipeline_options o = { .image = view_of(i->octets, i->len), .no_tracker = !track };
+    struct pipeline_options o = { .image = view_of(i->octets, i->len), .no_tracker = !track, .key_log = key_log };
     return run_options(&o, list);
 }
 
@@ -337,10 +339,21 @@ static void shuffle(struct wire *w, uint32_t flows, size_t window, uint64_t *ran
     w->cap = cap;
 }
 
-static const char *const golden[] = {
-    "tests/captures/mqtt31_basics.pcap",           "tests/captures/mqtt311_basics.pcap",
-    "tests/captures/mqtt5_basics_ipv6.pcap",       "tests/captures/mqtt5_everything_mosquitto.pcap",
-    "tests/captures/mqtt311_protocol_errors.pcap", "tests/captures/mqtt5_protocol_errors.pcap",
+/* Of those in TLS or WebSocket one direction waits for the other to begin: they are cut, but not shuffled. */
+static const struct {
+    const char *capture, *key_log;
+    bool wrapped;
+} golden[] = {
+    { "tests/captures/mqtt31_basics.pcap", NULL, false },
+    { "tests/captures/mqtt311_basics.pcap", NULL, false },
+    { "tests/captures/mqtt5_basics_ipv6.pcap", NULL, false },
+    { "tests/captures/mqtt5_everything_mosquitto.pcap", NULL, false },
+    { "tests/captures/mqtt311_protocol_errors.pcap", NULL, false },
+    { "tests/captures/mqtt5_protocol_errors.pcap", NULL, false },
+    { "tests/captures/mqtt311_websocket_raw_framing.pcap", NULL, true },
+    { "tests/captures/mqtt5_websocket_mosquitto.pcap", NULL, true },
+    { "tests/captures/mqtt311_tls12_npm.pcap", "tests/captures/mqtt311_tls12_npm.keylog", true },
+    { "tests/captures/mqtt5_tls13.pcap", "tests/captures/mqtt5_tls13.keylog", true },
 };
 
 static void any_network_gives_the_same_rows(void **state)
@@ -351,12 +364,14 @@ static void any_network_gives_the_same_rows(void **state)
         struct wire wire = { 0 };
         struct image image = { 0 };
         struct row_list want = { 0 }, want_alone = { 0 }, got = { 0 };
-        read_talk(golden[g], &talk);
+        key_log = golden[g].key_log;
+        read_talk(golden[g].capture, &talk);
         over_the_wire(&wire, &talk, SIZE_MAX, 0);
         to_image(&wire, &image);
         run_image(&image, true, &want);
         run_image(&image, false, &want_alone);
-        bool errors = strstr(golden[g], "errors") != NULL; /* holds a length of five octets: a gap that belongs to it */
+        bool errors =
+            strstr(golden[g].capture, "errors") != NULL; /* holds a length of five octets: a gap that belongs to it */
         assert_true(want.n > 20 && (want.gaps == 0 || errors));
         want.gaps = want_alone.gaps = 0;
 
@@ -378,7 +393,7 @@ static void any_network_gives_the_same_rows(void **state)
         }
 
         uint64_t random = g + 1;
-        for (unsigned round = 0; round < 60; round++) {
+        for (unsigned round = 0; round < 60 && !golden[g].wrapped; round++) {
             over_the_wire(&wire, &talk, 1 + next_random(&random) % 200, 0);
             shuffle(&wire, talk.flows, 1 + round % 12, &random);
             to_image(&wire, &image);
@@ -394,6 +409,7 @@ static void any_network_gives_the_same_rows(void **state)
         free(wire.at);
         talk_free(&talk);
     }
+    key_log = NULL;
 }
 
 /* ---- single cases ---- */

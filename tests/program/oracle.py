@@ -19,8 +19,6 @@ MORE = {"der_missing_segment.pcap": 5}
 # After a frame that the snapshot length cut, tshark takes payload for packets (types 7, 8, 2 and 13 where u/big was). drivers.py
 # holds this one against the clients' own log.
 INVENTED = ["mqtt5_snaplen96.pcap"]
-# The same conversations as in the captures without _dsb, with the secrets inside the file: tshark decrypts them.
-DECRYPTED = ["mqtt311_tls12_dsb.pcapng", "mqtt311_tls12_npm_dsb.pcapng", "mqtt5_tls13_dsb.pcapng"]
 
 
 def without_frames(packets_):
@@ -58,7 +56,7 @@ def add(capture):
 
 
 for each in packets.all_captures():
-    if packets.name_of(each) not in WEBSOCKET + INVENTED + DECRYPTED:
+    if packets.name_of(each) not in WEBSOCKET + INVENTED:
         add(each)
 
 harness.main()
