@@ -50,7 +50,8 @@ void exch_park(struct exch *x)
 
 bool exch_tainted(const struct exch *x)
 {
-    return x->number <= x->session->taint || (x->flags & (TRACK_NO_START | TRACK_MIDSTREAM)) != 0;
+    return x->number <= x->session->taint || (x->flags & (TRACK_NO_START | TRACK_MIDSTREAM)) != 0 ||
+           (x->marks & X_OLD) != 0;
 }
 
 static bool is_publish(const struct exch *x)

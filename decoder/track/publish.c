@@ -117,6 +117,8 @@ static void new_message(struct track *t, struct conn *c, const struct message *m
     x->marks |= m->printed ? X_PRINTED : 0;
     x->payload_len = m->p->payload_len;
     c->ids[m->slot] |= 1ull << (packet->id & 63);
+    if (past_of(c->session)->refused_msg[m->slot].id == packet->id) /* the refusal has not arrived, or is done with */
+        past_make(t, c->session)->refused_msg[m->slot] = (struct refusal){ 0 };
     exch_step(t, x, c, 0, flags, m->in);
     await_answer(t, c, x, m);
 }

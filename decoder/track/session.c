@@ -242,19 +242,21 @@ static void move_into(struct track *t, struct conn *c, struct session *from, str
 /* The server's state for this client begins anew. */
 static void restart(struct track *t, struct conn *c, struct session *s)
 {
-    unsigned slots = 3; /* a 3.1.1 client that did not ask for a clean start may go on re-sending (session.md 3.5) */
-    if (c->version != MQTT_V5 && (c->flags & C_CLEAN) == 0)
-        slots = 2;
-    finish_parked(t, s, TRACK_REPLACED, slots);
+    /* A 3.1.1 client that did not ask for a clean start may go on with its messages, or drop them (session.md 3.5). */
+    bool may_go_on = c->version != MQTT_V5 && (c->flags & C_CLEAN) == 0;
+    finish_parked(t, s, TRACK_REPLACED, may_go_on ? 2 : 3);
     subs_clear(t, s, c);
     s->taint = 0;
+    for (struct exch *x = s->parked; x != NULL; x = x->next)
+        if (x->conn == NULL)
+            x->marks |= X_OLD;
     if (s->past != NULL) {
         s->past->prev_aliases[0] = s->past->prev_aliases[1] = 0;
         s->past->refused_msg[0] = s->past->refused_msg[1] = (struct refusal){ 0 };
     }
     s->flags &= ~(uint32_t)(S_ECHOED | S_LOOPED | S_UNDELIVERED);
     s->flags |= S_WHOLE;
-    if ((c->flags & C_CLEAN) == 0 && c->version != MQTT_V5)
+    if (may_go_on)
         s->flags |= S_CLIENT_OLD;
     else if ((c->flags & C_CLEAN) != 0)
         s->flags &= ~(uint32_t)S_CLIENT_OLD;

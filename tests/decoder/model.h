@@ -39,7 +39,8 @@ struct m_flow {
     uint16_t id;
     uint8_t qos, state;
     unsigned topic, payload;
-    bool due; /* has to be sent again on this connection */
+    bool due;   /* has to be sent again on this connection */
+    bool again; /* was sent again */
 };
 
 struct m_acks {
@@ -63,7 +64,7 @@ struct m_client {
     bool server_has;         /* the broker holds a session */
     uint8_t grant[M_TOPICS]; /* as the broker knows it: highest QoS ever granted and 1; 0: not subscribed */
     uint16_t request;        /* id of a SUBSCRIBE or UNSUBSCRIBE under way, 0: none */
-    unsigned asked_topic;
+    uint8_t asked_qos;
     bool sub_asked, pinged;
     bool live, client_up, server_up, told; /* a connection; each side's view of it; CONNACK decided */
     bool clean, second;                    /* second: on the other one of its two talk connections */
@@ -303,6 +304,7 @@ static inline void m_send_due(struct m_client *c, unsigned side)
         if (f->state == M_PUBLISH && c->version == MQTT_V5 && e->quota <= 0)
             return;
         f->due = false;
+        f->again = true;
         if (f->state == M_PUBLISH) {
             e->quota--;
             m_send(c, side,
@@ -382,11 +384,12 @@ static inline void m_request(struct model *m, struct m_client *c)
     while (m_flow_of(&c->mine, id) != NULL);
     c->request = id;
     c->sub_asked = !m_one_in(m, 3);
+    c->asked_qos = (uint8_t)m_random(m, 3);
     m_send(c, 0,
            (struct m_msg){ .type = c->sub_asked ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE,
                            .id = id,
                            .topic = m_random(m, M_TOPICS),
-                           .qos = (uint8_t)m_random(m, 3) });
+                           .qos = c->asked_qos });
 }
 
 /* QoS 1 and 2, the same on both sides. */
@@ -457,7 +460,7 @@ static inline void m_leave(struct model *m, struct m_client *c, bool will)
     c->request = 0;
     c->pinged = false;
     c->mapped[0] = c->mapped[1] = 0;
-    if (!c->persistent)
+    if (!c->persistent || (c->clean && c->version != MQTT_V5))
         m_forget(c);
 }
 
@@ -567,6 +570,7 @@ static inline void m_deliver(struct model *m, struct m_client *c, unsigned from)
 static inline void m_connect(struct model *m, struct m_client *c)
 {
     m_event(m, m_number(m, c), "open");
+    m->k->conn[m_number(m, c)].version = c->version;
     memset(c->received, 0, sizeof c->received);
     c->live = true;
     c->clean = !c->persistent || m_one_in(m, 5);

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TALK_CONNS = 16, TALK_ROWS = 256, TALK_FOUND = 128, TALK_PACKET = 1 << 17 };
+enum { TALK_CONNS = 16, TALK_ROWS = 256, TALK_FOUND = 1024, TALK_PACKET = 1 << 17 };
 
 struct talk_conn {
     track_conn handle;
@@ -539,10 +539,21 @@ static inline unsigned talk_worst(const struct talk *k)
     return worst;
 }
 
-static inline void talk_print(const struct talk *k)
+static inline void talk_print_from(const struct talk *k, unsigned least)
 {
     for (uint32_t i = 0; i < k->n_found; i++)
-        fprintf(stderr, "    %s %s %s %s %s\n", mqtt_severity_name(k->found[i].severity),
-                mqtt_rule_info(k->found[i].rule)->id, track_diag_info(k->found[i].diag)->name,
-                mqtt_side_name(k->found[i].side), k->found[i].text);
+        if (k->found[i].severity >= least)
+            fprintf(stderr, "    frame %llu: %s %s %s %s %s\n", (unsigned long long)k->found[i].frame,
+                    mqtt_severity_name(k->found[i].severity), mqtt_rule_info(k->found[i].rule)->id,
+                    track_diag_info(k->found[i].diag)->name, mqtt_side_name(k->found[i].side), k->found[i].text);
+}
+
+static inline void talk_print(const struct talk *k)
+{
+    talk_print_from(k, 0);
+}
+
+static inline void talk_print_loud(const struct talk *k)
+{
+    talk_print_from(k, MQTT_SEVERITY_NOTE + 1);
 }

@@ -88,6 +88,32 @@ static bool saw(const struct talk *k, enum track_session_change change)
     return false;
 }
 
+/* 3.1.1, Session Present 0: the client may send again what it has, or drop it and begin with the same identifiers. */
+static void a_client_goes_on_without_a_session(void **state)
+{
+    (void)state;
+    static const char before[] = "1 open; 1> connect v=4 id=a clean=0; 1< connack; 1> pub q=1 id=1 p=a; "
+                                 "1> pub q=2 id=2 p=b; 1 rst>; 2 open; 2> connect v=4 id=a clean=0; 2< connack sp=0; ";
+    struct talk *k = talk_new(NULL);
+    talk_play(k, before);
+    talk_play(k, "2> pub q=1 id=1 p=a dup; 2< puback id=1; 2> pub q=2 id=2 p=b dup; 2< pubrec id=2; 2> pubrel id=2; "
+                 "2< pubcomp id=2");
+    assert_true(talk_worst(k) <= MQTT_SEVERITY_NOTE);
+    assert_int_equal(k->n_exchanges, 4); /* two CONNECT */
+    assert_int_equal(k->exchanges[2].outcome, TRACK_COMPLETE);
+    assert_int_equal(k->exchanges[2].connections, 2);
+    assert_int_equal(k->exchanges[3].outcome, TRACK_COMPLETE);
+    assert_int_equal(k->exchanges[3].connections, 2);
+    talk_free(k);
+    k = talk_new(NULL);
+    talk_play(k, before);
+    talk_play(k, "2> pub q=1 id=1 p=c; 2< puback id=1; 2> sub id=2 f=x:0; 2< suback id=2 c=0");
+    talk_finish(k);
+    assert_true(talk_worst(k) <= MQTT_SEVERITY_NOTE);
+    assert_int_equal(k->exchanges[2].outcome, TRACK_UNKNOWN);
+    talk_free(k);
+}
+
 static void wills(void **state)
 {
     (void)state;
@@ -309,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_qos2_exchange_step_by_step),
         cmocka_unit_test(the_same_id_up_and_down_is_two),
         cmocka_unit_test(an_exchange_over_two_connections),
+        cmocka_unit_test(a_client_goes_on_without_a_session),
         cmocka_unit_test(wills),
         cmocka_unit_test(sessions_expire),
         cmocka_unit_test(a_gap_makes_unknown),

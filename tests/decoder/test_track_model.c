@@ -2,7 +2,7 @@
  *
  * tests/decoder/test_track_model.c -- random legal conversations: nobody is accused, every exchange is accounted for;
  * and the same with one planted fault: it is told by the right rule. */
-#include "tests/decoder/model.h"
+#include "tests/decoder/model_faults.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { RUNS = 600, STEPS = 1500 };
+enum { RUNS = 600, STEPS = 1500, FAULT_SEEDS = 6 };
 
 static uint64_t all_exchanges(const struct talk *k)
 {
@@ -121,6 +121,55 @@ static void calm_counts_are_exact(void **state)
     }
 }
 
+/* ---- one fault in the model's own conversation ---- */
+
+/* Told once, of the right side and at the right frame, and nothing louder than a note beside it. */
+static bool is_told(const struct talk *k, enum mqtt_rule rule, unsigned side, uint64_t frame)
+{
+    unsigned right = 0, others = 0;
+    for (uint32_t i = 0; i < k->n_found; i++) {
+        if (k->found[i].severity <= MQTT_SEVERITY_NOTE)
+            continue;
+        bool it = k->found[i].rule == rule && k->found[i].side == side && k->found[i].frame == frame;
+        right += it;
+        others += !it;
+    }
+    return right == 1 && others == 0;
+}
+
+static void one_fault_is_told(void **state)
+{
+    (void)state;
+    unsigned kinds = 0, failed = 0;
+    for (size_t i = 0; i < sizeof m_faults / sizeof m_faults[0]; i++)
+        for (unsigned way = 0; way < 4; way++) {
+            const struct m_fault *f = &m_faults[i];
+            unsigned side = way & 1;
+            uint8_t version = way < 2 ? MQTT_V311 : MQTT_V5;
+            enum mqtt_rule rule = version == MQTT_V5 ? f->v5[side] : f->v311[side];
+            kinds += rule != MQTT_RULE_NONE;
+            for (unsigned seed = 1; seed <= FAULT_SEEDS && rule != MQTT_RULE_NONE; seed++) {
+                struct talk *k = patient();
+                struct model *m = model_new(k, seed * 1000 + i * 4 + way, false);
+                m_prepare(m, f, version);
+                for (unsigned s = m_random(m, 600); s > 0; s--)
+                    m_step(m);
+                uint64_t frame = m_plant(m, f, side, version);
+                talk_finish(k);
+                if (frame == 0 || k->bad || !is_told(k, rule, side == 0 ? MQTT_CLIENT : MQTT_SERVER, frame)) {
+                    print_error("%s, by the %s, version %u, seed %u: frame %u\n", f->name,
+                                side == 0 ? "client" : "server", version, seed, (unsigned)frame);
+                    talk_print_loud(k);
+                    failed++;
+                }
+                free(m);
+                talk_free(k);
+            }
+        }
+    assert_true(kinds >= 60);
+    assert_int_equal(failed, 0);
+}
+
 /* ---- planted faults: every case of every rule, played among the model's clients ---- */
 
 static const struct planted {
@@ -193,9 +242,8 @@ static void planted_faults_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_is_accused),
-        cmocka_unit_test(every_exchange_is_accounted_for),
-        cmocka_unit_test(calm_counts_are_exact),
+        cmocka_unit_test(nobody_is_accused),       cmocka_unit_test(every_exchange_is_accounted_for),
+        cmocka_unit_test(calm_counts_are_exact),   cmocka_unit_test(one_fault_is_told),
         cmocka_unit_test(planted_faults_are_told),
     };
     return cmocka_run_group_tests_name("model of clients and broker", tests, NULL, NULL);
