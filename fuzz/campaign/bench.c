@@ -7,7 +7,7 @@
 
 #include "fuzz/campaign/command.h"
 
-enum { START_MS = 20000, STOP_MS = 5000 };
+enum { START_MS = 60000, STOP_MS = 5000 };
 
 /* One connection before the first: what is wrong with certificates is said now. */
 static bool greet_tls(const struct bench *b)
@@ -66,7 +66,9 @@ static bool ready(struct bench *b)
 static bool start(struct bench *b)
 {
     char error[PROCESS_ERROR];
+    int64_t began = runner_now_ns();
     if (process_start(&b->process, b->command->spawn, START_MS, error)) {
+        b->start_ns = runner_now_ns() - began;
         process_target(&b->process, &b->target);
         return ready(b);
     }

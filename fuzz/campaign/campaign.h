@@ -5,6 +5,7 @@
 #pragma once
 #include "fuzz/campaign/canary.h"
 #include "fuzz/campaign/command.h"
+#include "fuzz/campaign/health.h"
 #include "fuzz/mutator.h"
 
 enum { TALK_MAX = 32768, COVERAGE_SIZE = 1 << 18 };
@@ -56,8 +57,10 @@ struct stage {
     uint64_t *states; /* hash set of answer shapes */
     uint32_t n_states, n_edges;
     uint64_t packets, connections, plans, octets_sent;
-    struct process_usage first, latest; /* of the broker: soon after its start, and now */
-    uint64_t sent_at_first;
+    struct health health;
+    uint64_t plans_at_start; /* of the broker that runs */
+    int64_t started_ns;
+    bool fresh_tries;     /* while something is made small */
     uint64_t seed, named; /* what makes names, and how many were made */
     /* Of all that a run shows, what the caller wants to hear of first; NULL: all is welcome. */
     bool (*wants)(void *ctx, const struct outcome *o);
@@ -74,13 +77,17 @@ bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, str
                 struct run **kept);
 /* One impatient run: what may only be late counts. */
 bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *out);
+/* Between plans, now and then: does the broker use more than it should? */
+void stage_checkup(struct stage *s, struct outcome *out);
 bool stage_restart(struct stage *s); /* the broker anew, with a canary */
+bool stage_fresh(struct stage *s);   /* the same unless it is fresh, or not ours to start */
 /* The broker is asked to end; leaks and bad ends are findings. */
 void stage_farewell(struct stage *s, struct outcome *out);
 
-/* Fewer records, then fewer octets, while the same oracle and rule still answer; at most `seconds`. The talk is changed
- * in place. Returns how often of `tries` the result shows the finding. */
+/* Fewer records, then fewer octets, while the same oracle and rule still answer; about `seconds`. The talk is changed
+ * in place. Returns how often of *tries (20 where that is quick) the result shows the finding, on a fresh broker each
+ * time where it is ours to start; 0: not even the whole talk did. */
 unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome *wanted, unsigned seconds,
-                       unsigned tries);
+                       unsigned *tries);
 /* The plan that shows the outcome, for its file: patient where time matters. free() it. */
 char *talk_text(const struct talk *talk, const struct outcome *outcome);

@@ -26,6 +26,7 @@ struct bench {
     struct process process; /* pid 0 with --target */
     struct runner_target target;
     struct tls_context *tls;
+    int64_t start_ns; /* what its latest start took */
 };
 
 /* Starts or finds the broker and carries out the plan of --setup. False: said on stderr. */

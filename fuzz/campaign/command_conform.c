@@ -100,6 +100,38 @@ static bool each(void *ctx, const struct probe_result *result, const struct run 
     return !mqfuzz_stop;
 }
 
+/* The versions in which the broker lets a plain client in. */
+static unsigned spoken(const struct bench *b, unsigned versions)
+{
+    static const char script[] = "a > connect; a < connack reason=0";
+    struct plan plan[MQTT_V5 + 1] = { 0 };
+    struct runner runner;
+    unsigned passed = 0;
+    runner_init(&runner, &b->target, b->command->deadline_ms < 5000 ? 5000 : b->command->deadline_ms);
+    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++)
+        if ((versions & 1u << v) != 0 && plan_parse(&plan[v], view_of(script, sizeof script - 1), "mqfuzzhello", v))
+            runner_start(&runner, &plan[v], &plan[v], false);
+    for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run))
+        passed |= run->end == RUN_PASSED ? 1u << ((struct plan *)run->tag - plan) : 0;
+    runner_done(&runner);
+    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++)
+        plan_free(&plan[v]);
+    return passed;
+}
+
+/* A version that the broker does not speak is left out, and said. What is spoken is what is left. */
+static unsigned agree_on_versions(struct conform *c)
+{
+    unsigned wanted = c->command->versions, has = spoken(&c->bench, wanted);
+    if (has == 0)
+        return wanted; /* nobody gets in: let the probes say how */
+    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++)
+        if ((wanted & ~has & 1u << v) != 0)
+            printf("n/a      %-6s %-20s the broker does not let a client of this version in: its probes are left out\n",
+                   mqtt_version_name(v), "-");
+    return has;
+}
+
 int command_conform(const struct command *command)
 {
     struct conform c = { .command = command };
@@ -115,7 +147,7 @@ int command_conform(const struct command *command)
                                  .each = each,
                                  .ctx = &c };
     int64_t began = runner_now_ns();
-    if (!probes_make(&list, command->versions)) {
+    if (!probes_make(&list, agree_on_versions(&c))) {
         fprintf(stderr, "mqfuzz: no memory\n");
         return EXIT_TROUBLE;
     }

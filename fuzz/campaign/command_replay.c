@@ -78,9 +78,9 @@ int command_minimize(const struct command *c)
             fprintf(stderr, "mqfuzz: %s: the plan shows nothing wrong\n", c->minimize);
             status = EXIT_CLEAN;
         } else if (!ended || stage_restart(&stage)) {
-            unsigned shown = talk_minimise(&stage, &talk, &o, 55, 5);
+            unsigned tries, shown = talk_minimise(&stage, &talk, &o, 50, &tries);
             char *text = talk_text(&talk, &o);
-            printf("# %s: %s\n# replays %u of 5\n%s", o.title, o.why, shown, text != NULL ? text : "");
+            printf("# %s: %s\n# replays %u of %u\n%s", o.title, o.why, shown, tries, text != NULL ? text : "");
             free(text);
             status = EXIT_FINDINGS;
         }

@@ -12,7 +12,7 @@
 #include "fuzz/campaign/recorded.h"
 #include "fuzz/talk.h"
 
-enum { KEPT_MAX = 1024, HISTORY_MAX = 256, MINIMISE_S = 20, REPLAYS = 5 };
+enum { KEPT_MAX = 1024, HISTORY_MAX = 1024, MINIMISE_S = 20, HISTORY_S = 60, REFRESH_STARTS = 20 };
 #define SYNC_NS 30000000000
 
 struct campaign {
@@ -170,30 +170,55 @@ static void save(struct campaign *c, struct report_entry *e, const struct run *r
     }
 }
 
-/* All of the history since the start, then halves of it: what a single plan does not show may need its forerunners. */
-static bool with_history(struct campaign *c, struct talk *talk, const struct outcome *wanted)
+/* All that was done since the broker was started: what a single plan does not show may need its forerunners. */
+static bool whole_history(struct campaign *c, struct talk *out)
 {
-    struct talk whole = { .octets = malloc((size_t)TALK_MAX * (HISTORY_MAX + 1)), .version = talk->version };
-    if (whole.octets == NULL)
-        return false;
-    for (uint32_t i = 0; i < c->n_history; i++) {
-        if (c->history[i].version != talk->version)
-            continue;
-        memcpy(whole.octets + whole.len, c->history[i].octets, c->history[i].len);
-        whole.len += c->history[i].len;
+    size_t cap = 1;
+    for (uint32_t i = 0; i < c->n_history; i++)
+        cap += c->history[i].len + TALK_CLIENTS;
+    *out = (struct talk){ .octets = malloc(cap), .version = MQTT_V311 };
+    for (uint32_t i = 0; out->octets != NULL && i < c->n_history; i++) {
+        memcpy(out->octets + out->len, c->history[i].octets, c->history[i].len);
+        out->len += c->history[i].len;
         for (unsigned client = 0; client < TALK_CLIENTS; client++) {
             struct talk_record end = { .op = TALK_CLOSE, .client = client };
-            whole.len = (uint32_t)talk_write(whole.octets, whole.len, (size_t)TALK_MAX * (HISTORY_MAX + 1), &end);
+            out->len = (uint32_t)talk_write(out->octets, out->len, cap, &end);
         }
     }
-    unsigned shown = talk_minimise(&c->stage, &whole, wanted, MINIMISE_S, 2);
-    if (shown > 0) {
-        free(talk->octets);
-        *talk = whole;
-    } else {
-        free(whole.octets);
+    return out->octets != NULL && out->len > 0;
+}
+
+/* Time for making findings small: enough of it, yet no more than the run itself was to take. */
+static unsigned budget(struct campaign *c, unsigned seconds)
+{
+    uint64_t run_s = c->command->time_s != 0 ? c->command->time_s : 60;
+    uint64_t used_s = (uint64_t)(runner_now_ns() - c->began_ns) / 1000000000;
+    uint64_t left = used_s < 2 * run_s ? 2 * run_s - used_s : 0;
+    return seconds < left ? seconds : left > 5 ? (unsigned)left : 5;
+}
+
+/* As small as it gets, by itself or with what came before it. Returns how often of *tries that shows it. */
+static unsigned make_small(struct campaign *c, struct talk *talk, const struct outcome *wanted, unsigned *tries)
+{
+    unsigned shown = talk_minimise(&c->stage, talk, wanted, budget(c, MINIMISE_S), tries);
+    struct talk whole = { 0 };
+    if (shown == 0 && c->command->spawn != NULL && whole_history(c, &whole)) {
+        shown = talk_minimise(&c->stage, &whole, wanted, budget(c, HISTORY_S), tries);
+        if (shown > 0) {
+            free(talk->octets);
+            *talk = whole;
+            return shown;
+        }
     }
-    return shown > 0;
+    free(whole.octets);
+    return shown;
+}
+
+static void announce(const struct report_entry *e)
+{
+    printf("%s  %-10s %s%s%s: %s\n", e->hint ? "known  " : "FINDING", e->oracle, e->version,
+           e->version[0] != '\0' ? " " : "", e->title, e->why);
+    fflush(stdout);
 }
 
 /* Announced and saved at once, then made small and saved again: nothing announced is lost. */
@@ -205,9 +230,7 @@ static void found(struct campaign *c, const struct talk *talk, const struct outc
     e->plan = talk_text(talk, o);
     e->trace = run_trace(run);
     save(c, e, run);
-    printf("%s  %-10s %s%s%s: %s\n", e->hint ? "known  " : "FINDING", e->oracle, e->version,
-           e->version[0] != '\0' ? " " : "", e->title, e->why);
-    fflush(stdout);
+    announce(e);
     bool ended = strcmp(o->oracle, "crash") == 0 || strcmp(o->oracle, "hang") == 0;
     if (ended || strcmp(o->oracle, "sanitizer") == 0)
         write_down(c, talk, true);
@@ -220,16 +243,17 @@ static void found(struct campaign *c, const struct talk *talk, const struct outc
     struct talk small;
     if (!talk_copy(&small, talk))
         return;
-    unsigned shown = talk_minimise(&c->stage, &small, o, MINIMISE_S, REPLAYS);
-    if (shown == 0 && ended && with_history(c, &small, o))
-        shown = 1;
+    unsigned tries, shown = make_small(c, &small, o, &tries);
     if (shown > 0) {
         free(e->plan);
         e->plan = talk_text(&small, o);
-        size_t n = strlen(e->why);
-        snprintf(e->why + n, sizeof e->why - n, " (replays %u of %d)", shown, REPLAYS);
-        save(c, e, NULL);
     }
+    size_t n = strlen(e->why);
+    if (shown > 0)
+        snprintf(e->why + n, sizeof e->why - n, " (replays %u of %u)", shown, tries);
+    else
+        snprintf(e->why + n, sizeof e->why - n, " (not seen again)");
+    save(c, e, NULL);
     free(small.octets);
     forget_history(c);
 }
@@ -254,6 +278,69 @@ static bool over(const struct campaign *c)
            runner_now_ns() - c->began_ns >= (int64_t)seconds * 1000000000;
 }
 
+/* What the broker uses too much of shows in no single plan; it starts anew so that the next check is a fair one. */
+static void checkup(struct campaign *c)
+{
+    struct outcome o;
+    stage_checkup(&c->stage, &o);
+    if (!o.found)
+        return;
+    if (known(c, &o) == NULL && claim_finding(c, &o)) {
+        struct report_entry *e = add_entry(c, &o);
+        if (e != NULL) {
+            struct talk whole;
+            e->plan = whole_history(c, &whole) ? talk_text(&whole, &o) : NULL;
+            free(whole.octets);
+            e->trace = strdup("(all that was done since the broker was started)\n");
+            save(c, e, NULL);
+            announce(e);
+        }
+    }
+    c->trouble = !stage_restart(&c->stage);
+    forget_history(c);
+}
+
+/* The broker is asked to end: leaks show then, and bad manners. */
+static void farewell(struct campaign *c)
+{
+    struct outcome o;
+    stage_farewell(&c->stage, &o);
+    if (!o.found || known(c, &o) != NULL || !claim_finding(c, &o))
+        return;
+    struct report_entry *e = add_entry(c, &o);
+    struct talk whole;
+    if (e == NULL)
+        return;
+    e->trace = strdup(c->bench.process.tail);
+    bool has = whole_history(c, &whole);
+    e->plan = has ? talk_text(&whole, &o) : NULL;
+    save(c, e, NULL);
+    announce(e);
+    unsigned tries, shown = 0;
+    if (has && !e->hint && !mqfuzz_stop && stage_restart(&c->stage)) {
+        shown = talk_minimise(&c->stage, &whole, &o, budget(c, HISTORY_S), &tries);
+        if (shown > 0) {
+            free(e->plan);
+            e->plan = talk_text(&whole, &o);
+            size_t n = strlen(e->why);
+            snprintf(e->why + n, sizeof e->why - n, " (replays %u of %u)", shown, tries);
+            save(c, e, NULL);
+        }
+    }
+    free(whole.octets);
+}
+
+/* Now and then the broker starts anew: it is stopped cleanly, and what plans leave behind does not pile up. */
+static void refresh(struct campaign *c)
+{
+    if (c->command->spawn == NULL || c->n_history < HISTORY_MAX ||
+        runner_now_ns() - c->stage.started_ns < REFRESH_STARTS * c->bench.start_ns)
+        return;
+    farewell(c);
+    c->trouble = !stage_restart(&c->stage);
+    forget_history(c);
+}
+
 /* Carries one conversation out, with all that follows from it. own: it was made here, and is saved if it is news. */
 static void perform(struct campaign *c, const struct talk *talk, bool own)
 {
@@ -272,12 +359,18 @@ static void perform(struct campaign *c, const struct talk *talk, bool own)
         keep(c, talk);
     if (news && own)
         write_down(c, talk, false);
-    if (o.found && known(c, &o) == NULL && claim_finding(c, &o))
+    if (o.found && known(c, &o) == NULL && claim_finding(c, &o)) {
         found(c, talk, &o, run);
-    else if (o.found && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0))
+    } else if (o.found && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0)) {
         c->trouble = !stage_restart(&c->stage);
+        forget_history(c);
+    }
     run_free(run);
     plan_free(&plan);
+    if (!c->trouble)
+        checkup(c);
+    if (!c->trouble)
+        refresh(c);
     say_progress(c, false);
 }
 
@@ -341,20 +434,6 @@ static void campaign_loop(struct campaign *c)
         }
     }
     free(room);
-}
-
-static void farewell(struct campaign *c)
-{
-    struct outcome o;
-    stage_farewell(&c->stage, &o);
-    if (!o.found)
-        return;
-    struct report_entry *e = add_entry(c, &o);
-    if (e == NULL)
-        return;
-    e->trace = strdup(c->bench.process.tail);
-    printf("FINDING  %-10s %s\n", e->oracle, e->title);
-    save(c, e, NULL);
 }
 
 /* Each job has a seed of its own, the first the one that is printed. */

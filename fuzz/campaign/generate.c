@@ -152,24 +152,38 @@ static bool left_out(const struct talk_record *record, bool waits)
            (octets ? record->octets.len == 0 || (record->by_server && !waits) : record->by_server);
 }
 
+/* What a client speaks from here on: each CONNECT names it. */
+static uint8_t version_from(struct view octets, uint8_t before)
+{
+    struct mqtt_packet p;
+    if (octets.len < 2 || octets.ptr[0] >> 4 != MQTT_CONNECT)
+        return before;
+    mqtt_decode(octets, (struct mqtt_context){ MQTT_VERSION_UNKNOWN, MQTT_CLIENT }, &p, NULL);
+    bool named = p.header_len > 0 && !p.cut && p.connect.level >= MQTT_V31 && p.connect.level <= MQTT_V5;
+    return named ? p.version : before;
+}
+
 bool talk_plan(const struct talk *talk, const char *prefix, bool patient, struct plan *out)
 {
+    uint8_t version[TALK_CLIENTS];
     bool usual[TALK_CLIENTS], connected[TALK_CLIENTS] = { false };
     size_t pos = 0;
     struct talk_record record;
     *out = (struct plan){ 0 };
     memset(usual, true, sizeof usual);
+    memset(version, talk->version, sizeof version);
     bool waits, ok = own_names(out, talk, prefix, &waits);
     while (ok && talk_next(view_of(out->memory, talk->len), &pos, &record)) {
         if (left_out(&record, waits))
             continue;
         unsigned c = record.client;
         struct plan_step step = step_of(&record, patient);
+        version[c] = step.op == PLAN_SEND ? version_from(record.octets, version[c]) : version[c];
         step.client = (uint8_t)c;
-        step.version = talk->version;
+        step.version = version[c];
         step.line = out->n + 1;
         if (step.op == PLAN_SEND)
-            usual[c] = usual[c] && well_formed(record.octets, talk->version, &connected[c]);
+            usual[c] = usual[c] && well_formed(record.octets, version[c], &connected[c]);
         if (step.op == PLAN_OPEN || step.op == PLAN_CLOSE || step.op == PLAN_RESET) {
             usual[c] = true;
             connected[c] = false;
@@ -185,7 +199,7 @@ bool talk_plan(const struct talk *talk, const char *prefix, bool patient, struct
         struct plan_step alive = { .op = PLAN_EXPECT,
                                    .want = PLAN_ALIVE,
                                    .client = (uint8_t)c,
-                                   .version = talk->version,
+                                   .version = version[c],
                                    .soft = true,
                                    .ms = patient ? PATIENCE_MS : 100 };
         if (usual[c] && connected[c])

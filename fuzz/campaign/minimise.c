@@ -13,7 +13,7 @@ struct piece {
     uint32_t at, len;
 };
 
-enum { PIECES_MAX = 4096 };
+enum { PIECES_MAX = 65536, QUICK_START_MS = 400, REPLAYS = 20, REPLAYS_SLOW = 5, SLOW_MS = 1000 };
 
 static uint32_t cut(const struct talk *talk, struct piece *out)
 {
@@ -44,11 +44,17 @@ static bool shows(struct stage *s, const struct talk *talk, struct outcome *want
     struct plan plan = { 0 };
     struct outcome o = { 0 };
     struct run *run = NULL;
+    if (s->fresh_tries && !stage_fresh(s))
+        return false;
     bool (*const wants)(void *, const struct outcome *) = s->wants;
     void *const ctx = s->wants_ctx;
     s->wants = is_wanted;
     s->wants_ctx = wanted;
     bool news, ok = hasty ? stage_glance(s, talk, &o) : stage_play(s, talk, &plan, &o, &news, &run);
+    if (ok && strcmp(wanted->oracle, "end") == 0) { /* shows when the broker is asked to end */
+        stage_farewell(s, &o);
+        ok = stage_restart(s);
+    }
     s->wants = wants;
     s->wants_ctx = ctx;
     run_free(run);
@@ -109,17 +115,89 @@ char *talk_text(const struct talk *talk, const struct outcome *outcome)
     return text;
 }
 
+/* The payload of a PUBLISH and the properties of a 5.0 packet, where the finding does without. */
+static size_t plainer(struct view octets, unsigned version, unsigned what, uint8_t *out, size_t cap)
+{
+    struct mqtt_packet p;
+    mqtt_decode(octets, (struct mqtt_context){ (uint8_t)version, MQTT_CLIENT }, &p, NULL);
+    if (p.header_len == 0 || p.cut || p.header_len + (size_t)p.remaining != octets.len)
+        return 0;
+    if (what == 0) {
+        if (p.props.block.len == 0)
+            return 0;
+        p.props.block.len = 0;
+    } else {
+        if (p.type != MQTT_PUBLISH || p.publish.payload.len < 2)
+            return 0;
+        p.publish.payload.len = 1;
+        p.publish.payload_len = 1;
+    }
+    size_t n = mqtt_encode(&p, out, cap);
+    return n < octets.len && n <= cap ? n : 0;
+}
+
+static void shrink_packets(struct stage *s, struct talk *talk, struct talk *room, struct outcome *wanted, int64_t until)
+{
+    uint8_t small[8192];
+    for (unsigned what = 0; what < 2; what++) {
+        struct talk_record record;
+        for (size_t pos = 0; talk_next(view_of(talk->octets, talk->len), &pos, &record);) {
+            bool sends = (record.op == TALK_SEND || record.op == TALK_SPLIT) && !record.by_server;
+            size_t n =
+                sends && record.octets.len > 2 ? plainer(record.octets, talk->version, what, small, sizeof small) : 0;
+            if (n == 0 || runner_now_ns() >= until || mqfuzz_stop)
+                continue;
+            struct talk_record less = record;
+            less.octets = view_of(small, n);
+            memcpy(room->octets, talk->octets, record.offset);
+            size_t len = talk_write(room->octets, record.offset, talk->len, &less);
+            size_t after = record.offset + record.len;
+            memcpy(room->octets + len, talk->octets + after, talk->len - after);
+            room->len = (uint32_t)(len + talk->len - after);
+            room->version = talk->version;
+            if (len > 0 && shows(s, room, wanted, true)) {
+                adopt(talk, room);
+                pos = len;
+            }
+        }
+    }
+}
+
+/* How often it shows, each time on a fresh broker. */
+static unsigned replay(struct stage *s, const struct talk *talk, struct outcome *wanted, unsigned *tries)
+{
+    unsigned shown = 0;
+    *tries = REPLAYS;
+    int64_t began = runner_now_ns();
+    for (unsigned i = 0; i < *tries && !mqfuzz_stop; i++) {
+        shown += stage_fresh(s) && shows(s, talk, wanted, false);
+        if (i + 1 == REPLAYS_SLOW && runner_now_ns() - began > (int64_t)REPLAYS_SLOW * SLOW_MS * 1000000)
+            *tries = REPLAYS_SLOW;
+    }
+    return shown;
+}
+
 unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome *outcome, unsigned seconds,
-                       unsigned tries)
+                       unsigned *tries)
 {
     struct outcome kept = *outcome, *wanted = &kept;
-    struct talk room = { .octets = malloc(talk->len + 1) };
-    int64_t until = runner_now_ns() + (int64_t)seconds * 1000000000;
-    unsigned shown = 0;
-    if (room.octets != NULL)
+    struct talk room = { .octets = malloc(talk->len + 1) }, before = { .octets = malloc(talk->len + 1) };
+    bool shown = false;
+    *tries = 0;
+    for (unsigned i = 0; i < 3 && !shown && !mqfuzz_stop; i++)
+        shown = stage_fresh(s) && shows(s, talk, wanted, false);
+    if (shown && room.octets != NULL && before.octets != NULL) {
+        adopt(&before, talk);
+        before.version = talk->version;
+        int64_t until = runner_now_ns() + (int64_t)seconds * 1000000000;
+        s->fresh_tries = s->bench->start_ns < (int64_t)QUICK_START_MS * 1000000;
         drop_records(s, talk, &room, wanted, until);
+        shrink_packets(s, talk, &room, wanted, until);
+        s->fresh_tries = false;
+        if (!(stage_fresh(s) && shows(s, talk, wanted, false)) && !(stage_fresh(s) && shows(s, talk, wanted, false)))
+            adopt(talk, &before); /* made small beside state that a fresh broker does not have */
+    }
     free(room.octets);
-    for (unsigned i = 0; i < tries && !mqfuzz_stop; i++)
-        shown += shows(s, talk, wanted, false);
-    return shown;
+    free(before.octets);
+    return shown ? replay(s, talk, wanted, tries) : 0;
 }

@@ -22,15 +22,22 @@ static struct sockaddr_in loopback(uint16_t port)
     return a;
 }
 
+/* One that nobody listens on, below those that the system hands out to whoever connects. */
 static uint16_t free_port(void)
 {
-    struct sockaddr_in a = loopback(0);
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&a, len) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0;
-    if (fd >= 0)
-        close(fd);
-    return ok ? ntohs(a.sin_port) : 0;
+    enum { FIRST = 12000, PORTS = 20000, TRIES = 100 };
+    uint64_t dice = (uint64_t)runner_now_ns() * 0x9e3779b97f4a7c15u ^ (uint64_t)getpid() << 40;
+    for (unsigned i = 0; i < TRIES; i++, dice = dice * 0xd1342543de82ef95u + 1) {
+        uint16_t port = (uint16_t)(FIRST + (dice >> 33) % PORTS);
+        struct sockaddr_in a = loopback(port);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+        if (fd >= 0)
+            close(fd);
+        if (ok)
+            return port;
+    }
+    return 0;
 }
 
 /* One program and its arguments, so that the shell can become it. What is more than that says exec where it wants. */
@@ -108,6 +115,7 @@ bool process_start(struct process *p, const char *command, int wait_ms, char *er
         p->pid = 0;
         return false;
     }
+    int pause_ms = 1;
     for (int64_t until = runner_now_ns() + (int64_t)wait_ms * 1000000; runner_now_ns() < until;) {
         if (!process_watch(p)) {
             char end[96];
@@ -117,7 +125,8 @@ bool process_start(struct process *p, const char *command, int wait_ms, char *er
         }
         if (listens(port))
             return true;
-        poll(&(struct pollfd){ .fd = p->output, .events = POLLIN }, 1, 20);
+        poll(NULL, 0, pause_ms);
+        pause_ms += pause_ms < 20;
     }
     process_stop(p, 500);
     snprintf(error, PROCESS_ERROR, "the broker did not listen on port %u within %d ms", port, wait_ms);
@@ -164,7 +173,7 @@ void process_stop(struct process *p, int wait_ms)
     if (process_watch(p))
         kill(-p->pid, SIGTERM);
     for (int64_t until = runner_now_ns() + (int64_t)wait_ms * 1000000; process_watch(p) && runner_now_ns() < until;)
-        poll(&(struct pollfd){ .fd = p->output, .events = POLLIN }, 1, 10);
+        poll(NULL, 0, 1);
     if (process_watch(p)) {
         kill(-p->pid, SIGKILL);
         waitpid(p->pid, &p->status, 0);

@@ -545,7 +545,10 @@ static bool do_expect_packet(struct run *r, struct link *l, const struct plan_st
                  mqtt_type_name(s->type));
     else
         snprintf(text, sizeof text, "no %s came in time", mqtt_type_name(s->type));
-    if (wrong || late || l->fd < 0)
+    /* Where subscriptions overlap, one copy has to come at the highest QoS: others may come before it [MQTT-3.3.5-1].
+     */
+    bool another_may_come = wrong && s->type == MQTT_PUBLISH && strcmp(why, "qos") == 0;
+    if ((wrong && !another_may_come) || late || l->fd < 0)
         expectation_missed(r, s, text);
     return false;
 }

@@ -81,6 +81,7 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
     if (!bench_open(b, b->command))
         return false;
     runner_init(&s->runner, &b->target, deadline_ms);
+    s->started_ns = runner_now_ns();
     if (!canary_connect(&s->canary, &s->bench->target)) {
         if (s->canary.refused != 0)
             fprintf(stderr, "mqfuzz: the broker refuses a plain MQTT 3.1.1 client (return code %u); --user logs in\n",
@@ -89,7 +90,7 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
             fprintf(stderr, "mqfuzz: the broker does not accept a plain MQTT 3.1.1 client\n");
         return false;
     }
-    process_usage(&b->process, &s->first);
+    health_begin(&s->health, &b->process, s->octets_sent);
     return true;
 }
 
@@ -108,6 +109,11 @@ void stage_close(struct stage *s)
     bench_close(s->bench);
 }
 
+bool stage_fresh(struct stage *s)
+{
+    return s->bench->command->spawn == NULL || s->plans == s->plans_at_start || stage_restart(s);
+}
+
 bool stage_restart(struct stage *s)
 {
     if (s->bench->command->spawn == NULL) {
@@ -117,9 +123,10 @@ bool stage_restart(struct stage *s)
     if (!bench_restart(s->bench))
         return false;
     s->runner.target = s->bench->target;
-    s->sent_at_first = s->octets_sent;
+    s->plans_at_start = s->plans;
+    s->started_ns = runner_now_ns();
     bool ok = canary_connect(&s->canary, &s->bench->target);
-    process_usage(&s->bench->process, &s->first);
+    health_begin(&s->health, &s->bench->process, s->octets_sent);
     return ok;
 }
 
@@ -128,6 +135,27 @@ static void set(struct outcome *o, const char *oracle, const char *rule, unsigne
     *o = (struct outcome){ .found = true, .severity = (uint8_t)severity };
     snprintf(o->oracle, sizeof o->oracle, "%s", oracle);
     snprintf(o->rule, sizeof o->rule, "%s", rule);
+}
+
+/* The function that a sanitizer saw allocate what was lost: the first below those that allocate for everybody. */
+static bool leak(const struct process *p, char *out, size_t cap)
+{
+    static const char *const allocators[] = { "malloc", "calloc",      "realloc",     "strdup",
+                                              "alloc",  "interceptor", "operator new" };
+    const char *at = strstr(p->tail, "leak of ");
+    while (at != NULL && (at = strstr(at, " in ")) != NULL) {
+        size_t n = strcspn(at += 4, " (\n");
+        char name[80];
+        bool allocates = false;
+        snprintf(name, sizeof name, "%.*s", (int)n, at);
+        for (size_t i = 0; i < sizeof allocators / sizeof *allocators; i++)
+            allocates = allocates || strstr(name, allocators[i]) != NULL;
+        if (allocates)
+            continue;
+        snprintf(out, cap, "memory is leaked that %s asked for", name);
+        return true;
+    }
+    return false;
 }
 
 /* The one line of a sanitizer's latest report that names fault and place. */
@@ -140,6 +168,8 @@ static bool summary(const struct process *p, char *out, size_t cap)
         line = strstr(p->tail, "runtime error: ");
     if (line == NULL)
         return false;
+    if (strstr(line, "leaked in") != NULL && leak(p, out, cap))
+        return true;
     line += strncmp(line, "SUMMARY: ", 9) == 0 ? 9 : 0;
     snprintf(out, cap, "%.*s", (int)strcspn(line, "\n"), line);
     return true;
@@ -181,33 +211,6 @@ static bool broker_ended(struct stage *s, struct outcome *o, int wait_ms)
     return true;
 }
 
-static bool grows(struct stage *s, struct outcome *o)
-{
-    const struct process *p = &s->bench->process;
-    if (p->pid <= 0 || s->plans % USAGE_EVERY != 0 || !process_usage(p, &s->latest))
-        return false;
-    uint64_t sent_kib = (s->octets_sent - s->sent_at_first) / 1024;
-    if (s->latest.fds > s->first.fds + FD_SLACK) {
-        set(o, "resources", "descriptors", MQTT_SEVERITY_ERROR);
-        snprintf(o->title, sizeof o->title, "file descriptors are not given back");
-        snprintf(o->why, sizeof o->why, "%u open descriptors, %u at the start, though all clients are gone",
-                 s->latest.fds, s->first.fds);
-    } else if (s->latest.threads > s->first.threads + THREAD_SLACK) {
-        set(o, "resources", "threads", MQTT_SEVERITY_ERROR);
-        snprintf(o->title, sizeof o->title, "threads are not given back");
-        snprintf(o->why, sizeof o->why, "%u threads, %u at the start", s->latest.threads, s->first.threads);
-    } else if (s->latest.rss_kib > s->first.rss_kib + RSS_SLACK_KIB + 20 * sent_kib) {
-        set(o, "resources", "memory", MQTT_SEVERITY_ERROR);
-        snprintf(o->title, sizeof o->title, "memory grows out of proportion");
-        snprintf(o->why, sizeof o->why, "%llu KiB resident, %llu at the start, after %llu KiB were sent",
-                 (unsigned long long)s->latest.rss_kib, (unsigned long long)s->first.rss_kib,
-                 (unsigned long long)sent_kib);
-    } else {
-        return false;
-    }
-    return true;
-}
-
 static void count(struct stage *s, const struct run *run)
 {
     s->packets += run->sent_packets;
@@ -244,6 +247,18 @@ static void choose_fault(const struct stage *s, const struct judge_result *judge
     }
 }
 
+void stage_checkup(struct stage *s, struct outcome *o)
+{
+    struct ailment a;
+    *o = (struct outcome){ 0 };
+    if (s->bench->process.pid <= 0 || s->plans % HEALTH_EVERY != 0 ||
+        !health_check(&s->health, &s->bench->process, s->octets_sent, &a))
+        return;
+    set(o, "resources", a.name, MQTT_SEVERITY_ERROR);
+    snprintf(o->title, sizeof o->title, "%s", a.title);
+    snprintf(o->why, sizeof o->why, "%s", a.why);
+}
+
 static void weigh(struct stage *s, const struct run *run, struct outcome *o, bool *new_state)
 {
     struct judge_result judged;
@@ -266,8 +281,6 @@ static void weigh(struct stage *s, const struct run *run, struct outcome *o, boo
         set(o, "expectation", "plan", MQTT_SEVERITY_ERROR);
         snprintf(o->title, sizeof o->title, "an expectation of the plan is not met");
         snprintf(o->why, sizeof o->why, "%s", run->why);
-    } else if (!o->found) {
-        grows(s, o);
     }
 }
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/campaign/health.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+enum {
+    FD_SLACK = 64,
+    THREAD_SLACK = 64,
+    RSS_SLACK_KIB = 128 * 1024, /* and as much as at the start: heaps that are collected grow before they are */
+    RSS_PER_KIB_SENT = 20,
+    SECOND_LOOK_MS = 1000,
+    REST_EVERY_MS = 5000,
+    REST_MS = 60,
+    SPIN_MS = 2000, /* with nothing to do */
+    SPIN_PERCENT = 80
+};
+
+void health_begin(struct health *h, const struct process *p, uint64_t octets_sent)
+{
+    *h = (struct health){ .sent_at_first = octets_sent, .rested_ns = runner_now_ns() };
+    process_usage(p, &h->first);
+}
+
+static bool too_much(const struct health *h, const struct process_usage *now, uint64_t sent_kib, struct ailment *out)
+{
+    const struct process_usage *first = &h->first;
+    *out = (struct ailment){ 0 };
+    if (now->fds > first->fds + FD_SLACK) {
+        snprintf(out->name, sizeof out->name, "descriptors");
+        snprintf(out->title, sizeof out->title, "file descriptors are not given back");
+        snprintf(out->why, sizeof out->why, "%u open descriptors, %u at the start, though all clients are gone",
+                 now->fds, first->fds);
+    } else if (now->threads > first->threads + THREAD_SLACK) {
+        snprintf(out->name, sizeof out->name, "threads");
+        snprintf(out->title, sizeof out->title, "threads are not given back");
+        snprintf(out->why, sizeof out->why, "%u threads, %u at the start, though all clients are gone", now->threads,
+                 first->threads);
+    } else if (now->rss_kib > 2 * first->rss_kib + RSS_SLACK_KIB + RSS_PER_KIB_SENT * sent_kib) {
+        snprintf(out->name, sizeof out->name, "memory");
+        snprintf(out->title, sizeof out->title, "memory grows out of proportion");
+        snprintf(out->why, sizeof out->why, "%llu KiB resident, %llu at the start, after %llu KiB were sent",
+                 (unsigned long long)now->rss_kib, (unsigned long long)first->rss_kib, (unsigned long long)sent_kib);
+    }
+    return out->name[0] != '\0';
+}
+
+/* Processor time used within so long, in percent of one processor. */
+static unsigned busy(const struct process *p, int ms)
+{
+    struct process_usage before, after;
+    int64_t began = runner_now_ns();
+    if (!process_usage(p, &before))
+        return 0;
+    poll(NULL, 0, ms);
+    if (!process_usage(p, &after))
+        return 0;
+    uint64_t took_ms = (uint64_t)(runner_now_ns() - began) / 1000000;
+    return took_ms > 0 ? (unsigned)((after.cpu_ms - before.cpu_ms) * 100 / took_ms) : 0;
+}
+
+/* Nobody talks to it, and yet it works, longer than tidying up takes. */
+static bool spins(struct health *h, const struct process *p, struct ailment *out)
+{
+    if (runner_now_ns() - h->rested_ns < (int64_t)REST_EVERY_MS * 1000000)
+        return false;
+    bool suspect = busy(p, REST_MS) >= SPIN_PERCENT && busy(p, SPIN_MS) >= SPIN_PERCENT;
+    unsigned percent = suspect ? busy(p, SPIN_MS) : 0;
+    h->rested_ns = runner_now_ns();
+    if (percent < SPIN_PERCENT)
+        return false;
+    snprintf(out->name, sizeof out->name, "processor");
+    snprintf(out->title, sizeof out->title, "the broker spins");
+    snprintf(out->why, sizeof out->why, "%u%% of a processor for %d s, though nobody sends anything", percent,
+             2 * SPIN_MS / 1000);
+    return true;
+}
+
+bool health_check(struct health *h, const struct process *p, uint64_t octets_sent, struct ailment *out)
+{
+    struct process_usage now;
+    uint64_t sent_kib = (octets_sent - h->sent_at_first) / 1024;
+    if (!process_usage(p, &now))
+        return false;
+    if (too_much(h, &now, sent_kib, out)) {
+        poll(NULL, 0, SECOND_LOOK_MS); /* it may not have noticed yet that the clients are gone */
+        if (process_usage(p, &now) && too_much(h, &now, sent_kib, out))
+            return true;
+    }
+    return spins(h, p, out);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz/campaign/health.h -- what the broker's process uses, between plans, when all clients but the canary are gone. */
+#pragma once
+#include "fuzz/campaign/process.h"
+
+enum { HEALTH_EVERY = 64 }; /* plans */
+
+struct health {
+    struct process_usage first; /* soon after its start */
+    uint64_t sent_at_first;     /* octets */
+    int64_t rested_ns;          /* when it was last watched at rest */
+};
+
+struct ailment {
+    char name[16], title[64], why[200];
+};
+
+void health_begin(struct health *h, const struct process *p, uint64_t octets_sent);
+/* What is out of proportion: descriptors, threads, memory; or, every few seconds, a processor kept busy by nothing.
+ * What may pass is looked at again after a while: this can take some seconds. */
+bool health_check(struct health *h, const struct process *p, uint64_t octets_sent, struct ailment *out);
