@@ -279,8 +279,14 @@ static void on_data(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct
 struct loss {
     uint64_t len;
     const char *why; /* static */
-    bool exact;      /* the next octets follow on them */
+    enum web_loss kind;
 };
+
+static bool search_behind(const struct arrival *a, const struct loss *l, uint64_t skipped)
+{
+    bool captured = l->kind == WEB_UNREADABLE;
+    return talk_begin_search(a, captured ? 0 : l->len, skipped + (captured ? l->len : 0), l->why);
+}
 
 static const char snaplen[] = "snaplen";
 
@@ -302,18 +308,18 @@ static void gap_while_framing(const struct arrival *a, uint64_t at, const struct
     struct mqtt_frame out;
     bool complete = false;
     if (p == NULL) { /* between two packets: nobody knows how many are lost */
-        talk_begin_search(a, l->len, 0, l->why);
+        search_behind(a, l, 0);
         return;
     }
     uint64_t begun = p->framer.total == 0 ? p->framer.seen : 0; /* of a header that stays incomplete */
     uint64_t rest = p->framer.total - p->framer.seen;
-    bool bridged = l->exact && mqtt_framer_hole(&p->framer, l->len, &out, &complete);
+    bool bridged = l->kind == WEB_HOLE && mqtt_framer_hole(&p->framer, l->len, &out, &complete);
     if (bridged && l->why != snaplen) /* octets that the snaplen cut show in the packet itself */
         talk_give_gap(a, l->len, 0, l->why);
     if (complete)
         talk_give_packet(a, &out, &p->first, at + rest);
     if (!bridged)
-        talk_begin_search(a, l->len, begun, l->why);
+        search_behind(a, l, begun);
     else if (complete)
         talk_drop_partial(a->t, a->k, a->dir);
 }
@@ -345,7 +351,7 @@ static void lose(struct talks *t, struct flow *f, unsigned dir, uint64_t at, con
             probe_drop(p, p->len);
         }
         uint8_t state = a.k->state[dir];
-        if (talk_begin_search(&a, l->len, 0, l->why))
+        if (search_behind(&a, l, 0))
             a.k->state[dir] = state;
     }
 }
@@ -366,13 +372,13 @@ static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_
     if (f->flags & TALK_WRAPPED)
         transport_gap(&t->transports, f, dir, len, reason_of(why), stamp);
     else
-        lose(t, f, dir, at, &(struct loss){ len, reason_of(why), true }, stamp);
+        lose(t, f, dir, at, &(struct loss){ len, reason_of(why), WEB_HOLE }, stamp);
 }
 
-static void lose_inside(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, bool exact, const char *why,
-                        const struct stamp *stamp)
+static void lose_inside(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, enum web_loss kind,
+                        const char *why, const struct stamp *stamp)
 {
-    lose(ctx, f, dir, at, &(struct loss){ len, why, exact }, stamp);
+    lose(ctx, f, dir, at, &(struct loss){ len, why, kind }, stamp);
 }
 
 static void no_mqtt_inside(void *ctx, struct flow *f)

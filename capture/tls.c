@@ -199,7 +199,7 @@ static void failed(const struct hand *h, size_t len)
     else if (s->slack < SLACK_MAX)
         s->slack++;
     if (s->opened)
-        h->events->gap(h->ctx, h->dir, len, "TLS record that no key opens");
+        h->events->gap(h->ctx, h->dir, len, true, "TLS record that no key opens");
     s->over = ++s->failures >= FAILURES_MAX;
     if (s->over && !s->opened)
         h->events->other(h->ctx);
@@ -262,7 +262,7 @@ static void give_up(const struct hand *h, const char *why)
 {
     h->s->over = true;
     if (h->s->opened) {
-        h->events->gap(h->ctx, h->dir, 0, why);
+        h->events->gap(h->ctx, h->dir, HEADER, true, why);
         return;
     }
     h->t->unknown = true;
@@ -323,8 +323,11 @@ static size_t take_some(const struct hand *h, struct view octets)
 void tls_take(struct tls *t, unsigned dir, struct view octets, const struct tls_events *events, void *ctx)
 {
     struct hand h = { t, &t->side[dir], dir, events, ctx };
-    for (size_t used = 0; used < octets.len && !h.s->over;)
+    size_t used = 0;
+    while (used < octets.len && !h.s->over)
         used += take_some(&h, view_of(octets.ptr + used, octets.len - used));
+    if (h.s->opened && used < octets.len)
+        events->gap(ctx, dir, octets.len - used, true, "TLS cannot be read any more");
 }
 
 void tls_lose(struct tls *t, unsigned dir, uint64_t octets, const char *why, const struct tls_events *events, void *ctx)
@@ -349,5 +352,5 @@ void tls_lose(struct tls *t, unsigned dir, uint64_t octets, const char *why, con
     free(s->body);
     s->body = NULL;
     if (s->opened)
-        events->gap(ctx, dir, octets, why);
+        events->gap(ctx, dir, octets, false, why);
 }

@@ -12,7 +12,8 @@
 /* Everything borrowed for the call. */
 struct tls_events {
     void (*data)(void *ctx, unsigned dir, struct view octets);
-    void (*gap)(void *ctx, unsigned dir, uint64_t octets, const char *why); /* about so many are missing */
+    /* About so many octets are missing; captured: they are there, but cannot be read. */
+    void (*gap)(void *ctx, unsigned dir, uint64_t octets, bool captured, const char *why);
     void (*other)(void *ctx); /* it cannot be read, and nothing more will come: tls_fate() says why */
 };
 

@@ -103,12 +103,12 @@ static void give(void *ctx, unsigned dir, struct view octets)
     p->t->events->data(p->t->ctx, p->f, dir, at, octets, p->stamp);
 }
 
-static void give_gap(void *ctx, unsigned dir, uint64_t octets, bool exact, const char *why)
+static void give_gap(void *ctx, unsigned dir, uint64_t octets, enum web_loss loss, const char *why)
 {
     const struct passage *p = ctx;
     uint64_t at = p->x->at[dir];
     p->x->at[dir] += octets;
-    p->t->events->gap(p->t->ctx, p->f, dir, at, octets, exact, why, p->stamp);
+    p->t->events->gap(p->t->ctx, p->f, dir, at, octets, loss, why, p->stamp);
 }
 
 static void give_fault(void *ctx, unsigned dir, enum track_websocket_fault fault)
@@ -140,13 +140,14 @@ static void tls_plain(void *ctx, unsigned dir, struct view octets)
     carry(ctx, dir, octets);
 }
 
-static void tls_gap(void *ctx, unsigned dir, uint64_t octets, const char *why)
+static void tls_gap(void *ctx, unsigned dir, uint64_t octets, bool captured, const char *why)
 {
     const struct passage *p = ctx;
+    enum web_loss loss = captured ? WEB_UNREADABLE : WEB_HOLE_ABOUT;
     if (p->x->web != NULL)
-        web_gap(p->x->web, dir, octets, false, why, &web_events, ctx);
+        web_gap(p->x->web, dir, octets, loss, why, &web_events, ctx);
     else
-        give_gap(ctx, dir, octets, false, why);
+        give_gap(ctx, dir, octets, loss, why);
 }
 
 static const struct tls_events tls_events = { tls_plain, tls_gap, give_up };
@@ -265,7 +266,7 @@ void transport_gap(struct transports *t, struct flow *f, unsigned dir, uint64_t 
     if (p.x->tls != NULL)
         tls_lose(p.x->tls, dir, len, why, &tls_events, &p);
     else if (p.x->web != NULL)
-        web_gap(p.x->web, dir, len, true, why, &web_events, &p);
+        web_gap(p.x->web, dir, len, WEB_HOLE, why, &web_events, &p);
     else
         p.x->other = true; /* its first octets are incomplete: nobody can tell what it is */
     settle(&p);

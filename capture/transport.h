@@ -14,8 +14,7 @@ struct transport; /* of one connection: flow.transport */
 /* Events go up; everything is borrowed for the call. */
 struct transport_events {
     void (*data)(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct view octets, const struct stamp *stamp);
-    /* Octets that are missing: exact if the next ones follow on them, else `len` tells only about how many. */
-    void (*gap)(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, bool exact, const char *why,
+    void (*gap)(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, enum web_loss loss, const char *why,
                 const struct stamp *stamp);
     void (*other)(void *ctx, struct flow *f); /* there is no MQTT in it, or none to be seen: nothing more will come */
 };

@@ -143,7 +143,6 @@ static void begin_frame(const struct hand *h)
     s->in_frame = true;
     if (!ws_header_plausible(&s->frame)) {
         s->state = SIDE_LOST;
-        h->events->gap(h->ctx, h->dir, 0, false, "WebSocket framing lost");
         return;
     }
     if (!is_data(s))
@@ -163,7 +162,7 @@ static void end_frame(const struct hand *h)
     struct side *s = h->s;
     s->in_frame = false;
     if (is_data(s) && s->compressed && s->frame.fin)
-        h->events->gap(h->ctx, h->dir, s->at, false, "compressed WebSocket message");
+        h->events->gap(h->ctx, h->dir, s->at, WEB_UNREADABLE, "compressed WebSocket message");
     if (s->frame.opcode == WS_CLOSE)
         s->state = SIDE_OVER;
 }
@@ -213,23 +212,25 @@ void web_take(struct web *w, unsigned dir, struct view octets, const struct web_
         else
             used += h.s->in_frame ? take_payload(&h, rest) : take_header(&h, rest);
     }
+    if (h.s->state == SIDE_LOST && used < octets.len)
+        events->gap(ctx, dir, octets.len - used, WEB_UNREADABLE, "WebSocket framing lost");
 }
 
-void web_gap(struct web *w, unsigned dir, uint64_t octets, bool exact, const char *why, const struct web_events *events,
-             void *ctx)
+void web_gap(struct web *w, unsigned dir, uint64_t octets, enum web_loss loss, const char *why,
+             const struct web_events *events, void *ctx)
 {
     struct side *s = &w->side[dir];
     struct hand h = { w, s, dir, events, ctx };
     if (s->state == SIDE_HEAD) {
         events->other(ctx);
-    } else if (s->state == SIDE_FRAMES && s->in_frame && exact && octets <= s->frame.len - s->at) {
+    } else if (s->state == SIDE_FRAMES && s->in_frame && loss == WEB_HOLE && octets <= s->frame.len - s->at) {
         s->at += octets;
         if (is_data(s))
-            events->gap(ctx, dir, octets, !s->compressed, why);
+            events->gap(ctx, dir, octets, s->compressed ? WEB_HOLE_ABOUT : WEB_HOLE, why);
         if (s->at == s->frame.len)
             end_frame(&h);
     } else if (s->state == SIDE_FRAMES) {
         s->state = SIDE_LOST;
-        events->gap(ctx, dir, octets, false, why);
+        events->gap(ctx, dir, octets, loss == WEB_HOLE ? WEB_HOLE_ABOUT : loss, why);
     }
 }

@@ -112,9 +112,9 @@ static void on_data(void *ctx, unsigned dir, struct view octets)
     s->len[dir] += octets.len;
 }
 
-static void on_gap(void *ctx, unsigned dir, uint64_t octets, const char *why)
+static void on_gap(void *ctx, unsigned dir, uint64_t octets, bool captured, const char *why)
 {
-    (void)dir, (void)octets, (void)why;
+    (void)dir, (void)octets, (void)captured, (void)why;
     ((struct seen *)ctx)->gaps++;
 }
 
