@@ -18,6 +18,7 @@ struct talk {
 };
 
 size_t talk_fresh(struct mutator *m, unsigned version, uint8_t *out, size_t cap); /* several clients, mostly valid */
+bool talk_copy(struct talk *to, const struct talk *from);                         /* owned; false: no memory */
 /* Words of the programs that a command names; command NULL: none. free() it. */
 struct words;
 struct words *words_of_command(const char *command);
@@ -58,7 +59,7 @@ struct stage {
     uint32_t n_states, n_edges;
     uint64_t packets, connections, plans, octets_sent;
     struct health health;
-    uint64_t plans_at_start; /* of the broker that runs */
+    uint64_t plans_at_start, starts; /* of the broker that runs */
     int64_t started_ns;
     bool fresh_tries;     /* while something is made small */
     uint64_t seed, named; /* what makes names, and how many were made */
@@ -75,6 +76,19 @@ bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struc
  * in the end; free it in any case. */
 bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, struct outcome *out, bool *new_state,
                 struct run **kept);
+/* A talk that takes its time, beside others: started under names of its own, ended, and looked at. What it shows is
+ * only what the broker said. */
+struct aside {
+    struct talk talk; /* owned */
+    struct plan plan;
+    struct run *run; /* NULL: there is none */
+    bool ended;
+    uint64_t starts; /* of the broker, when it began */
+};
+bool stage_begin(struct stage *s, const struct talk *talk, struct aside *out); /* false: no memory */
+/* Waits for its end. False: the broker was started anew meanwhile, so that it shows nothing. */
+bool stage_end(struct stage *s, struct aside *a, struct outcome *out, bool *new_state);
+void aside_free(struct aside *a);
 /* One impatient run: what may only be late counts. */
 bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *out);
 /* Between plans, now and then: does the broker use more than it should? */

@@ -2,6 +2,7 @@
  *
  * mqfuzz run: makes conversations, carries them out, keeps those that show something new, and reports what is wrong.
  * One job; jobs.c runs several. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "fuzz/campaign/recorded.h"
 #include "fuzz/talk.h"
 
-enum { KEPT_MAX = 1024, HISTORY_MAX = 1024, MINIMISE_S = 20, HISTORY_S = 60, REFRESH_STARTS = 20 };
+enum { ASIDES = 32, KEPT_MAX = 1024, HISTORY_MAX = 1024, MINIMISE_S = 20, HISTORY_S = 60, REFRESH_STARTS = 20 };
 #define SYNC_NS 30000000000
 
 struct campaign {
@@ -31,12 +32,14 @@ struct campaign {
     struct talk
         history[HISTORY_MAX]; /* since the broker was started, the latest last; for what one plan alone does not show */
     uint32_t n_history;
+    struct aside aside[ASIDES];
+    uint32_t begun; /* of those */
     uint64_t plans; /* made; minimising carries out more */
     int64_t began_ns, said_ns;
     bool trouble;
 };
 
-static bool talk_copy(struct talk *to, const struct talk *from)
+bool talk_copy(struct talk *to, const struct talk *from)
 {
     *to = (struct talk){ .octets = malloc(from->len > 0 ? from->len : 1), .len = from->len, .version = from->version };
     if (to->octets != NULL && from->len > 0)
@@ -330,43 +333,99 @@ static void farewell(struct campaign *c)
     free(whole.octets);
 }
 
+static void end_all_asides(struct campaign *c);
+
 /* Now and then the broker starts anew: it is stopped cleanly, and what plans leave behind does not pile up. */
 static void refresh(struct campaign *c)
 {
     if (c->command->spawn == NULL || c->n_history < HISTORY_MAX ||
         runner_now_ns() - c->stage.started_ns < REFRESH_STARTS * c->bench.start_ns)
         return;
+    end_all_asides(c);
     farewell(c);
-    c->trouble = !stage_restart(&c->stage);
+    c->trouble = c->trouble || !stage_restart(&c->stage);
     forget_history(c);
 }
 
-/* Carries one conversation out, with all that follows from it. own: it was made here, and is saved if it is news. */
+/* What a conversation showed, with all that follows from it. own: it was made here, and is saved if it is news. */
+static void learn(struct campaign *c, const struct talk *talk, const struct outcome *o, struct run *run, bool news,
+                  bool own)
+{
+    if (news)
+        keep(c, talk);
+    if (news && own)
+        write_down(c, talk, false);
+    if (o->found && known(c, o) == NULL && claim_finding(c, o)) {
+        found(c, talk, o, run);
+    } else if (o->found && (strcmp(o->oracle, "crash") == 0 || strcmp(o->oracle, "hang") == 0)) {
+        c->trouble = !stage_restart(&c->stage);
+        forget_history(c);
+    }
+}
+
+/* Alone, and looked at from all sides. */
 static void perform(struct campaign *c, const struct talk *talk, bool own)
 {
     struct plan plan;
     struct outcome o;
     struct run *run = NULL;
-    bool news = false;
-    c->plans++;
-    if (!stage_play(&c->stage, talk, &plan, &o, &news, &run)) {
-        plan_free(&plan);
-        c->trouble = true;
-        return;
+    bool news = false, ok = stage_play(&c->stage, talk, &plan, &o, &news, &run);
+    if (ok) {
+        remember(c, talk);
+        learn(c, talk, &o, run, news, own);
     }
-    remember(c, talk);
-    if (news)
-        keep(c, talk);
-    if (news && own)
-        write_down(c, talk, false);
-    if (o.found && known(c, &o) == NULL && claim_finding(c, &o)) {
-        found(c, talk, &o, run);
-    } else if (o.found && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0)) {
-        c->trouble = !stage_restart(&c->stage);
-        forget_history(c);
-    }
+    c->trouble = c->trouble || !ok;
     run_free(run);
     plan_free(&plan);
+}
+
+/* The oldest of those beside, to its end. What looks wrong is carried out again, alone. */
+static void end_aside(struct campaign *c, struct aside *a)
+{
+    struct outcome o;
+    bool news = false;
+    if (a->run == NULL)
+        return;
+    bool counts = stage_end(&c->stage, a, &o, &news);
+    if (counts && o.found && known(c, &o) == NULL)
+        perform(c, &a->talk, true);
+    else if (counts && news)
+        learn(c, &a->talk, &(struct outcome){ 0 }, NULL, true, true);
+    aside_free(a);
+}
+
+static void end_all_asides(struct campaign *c)
+{
+    for (unsigned i = 0; i < ASIDES; i++)
+        end_aside(c, &c->aside[(c->begun + i) % ASIDES]);
+}
+
+/* One that has names of its own may wait, and meets nobody: it goes on beside the next ones, and is ended so many later
+ * that chance does not decide when. */
+static void begin_aside(struct campaign *c, const struct talk *talk)
+{
+    struct aside *a = &c->aside[c->begun++ % ASIDES];
+    end_aside(c, a);
+    if (c->trouble)
+        return;
+    if (stage_begin(&c->stage, talk, a))
+        remember(c, talk);
+    else
+        aside_free(a);
+}
+
+static bool has_own_names(const struct talk *talk)
+{
+    return memmem(talk->octets, talk->len, TALK_PREFIX, TALK_PREFIX_LEN) != NULL;
+}
+
+static void carry_out(struct campaign *c, const struct talk *talk, bool own)
+{
+    c->plans++;
+    if (own && has_own_names(talk))
+        begin_aside(c, talk);
+    else
+        perform(c, talk, own);
     if (!c->trouble)
         checkup(c);
     if (!c->trouble)
@@ -378,7 +437,7 @@ static void try_seed(void *ctx, const struct talk *talk)
 {
     struct campaign *c = ctx;
     if (!over(c) && (c->command->versions & 1u << talk->version) != 0)
-        perform(c, talk, false);
+        carry_out(c, talk, false);
 }
 
 static bool read_recording(struct campaign *c)
@@ -427,12 +486,13 @@ static void campaign_loop(struct campaign *c)
     while (room != NULL && !over(c)) {
         struct talk talk = { .octets = room };
         make(c, &talk);
-        perform(c, &talk, true);
+        carry_out(c, &talk, true);
         if (c->command->corpus != NULL && runner_now_ns() - synced > SYNC_NS) {
             queue_sync(&c->queue, try_seed, c);
             synced = runner_now_ns();
         }
     }
+    end_all_asides(c);
     free(room);
 }
 

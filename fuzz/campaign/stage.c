@@ -120,10 +120,12 @@ bool stage_restart(struct stage *s)
         fprintf(stderr, "mqfuzz: the broker is gone, and it is not ours to start again\n");
         return false;
     }
+    runner_abort(&s->runner, "the broker is started anew");
     if (!bench_restart(s->bench))
         return false;
     s->runner.target = s->bench->target;
     s->plans_at_start = s->plans;
+    s->starts++;
     s->started_ns = runner_now_ns();
     bool ok = canary_connect(&s->canary, &s->bench->target);
     health_begin(&s->health, &s->bench->process, s->octets_sent);
@@ -284,6 +286,16 @@ static void weigh(struct stage *s, const struct run *run, struct outcome *o, boo
     }
 }
 
+/* Goes on until this run has ended. The others are marked when they end. */
+static void await(struct stage *s, const struct run *run)
+{
+    for (struct run *ended = NULL; ended != run;) {
+        ended = runner_step(&s->runner, 1000);
+        if (ended != NULL && ended->tag != NULL)
+            ((struct aside *)ended->tag)->ended = true;
+    }
+}
+
 bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struct outcome *o, bool *new_state,
                    struct run **kept)
 {
@@ -292,8 +304,7 @@ bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struc
     struct run *run = runner_start(&s->runner, plan, NULL, lenient);
     if (run == NULL)
         return false;
-    while ((run = runner_step(&s->runner, 1000)) == NULL)
-        ;
+    await(s, run);
     count(s, run);
     weigh(s, run, o, new_state);
     if (o->found)
@@ -341,6 +352,39 @@ bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, str
         *o = (struct outcome){ 0 };
     }
     return ok;
+}
+
+bool stage_begin(struct stage *s, const struct talk *talk, struct aside *out)
+{
+    char prefix[TALK_PREFIX_LEN + 1];
+    *out = (struct aside){ .starts = s->starts };
+    name_run(s, prefix);
+    if (talk_copy(&out->talk, talk) && talk_plan(&out->talk, prefix, false, &out->plan))
+        out->run = runner_start(&s->runner, &out->plan, out, true);
+    return out->run != NULL;
+}
+
+bool stage_end(struct stage *s, struct aside *a, struct outcome *o, bool *new_state)
+{
+    struct judge_result judged;
+    *o = (struct outcome){ 0 };
+    if (!a->ended)
+        await(s, a->run);
+    count(s, a->run);
+    if (a->starts != s->starts)
+        return false;
+    judge_run(a->run, MQTT_SEVERITY_ERROR, &judged);
+    *new_state = new_shape(s, judged.states);
+    choose_fault(s, &judged, o);
+    return true;
+}
+
+void aside_free(struct aside *a)
+{
+    run_free(a->run);
+    plan_free(&a->plan);
+    free(a->talk.octets);
+    *a = (struct aside){ 0 };
 }
 
 bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *o)
