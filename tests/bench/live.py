@@ -3,11 +3,11 @@
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import statistics
 import subprocess
-import time
 
 READY = re.compile(rb"listening on|File: ")
 CAPTURED = re.compile(rb"(\d+) packets captured|Packets captured: (\d+)")
@@ -42,13 +42,14 @@ def cpu_ns(pid):
     return sum(int(stat.read_text(encoding="ascii").split()[0]) for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
-def settle(pid):
-    """Until the capturer has nothing left to do: it used no more than a wait costs for a quarter of a second. What it used by then."""
-    used, before = cpu_ns(pid), -1
+def settle(capturer):
+    """Until the capturer has nothing left to do: in a quarter of a second it said nothing and used no more than a wait costs. What it
+    used by then."""
+    used, before = cpu_ns(capturer.pid), -1
     while before < 0 or used - before > 2_000_000:
         before = used
-        time.sleep(0.25)
-        used = cpu_ns(pid)
+        select.select([capturer.stdout], [], [], 0.25)
+        used = cpu_ns(capturer.pid)
     return used
 
 
@@ -62,9 +63,9 @@ def one(pair, build, argv, capture, rate):
         if not more:
             raise RuntimeError(said.decode(errors="replace"))
         said += more
-    settle(capturer.pid)
+    settle(capturer)
     done = subprocess.run(pair.command(0, [build / "send", capture, "v0", rate]), stdout=subprocess.PIPE, check=True)
-    used = settle(capturer.pid)
+    used = settle(capturer)
     capturer.send_signal(signal.SIGINT)
     out, err = capturer.communicate()
     sent, found = int(done.stdout.split()[0]), CAPTURED.search(said + err + out)
