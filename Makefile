@@ -121,7 +121,7 @@ again         = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),
 test:
 	@$(call deps,build test)
 	+@$(again) run-tests
-run-tests: $(PROGRAMS) $(TESTS) $(MANUALS) $B/generate replays
+run-tests: $(PROGRAMS) $(TESTS) $(MANUALS) $B/generate $B/noop replays
 	@B=$B tests/run $(TESTS) $(PROGRAM_TESTS)
 
 check-asan:
