@@ -230,16 +230,27 @@ static void dropped(struct broker *b, struct session *s, const char *why)
                                                        .reason = -1 });
 }
 
+/* One reference less; with the last one the publication has no message any more either. */
+static void let_go(struct broker *b, struct publication *pub, struct message *m)
+{
+    if (m != NULL && m->refs == 1 && pub->stored == m)
+        pub->stored = NULL;
+    message_drop(b, m);
+}
+
 static struct delivery *delivery_new(struct broker *b, struct publication *pub, const struct copy *c)
 {
     struct delivery *d = mem_zero(&b->memory, sizeof *d);
     if (d == NULL)
         return NULL;
     *d = (struct delivery){ .qos = c->qos, .retain = c->retain, .first_id = c->first_id };
-    if ((d->message = message_keep(b, pub)) == NULL || (c->more > 0 && (d->ids = copy_ids(b, c)) == NULL)) {
+    struct message *m = message_keep(b, pub);
+    if (m == NULL || (c->more > 0 && (d->ids = copy_ids(b, c)) == NULL)) {
+        let_go(b, pub, m);
         delivery_free(b, d);
         return NULL;
     }
+    d->message = m;
     d->more = c->more;
     return d;
 }
@@ -257,7 +268,10 @@ static void queue_copy(struct broker *b, struct session *s, struct publication *
     }
     list_append(&s->queue, d);
     b->stats.queued++;
+    struct message *m = d->message;
+    m->refs++; /* what is sent, or too large to be sent, may be over at once; the publication goes on to others */
     deliver_pump(b, s);
+    let_go(b, pub, m);
 }
 
 /* QoS 0 to a client that reads: no copy is kept. */

@@ -93,6 +93,20 @@ static void test_retained(void **state)
     step_end(s);
 }
 
+/* A message that is over at once for one client, because it is too large for it, still goes to the others. */
+static void test_too_large_for_one(void **state)
+{
+    (void)state;
+    struct step *s = step_new();
+    begin(s);
+    play(s, 5,
+         "a up mps=30\nb up\nc up\nd up mps=30\na sub t q=1\nb sub t q=1\nc sub t q=1\nd sub t q=1\n"
+         "e up\ne pub t=t q=1 p=0123456789012345678901234567890123456789\n"
+         "b got t=t q=1 p=0123456789012345678901234567890123456789\n"
+         "c got t=t q=1 p=0123456789012345678901234567890123456789\na none\nd none\n");
+    step_end(s);
+}
+
 static void test_queue(void **state)
 {
     (void)state;
@@ -516,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_subscriptions),
         cmocka_unit_test(test_retained),
+        cmocka_unit_test(test_too_large_for_one),
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_slow_reader),
