@@ -256,7 +256,8 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
         if (t->note->inflight > 0)
             t->note->inflight--;
     }
-    x->owed_type = 0;
+    if (outcome != TRACK_OPEN) /* at the end of the capture somebody still owes */
+        x->owed_type = 0;
     s->open--;
     if (is_publish(x))
         s->inflight[x->slot]--;

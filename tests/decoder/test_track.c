@@ -151,6 +151,23 @@ static void sessions_expire(void **state)
     talk_free(k);
 }
 
+/* Who still has to answer when the capture ends is told with the exchange, and of none that is over. */
+static void the_end_tells_who_owes(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    talk_play(k,
+              "1 open; 1> connect id=a; 1< connack; 1> pub q=2 id=1; 1< pubrec id=1; 1> pub q=1 id=2; 1< puback id=2");
+    talk_finish(k);
+    const struct track_exchange *over = &k->exchanges[k->n_exchanges - 2], *open = over + 1;
+    assert_int_equal(over->outcome, TRACK_COMPLETE);
+    assert_int_equal(over->owed_by, MQTT_NOBODY);
+    assert_int_equal(open->outcome, TRACK_OPEN);
+    assert_int_equal(open->owed_by, MQTT_CLIENT);
+    assert_int_equal(open->owed_type, MQTT_PUBREL);
+    talk_free(k);
+}
+
 static void a_gap_makes_unknown(void **state)
 {
     (void)state;
@@ -338,6 +355,7 @@ int main(void)
         cmocka_unit_test(a_client_goes_on_without_a_session),
         cmocka_unit_test(wills),
         cmocka_unit_test(sessions_expire),
+        cmocka_unit_test(the_end_tells_who_owes),
         cmocka_unit_test(a_gap_makes_unknown),
         cmocka_unit_test(the_tables),
         cmocka_unit_test(many_exchanges),
