@@ -2,6 +2,7 @@
  *
  * decoder/show/eve.c -- the envelope of an event, and the events that a row gives. */
 #include "decoder/show/eve.h"
+#include "decoder/show/civil.h"
 #include "decoder/show/eve_parts.h"
 
 /* --- values --- */
@@ -86,38 +87,17 @@ void eve_payload(struct eve_line *l, const char *key, struct view octets, uint64
 
 /* --- envelope --- */
 
-/* Civil date of a day since 1970-01-01, by the 400-year cycle that begins in March. */
-static void civil(int64_t days, int64_t *year, unsigned *month, unsigned *day)
-{
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    unsigned doe = (unsigned)(z - era * 146097);
-    unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-    *day = doy - (153 * mp + 2) / 5 + 1;
-    *month = mp < 10 ? mp + 3 : mp - 9;
-    *year = (int64_t)yoe + era * 400 + (*month <= 2);
-}
-
 void eve_time(struct out *o, int64_t ns)
 {
-    const int64_t second = 1000000000, day = 86400;
-    int64_t s = ns / second - (ns % second < 0), rest = ns - s * second;
-    int64_t days = s / day - (s % day < 0), in_day = s - days * day, year;
-    unsigned month, date;
-    civil(days, &year, &month, &date);
-    out_uint_wide(o, year > 0 ? (uint64_t)year : 0, 4);
-    out_char(o, '-');
-    out_uint_wide(o, month, 2);
-    out_char(o, '-');
-    out_uint_wide(o, date, 2);
-    out_char(o, 'T');
-    out_uint_wide(o, (uint64_t)in_day / 3600, 2);
-    out_char(o, ':');
-    out_uint_wide(o, (uint64_t)in_day / 60 % 60, 2);
-    out_char(o, ':');
-    out_uint_wide(o, (uint64_t)in_day % 60, 2);
+    struct civil c = civil_of(ns, NULL);
+    const unsigned parts[] = { c.month, c.day, c.hour, c.minute, c.second };
+    out_uint_wide(o, (uint64_t)c.year, 4);
+    for (unsigned i = 0; i < 5; i++) {
+        out_char(o, "--T::"[i]);
+        out_uint_wide(o, parts[i], 2);
+    }
     out_char(o, '.');
-    out_uint_wide(o, (uint64_t)rest / 1000, 6);
+    out_uint_wide(o, c.ns / 1000, 6);
     out_text(o, "+0000");
 }
 

@@ -58,32 +58,28 @@ static enum walked packet_id(struct item_walk *w, struct item *out)
     return p->has_id ? number_here(w, out, FIELD_MQTT_MSGID, 1, p->id, 2) : WALK_SKIP;
 }
 
+/* Some bits of an octet. */
+struct part {
+    uint16_t field;
+    uint8_t shift, mask;
+};
+
+static enum walked part_of(struct item_walk *w, struct item *out, const struct part *part, unsigned octet)
+{
+    return bits(w, out, (enum field)part->field, octet >> part->shift & part->mask);
+}
+
 static enum walked connect_flags(struct item_walk *w, struct item *out, const struct mqtt_connect *c)
 {
-    switch (w->inner++) {
-    case 0:
-        return number_here(w, out, FIELD_MQTT_CONFLAGS, 1, c->flags, 1) == WALK_END ? WALK_END : WALK_MORE;
-    case 1:
-        bits(w, out, FIELD_MQTT_CONFLAG_UNAME, c->flags >> 7);
-        return WALK_MORE;
-    case 2:
-        bits(w, out, FIELD_MQTT_CONFLAG_PASSWD, c->flags >> 6 & 1);
-        return WALK_MORE;
-    case 3:
-        bits(w, out, FIELD_MQTT_CONFLAG_RETAIN, c->flags >> 5 & 1);
-        return WALK_MORE;
-    case 4:
-        bits(w, out, FIELD_MQTT_CONFLAG_QOS, c->flags >> 3 & 3);
-        return WALK_MORE;
-    case 5:
-        bits(w, out, FIELD_MQTT_CONFLAG_WILLFLAG, c->flags >> 2 & 1);
-        return WALK_MORE;
-    case 6:
-        bits(w, out, FIELD_MQTT_CONFLAG_CLEANSESS, c->flags >> 1 & 1);
-        return WALK_MORE;
-    default:
-        return bits(w, out, FIELD_MQTT_CONFLAG_RESERVED, c->flags & 1);
-    }
+    static const struct part parts[] = { { FIELD_MQTT_CONFLAG_UNAME, 7, 1 },    { FIELD_MQTT_CONFLAG_PASSWD, 6, 1 },
+                                         { FIELD_MQTT_CONFLAG_RETAIN, 5, 1 },   { FIELD_MQTT_CONFLAG_QOS, 3, 3 },
+                                         { FIELD_MQTT_CONFLAG_WILLFLAG, 2, 1 }, { FIELD_MQTT_CONFLAG_CLEANSESS, 1, 1 },
+                                         { FIELD_MQTT_CONFLAG_RESERVED, 0, 1 } };
+    enum { PARTS = sizeof parts / sizeof parts[0] };
+    uint32_t n = w->inner++;
+    enum walked did =
+        n == 0 ? number_here(w, out, FIELD_MQTT_CONFLAGS, 1, c->flags, 1) : part_of(w, out, &parts[n - 1], c->flags);
+    return did == WALK_ITEM && n < PARTS ? WALK_MORE : did;
 }
 
 static enum walked connect_will(struct item_walk *w, struct item *out, const struct mqtt_connect *c)
@@ -243,28 +239,19 @@ static enum walked answer(struct item_walk *w, struct item *out, enum field reas
 
 static enum walked options(struct item_walk *w, struct item *out)
 {
-    unsigned o = w->filter.options;
-    switch (w->inner++) {
-    case 3:
-        number_here(w, out, FIELD_MQTT_SUBSCRIPTION_OPTIONS, 1, o, 1);
-        return WALK_MORE;
-    case 4:
-        bits(w, out, FIELD_MQTT_SUBSCRIPTION_OPTIONS_RESERVED, o >> 6);
-        return WALK_MORE;
-    case 5:
-        bits(w, out, FIELD_MQTT_SUBSCRIPTION_OPTIONS_RETAIN, o >> 4 & 3);
-        return WALK_MORE;
-    case 6:
-        bits(w, out, FIELD_MQTT_SUBSCRIPTION_OPTIONS_RAP, o >> 3 & 1);
-        return WALK_MORE;
-    case 7:
-        bits(w, out, FIELD_MQTT_SUBSCRIPTION_OPTIONS_NL, o >> 2 & 1);
-        return WALK_MORE;
-    default:
-        w->inner = 0;
-        bits(w, out, FIELD_MQTT_SUBSCRIPTION_OPTIONS_QOS, o & 3);
-        return WALK_MORE;
-    }
+    static const struct part parts[] = { { FIELD_MQTT_SUBSCRIPTION_OPTIONS_RESERVED, 6, 3 },
+                                         { FIELD_MQTT_SUBSCRIPTION_OPTIONS_RETAIN, 4, 3 },
+                                         { FIELD_MQTT_SUBSCRIPTION_OPTIONS_RAP, 3, 1 },
+                                         { FIELD_MQTT_SUBSCRIPTION_OPTIONS_NL, 2, 1 },
+                                         { FIELD_MQTT_SUBSCRIPTION_OPTIONS_QOS, 0, 3 } };
+    enum { FIRST = 4, PARTS = sizeof parts / sizeof parts[0] };
+    uint32_t n = w->inner++;
+    if (n < FIRST)
+        number_here(w, out, FIELD_MQTT_SUBSCRIPTION_OPTIONS, 1, w->filter.options, 1);
+    else
+        part_of(w, out, &parts[n - FIRST], w->filter.options);
+    w->inner = n + 1 < FIRST + PARTS ? n + 1 : 0;
+    return WALK_MORE;
 }
 
 /* The entries of SUBSCRIBE and UNSUBSCRIBE: inner 0 and 1 are length and filter, 2 the empty filter, 3 and on the

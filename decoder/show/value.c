@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * decoder/show/value.c -- one value as text, the name of a value, a time stamp, colours. */
+#include "decoder/show/civil.h"
 #include "decoder/show/show.h"
 
 enum { NS = 1000000000, DAY_S = 86400 };
 
-struct civil {
-    int64_t year;
-    unsigned month, day, hour, minute, second, ns;
-};
-
-/* Days since 1970-01-01 to year, month, day of the Gregorian calendar, by eras of 400 years that begin on 1 March. */
+/* Days since 1970-01-01 to year, month, day, by eras of 400 years that begin on 1 March. */
 static void civil_date(int64_t days, struct civil *c)
 {
-    int64_t shifted = days + 719468;
-    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+    int64_t shifted = days + 719468; /* above 0 from the year 0 on */
+    int64_t era = shifted / 146097;
     unsigned of_era = (unsigned)(shifted - era * 146097);
     unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
@@ -24,7 +20,7 @@ static void civil_date(int64_t days, struct civil *c)
     c->year = (int64_t)year + era * 400 + (c->month <= 2);
 }
 
-static struct civil civil_of(int64_t ns, int32_t (*utc_offset_s)(int64_t epoch_s))
+struct civil civil_of(int64_t ns, int32_t (*utc_offset_s)(int64_t epoch_s))
 {
     struct civil c;
     int64_t s = ns / NS - (ns % NS < 0);
@@ -53,9 +49,7 @@ static void time_of_day(struct out *o, const struct civil *c, unsigned digits)
 
 static void date(struct out *o, const struct civil *c)
 {
-    if (c->year < 0)
-        out_char(o, '-');
-    out_uint_wide(o, (uint64_t)(c->year < 0 ? -c->year : c->year), 4);
+    out_uint_wide(o, (uint64_t)c->year, 4);
     out_char(o, '-');
     out_uint_wide(o, c->month, 2);
     out_char(o, '-');
