@@ -167,8 +167,8 @@ struct past {
 
 struct session {
     /* what every packet touches comes first */
+    char *client_id; /* not the number: of a record that is free, the first pointer links it to the next one */
     uint64_t number;
-    char *client_id;
     struct sub *subs;
     struct exch *few; /* the first of those with an identifier, chained; the others are in the hash table */
     struct conn *conn;

@@ -334,6 +334,23 @@ static void nothing_is_left(void **state)
 }
 
 /* Handles of connections that are gone do nothing. */
+/* A session that is gone is handed out by no table, also when others went before it. */
+static void gone_sessions_are_gone(void **state)
+{
+    (void)state;
+    struct talk *k = talk_new(NULL);
+    struct track_counts counts;
+    struct track_session s;
+    uint32_t pos = 0, found = 0;
+    talk_play(k, "1 open; 2 open; 3 open; 4 open; 1 forget; 2 forget; 3 forget");
+    track_count(k->track, &counts);
+    assert_int_equal(counts.sessions, 1);
+    while (track_session_next(k->track, &pos, &s))
+        found++;
+    assert_int_equal(found, 1);
+    talk_free(k);
+}
+
 static void stale_handles(void **state)
 {
     (void)state;
@@ -362,6 +379,7 @@ int main(void)
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(nothing_is_left),
+        cmocka_unit_test(gone_sessions_are_gone),
         cmocka_unit_test(stale_handles),
     };
     return cmocka_run_group_tests_name("tracker", tests, NULL, NULL);
