@@ -6,6 +6,7 @@
 # make lint         layout, static analysis, house rules       make golden       write the golden files anew
 # make check-instructions  small workloads under callgrind, beside the record   make instructions  writes the record anew
 # make bench        the figures of docs/performance.md, beside libpcap alone and tshark: SCALE=1 ROUNDS=5
+# make exact        every count of the generator at full size, and bounded memory
 # make install      programs, man pages, completions: PREFIX=/usr/local DESTDIR=
 # make deps         install what is missing (Debian 12); the targets above that need it do so themselves, DEPS=no leaves it
 PREFIX  ?= /usr/local
@@ -155,6 +156,10 @@ screenshots: $B/mqshark
 bench: $(patsubst %,$B/%,mqdump generate noop measure decode send)
 	@B=$B PYTHONDONTWRITEBYTECODE=1 tests/bench/bench
 
+# Every count of the generator at full size, and memory that stays where it is: a minute or two, no timing.
+exact: $(patsubst %,$B/%,mqdump generate measure)
+	@B=$B tests/bench/exact
+
 # Instructions of small workloads under callgrind, beside those on record (tests/bench/instructions.txt); built with fixed
 # options in a folder of its own. make instructions records them anew.
 COUNTS = CFLAGS=-O2 B=build-counts
@@ -201,7 +206,7 @@ clean:
 
 include fuzz/fuzz.mk
 
-.PHONY: all unit test run-tests check-asan check-clang check-fuzz lint golden docs-tables bench check-instructions instructions \
+.PHONY: all unit test run-tests check-asan check-clang check-fuzz lint golden docs-tables bench exact check-instructions instructions \
         demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """mqdump on generated captures (tests/bench/gen.h) gives the generator's counts exactly: packets by type, side, version and QoS,
-connections, octets; nothing malformed, no gap. Small scales here; `make bench` runs the full ones."""
+connections, octets, complete QoS 1 and QoS 2 handshakes; nothing malformed, no gap. Small scales here; tests/bench/exact has the full
+ones."""
 import collections
 import json
 import pathlib
@@ -48,6 +49,14 @@ def counted(capture):
     return types, qos, seen, streams, accused
 
 
+def handshakes(capture):
+    """{"qos1": complete ones, "qos2": likewise} of -z exchanges."""
+    table = subprocess.run([program("mqdump"), "-r", str(capture), "-q", "-z", "exchanges"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           timeout=300, check=True).stdout.decode().split("\n\n")[0]
+    rows = [line.split() for line in table.splitlines()]
+    return {row[0]: int(row[1]) for row in rows if row[0] in ("qos1", "qos2")}
+
+
 def add(*options):
     @case(f"generate {' '.join(map(str, options))}")
     def _():
@@ -59,6 +68,7 @@ def add(*options):
             equal(seen[key], truth[key], key)
         equal(len(streams), truth["flows"], "connections")
         equal((seen["gaps"], dict(accused)), (0, {}), "gaps and rules broken")
+        equal(handshakes(capture), {"qos1": truth["qos1_complete"], "qos2": truth["qos2_complete"]}, "complete handshakes")
 
 
 def add_loss(preset, scale, seed):
