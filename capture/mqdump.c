@@ -123,7 +123,12 @@ static void say_closed(uint64_t n, const char *why)
 static void say_limits(const struct dump *d)
 {
     struct pipeline_counters c;
+    struct track_counts n = { 0 };
     pipeline_counters(d->pipeline, &c);
+    track_count(pipeline_tracker(d->pipeline), &n);
+    say_one_limit(n.evicted_connections + n.evicted_sessions + n.evicted_exchanges,
+                  "sessions, exchanges and their connections were forgotten early to stay within the memory allowed "
+                  "(--max-memory)");
     say_one_limit(c.evicted_flows, "connections were forgotten early to stay within the memory allowed (--max-memory)");
     say_one_limit(c.evicted_order,
                   "out-of-order segments were given up to stay within the memory allowed (--max-memory)");
@@ -387,6 +392,7 @@ static void print_stats(struct dump *d)
         { "connections forgotten for silence", "expired_connections", c.expired_flows },
         { "holes given up for room", "evicted_order", c.evicted_order },
         { "packets of which only a part was kept", "packets_kept_in_part", c.cut_packets },
+        { "connections no longer followed for room", "evicted_followed", n.evicted_connections },
         { "sessions forgotten for room", "evicted_sessions", n.evicted_sessions },
         { "exchanges forgotten for room", "evicted_exchanges", n.evicted_exchanges },
     };

@@ -141,10 +141,10 @@ static bool make_tracker(struct pipeline *p, uint64_t octets)
 {
     struct track_config c;
     track_defaults(&c);
-    uint64_t sixteenth = octets / 16; /* shares of 2, 4, 6, 1, 1, 2 */
-    c.max_connections = (uint32_t)at_most(c.max_connections, sixteenth * 2 / 448);
+    uint64_t sixteenth = octets / 16; /* shares of 4, 4, 4, 1, 1, 2; the default takes 100,000 connections at once */
+    c.max_connections = (uint32_t)at_most(c.max_connections, sixteenth * 4 / 488);
     c.max_sessions = (uint32_t)at_most(c.max_sessions, sixteenth * 4 / 552);
-    c.max_exchanges = (uint32_t)at_most(c.max_exchanges, sixteenth * 6 / 232);
+    c.max_exchanges = (uint32_t)at_most(c.max_exchanges, sixteenth * 4 / 232);
     c.max_topics = (uint32_t)at_most(c.max_topics, sixteenth / 56);
     c.max_subscriptions = (uint32_t)at_most(c.max_subscriptions, sixteenth / 96);
     c.max_text = (uint32_t)at_most(c.max_text, sixteenth * 2);

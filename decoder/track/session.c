@@ -95,25 +95,30 @@ static void finish_parked(struct track *t, struct session *s, enum track_outcome
     }
 }
 
+static void unlink_conn(struct track *t, struct conn *c)
+{
+    while (c->wait != NULL)
+        exch_finish(t, c->wait, TRACK_UNKNOWN, t->now);
+    conn_join(c, NULL);
+    c->flags |= C_HOLE;
+}
+
+/* Those in a list, while there are any: of many connections an old session has one of the first. */
 static void unlink_conns(struct track *t, struct conn *c, struct session *s)
 {
-    for (struct conn *next; c != NULL; c = next) {
+    for (struct conn *next; c != NULL && s->links > 0; c = next) {
         next = c->next;
-        if (c->session != s)
-            continue;
-        while (c->wait != NULL)
-            exch_finish(t, c->wait, TRACK_UNKNOWN, t->now);
-        conn_join(c, NULL);
-        c->flags |= C_HOLE;
+        if (c->session == s)
+            unlink_conn(t, c);
     }
 }
 
 void session_free(struct track *t, struct session *s)
 {
-    if (s->links > 0) {
-        unlink_conns(t, t->open_first, s);
-        unlink_conns(t, t->closed_first, s);
-    }
+    if (s->conn != NULL && s->conn->session == s)
+        unlink_conn(t, s->conn);
+    unlink_conns(t, t->open_first, s);
+    unlink_conns(t, t->closed_first, s);
     while (s->parked != NULL)
         exch_finish(t, s->parked, TRACK_UNKNOWN, t->now);
     will_forget(t, s);
