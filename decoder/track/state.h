@@ -170,6 +170,7 @@ struct session {
     char *client_id; /* not the number: of a record that is free, the first pointer links it to the next one */
     uint64_t number;
     struct sub *subs;
+    uint64_t few_ids; /* bit set of the identifiers in `few`, modulo 64 */
     struct exch *few; /* the first of those with an identifier, chained; the others are in the hash table */
     struct conn *conn;
     int64_t last_sent_ns[2];
