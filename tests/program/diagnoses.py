@@ -35,6 +35,8 @@ MUST = {
     # QoS 2 answered with PUBACK, then silence; 5.0 refused by closing
     "mqtt_versions_rabbitmq.pcap": {("wrong-answer", "ver-3"), ("unanswered", "ver-3"), ("unanswered", "ver-4"), ("qos-downgraded", "ver-3"),
                                     ("qos-downgraded", "ver-4"), ("connect-unanswered", "ver-5")},
+    # no sub-protocol, and no answer; then the name of MQTT 3.1 for a CONNECT of 3.1.1; then a text frame
+    "mqtt311_websocket_raw_framing.pcap": {("MQTT-6.0.0-3", "raw-ws"), ("connect-unanswered", "raw-ws"), ("MQTT-6.0.0-1", "raw-ws")},
     "mqtt_activemq_accepts_tcp_no_connack.pcap": {("connect-unanswered", "ver-3"), ("connect-unanswered", "ver-4"), ("connect-unanswered", "ver-5")},
 }
 
@@ -45,6 +47,7 @@ LOUD = {
     "founding_same_topic_loop_qos0.pcap": {"publish-loop"},
     "mqtt5_auth_exchange.pcap": {"S5-4.13.1-b"},
     "mqtt5_protocol_errors.pcap": {"S5-4.13.1-b"},  # closed without DISCONNECT after the cases where the log shows none
+    "mqtt311_websocket_raw_framing.pcap": {"MQTT-6.0.0-3", "MQTT-6.0.0-1"},
     "mqtt_versions_rabbitmq.pcap": {"wrong-answer", "unanswered", "connect-unanswered"},
     "mqtt_activemq_accepts_tcp_no_connack.pcap": {"connect-unanswered"},
 }
