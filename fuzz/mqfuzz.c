@@ -321,6 +321,7 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of the shell is an error like a full disk */
     if (c.replay != NULL)
         return command_replay(&c);
     if (c.minimize != NULL)

@@ -13,8 +13,24 @@
 #include "fuzz/campaign/recorded.h"
 #include "fuzz/talk.h"
 
-enum { ASIDES = 32, KEPT_MAX = 1024, HISTORY_MAX = 1024, MINIMISE_S = 20, HISTORY_S = 60, REFRESH_STARTS = 20 };
+enum {
+    LATER_MAX = 256,
+    SHRINKING_SHARE = 3,
+    ASIDES = 32,
+    KEPT_MAX = 1024,
+    HISTORY_MAX = 1024,
+    MINIMISE_S = 20,
+    HISTORY_S = 60,
+    REFRESH_STARTS = 20
+};
 #define SYNC_NS 30000000000
+
+/* A finding that is still to be made small. */
+struct later {
+    uint32_t entry; /* of the report */
+    struct outcome outcome;
+    struct talk talk; /* owned */
+};
 
 struct campaign {
     const struct command *command;
@@ -32,8 +48,12 @@ struct campaign {
     struct talk
         history[HISTORY_MAX]; /* since the broker was started, the latest last; for what one plan alone does not show */
     uint32_t n_history;
+    struct later later[LATER_MAX];
+    uint32_t n_later;
+    int64_t shrinking_ns; /* time spent on making findings small */
     struct aside aside[ASIDES];
     uint32_t begun; /* of those */
+    uint64_t seeds; /* plans that came from elsewhere */
     uint64_t plans; /* made; minimising carries out more */
     int64_t began_ns, said_ns;
     bool trouble;
@@ -224,6 +244,31 @@ static void announce(const struct report_entry *e)
     fflush(stdout);
 }
 
+/* Made small, measured and saved again. */
+static void shrink(struct campaign *c, struct later *l)
+{
+    struct report_entry *e = &c->report->at[l->entry];
+    unsigned tries = 0, shown = 0;
+    int64_t began = runner_now_ns();
+    uint64_t run_s = c->command->time_s != 0 ? c->command->time_s : 60;
+    if (!mqfuzz_stop && !c->trouble && began - c->began_ns < (int64_t)(2 * run_s + 10) * 1000000000) {
+        shown = make_small(c, &l->talk, &l->outcome, &tries);
+        if (shown > 0) {
+            free(e->plan);
+            e->plan = talk_text(&l->talk, &l->outcome);
+        }
+        size_t n = strlen(e->why);
+        if (shown > 0)
+            snprintf(e->why + n, sizeof e->why - n, " (replays %u of %u)", shown, tries);
+        else if (!mqfuzz_stop)
+            snprintf(e->why + n, sizeof e->why - n, " (not seen again)");
+        save(c, e, NULL);
+    }
+    free(l->talk.octets);
+    forget_history(c);
+    c->shrinking_ns += runner_now_ns() - began;
+}
+
 /* Announced and saved at once, then made small and saved again: nothing announced is lost. */
 static void found(struct campaign *c, const struct talk *talk, const struct outcome *o, struct run *run)
 {
@@ -241,24 +286,24 @@ static void found(struct campaign *c, const struct talk *talk, const struct outc
         c->trouble = true;
         return;
     }
-    if (e->hint || strcmp(o->oracle, "resources") == 0 || mqfuzz_stop)
+    if (e->hint || strcmp(o->oracle, "resources") == 0)
         return;
-    struct talk small;
-    if (!talk_copy(&small, talk))
+    struct later later = { .entry = (uint32_t)(e - c->report->at), .outcome = *o };
+    if (!talk_copy(&later.talk, talk))
         return;
-    unsigned tries, shown = make_small(c, &small, o, &tries);
-    if (shown > 0) {
-        free(e->plan);
-        e->plan = talk_text(&small, o);
-    }
-    size_t n = strlen(e->why);
-    if (shown > 0)
-        snprintf(e->why + n, sizeof e->why - n, " (replays %u of %u)", shown, tries);
+    bool grave = ended || strcmp(o->oracle, "sanitizer") == 0;
+    if (c->n_later < LATER_MAX && !grave && c->shrinking_ns > (runner_now_ns() - c->began_ns) / SHRINKING_SHARE)
+        c->later[c->n_later++] = later;
     else
-        snprintf(e->why + n, sizeof e->why - n, " (not seen again)");
-    save(c, e, NULL);
-    free(small.octets);
-    forget_history(c);
+        shrink(c, &later);
+}
+
+/* What was put off, so that most of the time is left for finding. */
+static void shrink_the_rest(struct campaign *c)
+{
+    for (uint32_t i = 0; i < c->n_later; i++)
+        shrink(c, &c->later[i]);
+    c->n_later = 0;
 }
 
 static void say_progress(struct campaign *c, bool last)
@@ -277,7 +322,7 @@ static bool over(const struct campaign *c)
 {
     const struct command *command = c->command;
     uint64_t seconds = command->time_s != 0 ? command->time_s : command->runs != 0 ? UINT64_MAX / 2000000000 : 60;
-    return mqfuzz_stop || c->trouble || (command->runs != 0 && c->plans >= command->runs) ||
+    return mqfuzz_stop || c->trouble || (command->runs != 0 && c->plans - c->seeds >= command->runs) ||
            runner_now_ns() - c->began_ns >= (int64_t)seconds * 1000000000;
 }
 
@@ -436,8 +481,10 @@ static void carry_out(struct campaign *c, const struct talk *talk, bool own)
 static void try_seed(void *ctx, const struct talk *talk)
 {
     struct campaign *c = ctx;
-    if (!over(c) && (c->command->versions & 1u << talk->version) != 0)
-        carry_out(c, talk, false);
+    if (over(c) || (c->command->versions & 1u << talk->version) == 0)
+        return;
+    c->seeds++;
+    carry_out(c, talk, false);
 }
 
 static bool read_recording(struct campaign *c)
@@ -493,6 +540,7 @@ static void campaign_loop(struct campaign *c)
         }
     }
     end_all_asides(c);
+    shrink_the_rest(c);
     free(room);
 }
 

@@ -145,6 +145,7 @@ static bool leak(const struct process *p, char *out, size_t cap)
     static const char *const allocators[] = { "malloc", "calloc",      "realloc",     "strdup",
                                               "alloc",  "interceptor", "operator new" };
     const char *at = strstr(p->tail, "leak of ");
+    at = at != NULL ? strstr(at, "#0 ") : NULL; /* its stack */
     while (at != NULL && (at = strstr(at, " in ")) != NULL) {
         size_t n = strcspn(at += 4, " (\n");
         char name[80];
