@@ -206,7 +206,7 @@ static void probe(const struct arrival *a, uint64_t at, struct view octets, bool
 static uint64_t acked_by(const struct talks *t, const struct flow *f, unsigned dir, const struct stamp *stamp)
 {
     const struct stream *other = &f->dir[!dir];
-    uint8_t needed = STREAM_KNOWN | STREAM_ACKED | STREAM_FROM_SYN;
+    uint8_t needed = STREAM_KNOWN | STREAM_ACKED;
     if (stamp->frame != t->current_frame || (other->flags & needed) != needed || f->flags & TALK_WRAPPED)
         return 0;
     uint32_t behind = other->next - other->acked;

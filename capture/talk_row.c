@@ -188,7 +188,7 @@ static void track(const struct arrival *a, const struct first_octet *first, uint
 {
     struct talks *t = a->t;
     const struct mqtt_conn *c = &a->k->conn;
-    bool counted = is_from_syn(a->f) && !(a->f->flags & TALK_WRAPPED);
+    bool counted = !(a->f->flags & TALK_WRAPPED);
     struct track_input in = { .packet = &t->packet,
                               .dir = (uint8_t)a->dir,
                               .sender = (uint8_t)mqtt_conn_sender(c, a->dir),

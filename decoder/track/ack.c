@@ -264,6 +264,8 @@ void on_ack(struct track *t, struct conn *c, unsigned slot, const struct track_i
     if (!p->has_id || p->id == 0)
         return;
     struct exch *x = id_find(t, c->session, starter, p->id);
+    if (c->ahead && (x == NULL || x->conn != c))
+        misuse(t, c, starter, p->id, slot); /* what it answers may still come, and then looks like one more */
     if (slot == 0 && starter == 1 && x != NULL && x->conn == c && (c->flags & C_CONNACK) != 0)
         c->flags |= C_REACHED; /* it answers what the server sent after CONNACK */
     if (x == NULL || (x->kind != TRACK_QOS1 && x->kind != TRACK_QOS2) || (type == MQTT_PUBREL && x->kind == TRACK_QOS1))

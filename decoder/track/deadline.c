@@ -164,7 +164,7 @@ int64_t conn_check(struct track *t, struct conn *c, int64_t now)
         conn_settle(t, c);
         return INT64_MAX;
     }
-    c->ahead = false;
+    c->ahead = is_blind(c, 0) || is_blind(c, 1);
     int64_t next = check_answers(t, c, now);
     int64_t other = check_keep_alive(t, c, now);
     if (other < next)

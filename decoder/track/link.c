@@ -324,7 +324,7 @@ static void end_of_session(struct track *t, struct conn *c, const struct mqtt_pa
     if (!has_prop(&p->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL))
         return;
     uint32_t expiry = mqtt_props_number(&p->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0);
-    if (expiry != 0 && c->no_expiry && (c->flags & C_CONNECT) != 0)
+    if (expiry != 0 && c->no_expiry && (c->flags & C_CONNECT) != 0 && conn_sure(c))
         judge(t, c, MQTT_S5_3_14_2_2_2_B, MQTT_SEVERITY_NONE, MQTT_CLIENT);
     else
         s->expiry_s = expiry;

@@ -293,6 +293,7 @@ static void watch(struct track *t, struct conn *c, const struct message *m)
 static void on_early(struct track *t, struct conn *c, struct exch *x, const struct message *m)
 {
     x->marks &= (uint16_t)~X_EARLY;
+    c->ids[m->slot] |= 1ull << (x->id & 63);
     x->qos = m->p->qos;
     x->topic = topic_share(m->topic);
     x->payload_len = m->p->payload_len;

@@ -539,6 +539,12 @@ static inline const struct rare *rare_of(const struct conn *c)
     return c->rare != NULL ? c->rare : &rare_none;
 }
 
+/* Nothing of this side was seen, not even its SYN: perhaps only the other direction is captured. */
+static inline bool is_blind(const struct conn *c, unsigned slot)
+{
+    return (c->flags & C_FROM_SYN) == 0 && c->last_ns[slot] == INT64_MIN;
+}
+
 /* Was every packet of this connection seen, so that the absence of one proves something? */
 static inline bool conn_sure(const struct conn *c)
 {

@@ -253,7 +253,8 @@ struct track_input {
     bool roles_sure;        /* struct mqtt_conn */
     uint64_t frame, frame_first;
     int64_t time_ns, time_first_ns; /* of the last and of the first octet */
-    uint64_t end;   /* octets of this direction up to and with this packet, counted from its SYN; 0: not known */
+    uint64_t end;   /* octets of this direction up to and with this packet, counted from its SYN or from the first that
+                     * was captured; 0: not known */
     uint64_t acked; /* octets of the other direction that the sender's TCP had acknowledged in the segment with the
                      * packet's first octet, counted as `end` is; 0: not known. Proves that CONNACK had arrived */
 };

@@ -66,8 +66,8 @@ static inline void *talk_resize(void *ctx, void *old, size_t old_size, size_t si
 static inline void talk_found(struct talk *k, unsigned rule, unsigned diag, unsigned severity, unsigned side,
                               const char *text)
 {
-    if (k->n_found == TALK_FOUND)
-        return;
+    if (k->n_found == TALK_FOUND || (k->n_found >= TALK_FOUND / 2 && severity <= MQTT_SEVERITY_NOTE))
+        return; /* a long conversation has many notes */
     k->found[k->n_found].rule = (uint16_t)rule;
     k->found[k->n_found].diag = (uint16_t)diag;
     k->found[k->n_found].severity = (uint8_t)severity;
