@@ -292,10 +292,12 @@ void flow_prefetch_slot(const struct flow_table *t, uint32_t hash)
 
 const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash)
 {
-    const struct slot *s = &t->slots[hash & t->mask];
-    if (s->flow == 0)
+    uint32_t i = hash & t->mask;
+    while (t->slots[i].flow != 0 && t->slots[i].hash != hash)
+        i = (i + 1) & t->mask;
+    if (t->slots[i].flow == 0)
         return NULL;
-    const struct flow *f = at(t, s->flow);
+    const struct flow *f = at(t, t->slots[i].flow);
     __builtin_prefetch(f);
     __builtin_prefetch((const char *)f + LINE);
     return f;

@@ -37,7 +37,7 @@ static void tell_refusal(struct track *t, struct conn *c, struct exch *x, const 
                            .conn = c,
                            .exch = x,
                            .time_ns = in->time_ns,
-                           .frame = { x->step[0].frame, in->frame } },
+                           .frame = { x->first.frame, in->frame } },
           "%s id %u refuses the PUBLISH with reason 0x%02x (%s)", mqtt_type_name(p->type), x->id, p->reason,
           name != NULL ? name : "not in the standard");
 }
@@ -54,7 +54,7 @@ static void tell_code(struct track *t, struct conn *c, struct exch *x, const str
                                .conn = c,
                                .exch = x,
                                .time_ns = in->time_ns,
-                               .frame = { x->step[0].frame, in->frame } },
+                               .frame = { x->first.frame, in->frame } },
               "The PUBLISH with id %u matched no subscription", x->id);
     else if (in->packet->reason == NOT_FOUND)
         found(t,
@@ -63,7 +63,7 @@ static void tell_code(struct track *t, struct conn *c, struct exch *x, const str
                                .conn = c,
                                .exch = x,
                                .time_ns = in->time_ns,
-                               .frame = { x->step[0].frame, in->frame } },
+                               .frame = { x->first.frame, in->frame } },
               "%s says that Packet Identifier %u is not known", mqtt_type_name(in->packet->type), x->id);
 }
 
@@ -87,7 +87,7 @@ static void on_puback(struct track *t, struct conn *c, struct exch *x, unsigned 
 static void on_pubrec(struct track *t, struct conn *c, struct exch *x, unsigned slot, const struct track_input *in)
 {
     bool failed = c->version == MQTT_V5 && in->packet->reason >= FAILURE;
-    bool again = x->step[1].type != 0;
+    bool again = exch_at(x, 1)->type != 0;
     if (slot == 0 && !again)
         judge_order(t, c, x, 1);
     if (again && x->conn == c)
@@ -131,7 +131,7 @@ static void judge_pubrel(struct track *t, struct conn *c, const struct exch *x, 
 
 static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned slot, const struct track_input *in)
 {
-    bool resumed = x->conn == NULL, again = x->step[2].type != 0;
+    bool resumed = x->conn == NULL, again = exch_at(x, 2)->type != 0;
     judge_pubrel(t, c, x, resumed);
     if (x->stage == 1 && (x->marks & (X_RECEIVED | X_WRONG)) == 0)
         misuse(t, c, slot, x->id, slot);
@@ -145,7 +145,7 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
     exch_owes(t, x, 1 - slot, MQTT_PUBCOMP);
     if (in->packet->reason != 0)
         tell_code(t, c, x, in, slot);
-    if (x->step[3].type == 0) {
+    if (exch_at(x, 3)->type == 0) {
         exch_note(t, x);
         return;
     }
@@ -198,7 +198,7 @@ static void wrong_answer(struct track *t, struct conn *c, struct exch *x, unsign
                            .conn = c,
                            .exch = x,
                            .time_ns = in->time_ns,
-                           .frame = { x->step[0].frame, in->frame } },
+                           .frame = { x->first.frame, in->frame } },
           "The %s answers a QoS %u PUBLISH with %s", mqtt_side_name(side), x->qos, mqtt_type_name(in->packet->type));
 }
 

@@ -46,9 +46,9 @@ static enum mqtt_rule fault_of(const struct conn *c, const struct mqtt_packet *p
 
 static void step_auth(struct track *t, struct exch *x, struct conn *c, unsigned slot, const struct track_input *in)
 {
-    bool repeated = slot == 0 ? x->step[2].type != 0 : x->step[1].type != 0;
+    bool repeated = slot == 0 ? exch_at(x, 2)->type != 0 : exch_at(x, 1)->type != 0;
     if (repeated && slot == 0)
-        x->step[2].type = 0; /* the latest one is kept */
+        exch_unstep(x, 2); /* the latest one is kept */
     exch_step(t, x, c, slot == 0 ? 2 : 1, repeated && slot == 1 ? TRACK_RETRANSMITTED : 0, in);
     if (repeated && slot == 1) {
         x->resent--; /* one more round, not a re-sending */

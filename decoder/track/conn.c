@@ -50,28 +50,28 @@ static void drop_parts(struct track *t, struct conn *c)
     c->bounds = NULL;
 }
 
-static void list_unlink(struct conn *c, struct conn **first, struct conn **last)
+static void list_unlink(const struct track *t, struct conn *c, uint32_t *first, uint32_t *last)
 {
-    if (c->prev != NULL)
-        c->prev->next = c->next;
+    if (c->prev != 0)
+        conn_at(t, c->prev)->next = c->next;
     else
         *first = c->next;
-    if (c->next != NULL)
-        c->next->prev = c->prev;
+    if (c->next != 0)
+        conn_at(t, c->next)->prev = c->prev;
     else
         *last = c->prev;
-    c->prev = c->next = NULL;
+    c->prev = c->next = 0;
 }
 
-static void list_append(struct conn *c, struct conn **first, struct conn **last)
+static void list_append(const struct track *t, struct conn *c, uint32_t *first, uint32_t *last)
 {
     c->prev = *last;
-    c->next = NULL;
-    if (*last != NULL)
-        (*last)->next = c;
+    c->next = 0;
+    if (*last != 0)
+        conn_at(t, *last)->next = c->index;
     else
-        *first = c;
-    *last = c;
+        *first = c->index;
+    *last = c->index;
 }
 
 struct conn *conn_of(const struct track *t, track_conn h)
@@ -121,7 +121,7 @@ void conn_join(struct conn *c, struct session *s)
 
 static void evict(struct track *t)
 {
-    struct conn *c = t->closed_first != NULL ? t->closed_first : t->open_first;
+    struct conn *c = conn_at(t, t->closed_first != 0 ? t->closed_first : t->open_first);
     if (c == NULL)
         return;
     if ((c->flags & C_CLOSED) == 0) {
@@ -162,7 +162,7 @@ track_conn track_open(struct track *t, const struct track_opening *o)
     c->flags = (o->from_syn ? C_FROM_SYN | C_START : 0) | (o->client_dir < 2 ? C_ROLES : 0);
     if (c->index == 0) /* else the place had one before */
         c->index = t->conns.held;
-    list_append(c, &t->open_first, &t->open_last);
+    list_append(t, c, &t->open_first, &t->open_last);
     if (!has_session(t, c, o)) {
         conn_free(t, c);
         return 0;
@@ -173,14 +173,15 @@ track_conn track_open(struct track *t, const struct track_opening *o)
 void conn_free(struct track *t, struct conn *c)
 {
     if ((c->flags & C_CLOSED) != 0) {
-        list_unlink(c, &t->closed_first, &t->closed_last);
+        list_unlink(t, c, &t->closed_first, &t->closed_last);
         t->n_closed--;
     } else {
-        list_unlink(c, &t->open_first, &t->open_last);
+        list_unlink(t, c, &t->open_first, &t->open_last);
     }
     struct session *s = c->session;
     conn_join(c, NULL);
-    if (s != NULL && s->links == 0 && (s->flags & S_KEYED) == 0 && s->packets[0] + s->packets[1] == 0)
+    if (s != NULL && s->links == 0 && (s->flags & S_KEYED) == 0 &&
+        tally_of(s, TALLY_PACKETS) + tally_of(s, TALLY_PACKETS + 1) == 0)
         session_free(t, s);
     drop_parts(t, c);
     timer_stop(t, &c->timer);
@@ -415,8 +416,8 @@ void conn_settle(struct track *t, struct conn *c)
 
 static void to_closed(struct track *t, struct conn *c)
 {
-    list_unlink(c, &t->open_first, &t->open_last);
-    list_append(c, &t->closed_first, &t->closed_last);
+    list_unlink(t, c, &t->open_first, &t->open_last);
+    list_append(t, c, &t->closed_first, &t->closed_last);
     c->flags |= C_CLOSED;
     c->link = TRACK_LINK_CLOSED;
     if (c->rare != NULL)
@@ -468,8 +469,8 @@ void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigne
             s->flags &= ~(uint32_t)S_WHOLE;
     }
     if (++t->n_closed > CLOSED_HELD) {
-        conn_settle(t, t->closed_first);
-        conn_free(t, t->closed_first);
+        conn_settle(t, conn_at(t, t->closed_first));
+        conn_free(t, conn_at(t, t->closed_first));
     }
 }
 
@@ -499,7 +500,7 @@ void conn_hole(struct track *t, struct conn *c)
 {
     c->flags |= C_HOLE;
     if (c->session != NULL) {
-        c->session->taint = t->next_exchange;
+        past_make(t, c->session)->taint = t->next_exchange;
         c->session->flags &= ~(uint32_t)S_WHOLE;
     }
 }

@@ -6,51 +6,54 @@
 
 #include <string.h>
 
-static void wait_unlink(struct exch *x)
+/* Of a list the first one's prev is the last, the last one's next is NULL. */
+static void list_unlink(struct exch *x, struct exch **first)
 {
-    struct exch **first, **last;
-    if ((x->marks & X_PARKED) != 0) {
-        first = &x->session->parked;
-        last = &x->session->parked_last;
-    } else if (x->conn != NULL) {
-        first = &x->conn->wait;
-        last = &x->conn->wait_last;
-    } else {
+    if (x->prev == NULL) /* in no list yet */
         return;
-    }
-    if (x->prev != NULL)
-        x->prev->next = x->next;
-    else if (*first == x)
+    if (*first == x)
         *first = x->next;
+    else
+        x->prev->next = x->next;
     if (x->next != NULL)
         x->next->prev = x->prev;
-    else if (*last == x)
-        *last = x->prev;
+    else if (*first != NULL)
+        (*first)->prev = x->prev;
     x->prev = x->next = NULL;
-    x->marks &= (uint16_t)~X_PARKED;
 }
 
-static void wait_append(struct exch *x, struct exch **first, struct exch **last)
+static void list_append(struct exch *x, struct exch **first)
 {
-    x->prev = *last;
     x->next = NULL;
-    if (*last != NULL)
-        (*last)->next = x;
-    else
+    if (*first != NULL) {
+        x->prev = (*first)->prev;
+        x->prev->next = x;
+        (*first)->prev = x;
+    } else {
+        x->prev = x;
         *first = x;
-    *last = x;
+    }
+}
+
+static void wait_unlink(struct exch *x)
+{
+    if ((x->marks & X_PARKED) != 0)
+        list_unlink(x, &x->session->parked);
+    else if (x->conn != NULL)
+        list_unlink(x, &x->conn->wait);
+    x->marks &= (uint16_t)~X_PARKED;
 }
 
 void exch_park(struct exch *x)
 {
     wait_unlink(x);
     x->marks |= X_PARKED;
-    wait_append(x, &x->session->parked, &x->session->parked_last);
+    list_append(x, &x->session->parked);
 }
 
 bool exch_tainted(const struct exch *x)
 {
-    return x->number <= x->session->taint || (x->flags & (TRACK_NO_START | TRACK_MIDSTREAM)) != 0 ||
+    return x->number <= past_of(x->session)->taint || (x->flags & (TRACK_NO_START | TRACK_MIDSTREAM)) != 0 ||
            (x->marks & X_OLD) != 0;
 }
 
@@ -97,6 +100,35 @@ void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type)
         timer_set(t, &c->timer, x->last_ns + exch_patience(t, x));
 }
 
+const struct xstep *exch_at(const struct exch *x, unsigned place)
+{
+    static const struct xstep none = { 0 };
+    if (place == 0)
+        return &x->first;
+    return x->later != NULL ? &x->later->step[place - 1] : &none;
+}
+
+void exch_unstep(struct exch *x, unsigned place)
+{
+    if (x->later != NULL && place > 0)
+        x->later->step[place - 1].type = 0;
+}
+
+/* Without memory it is forgotten, and nothing is held against anyone for it. */
+static struct xstep *step_at(struct track *t, struct exch *x, unsigned place)
+{
+    if (place == 0)
+        return &x->first;
+    if (x->later == NULL)
+        x->later = slab_take(t, &t->later);
+    if (x->later != NULL)
+        return &x->later->step[place - 1];
+    x->session->flags &= ~(uint32_t)S_WHOLE;
+    x->flags |= TRACK_NO_START;
+    t->no_later = (struct later){ 0 };
+    return &t->no_later.step[place - 1];
+}
+
 void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
                const struct track_input *in)
 {
@@ -112,16 +144,16 @@ void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, 
     x->marks &= (uint16_t)~X_REPORTED;
     x->conn = c;
     x->stream = c->stream;
-    wait_append(x, &c->wait, &c->wait_last);
+    list_append(x, &c->wait);
     if (x->n_steps > 0) {
-        n->latency_ns = in->time_ns - x->step[0].time_ns;
-        if (x->step[0].type == 0)
+        n->latency_ns = in->time_ns - x->first.time_ns;
+        if (x->first.type == 0)
             n->latency_ns = -1;
         bool early = is_publish(x) && x->last_type > in->packet->type; /* its answer was captured before it */
         n->step_ns = early ? -1 : in->time_ns - x->last_ns;
         n->answers_frame = x->last_frame;
     }
-    struct xstep *step = &x->step[place];
+    struct xstep *step = step_at(t, x, place);
     if (step->type != 0 && (flags & TRACK_RETRANSMITTED) != 0) {
         x->resent++;
         n->answers_frame = 0;
@@ -151,7 +183,7 @@ void exch_note(struct track *t, const struct exch *x)
     n->kind = x->kind;
     n->first_frame = 0;
     for (unsigned i = 0; i < TRACK_STEPS && n->first_frame == 0; i++)
-        n->first_frame = x->step[i].frame;
+        n->first_frame = exch_at(x, i)->frame;
     n->resent = x->resent;
     n->topic = topic_view(x->topic);
     n->outcome = TRACK_OPEN;
@@ -198,14 +230,15 @@ void exch_fill(const struct exch *x, struct track_exchange *out)
                                     .payload_len = x->payload_len,
                                     .filters = x->filters };
     for (unsigned i = TRACK_STEPS; i-- > 0;) {
-        if (x->step[i].type == 0)
+        const struct xstep *s = exch_at(x, i);
+        if (s->type == 0)
             continue;
-        out->step[i] = (struct track_step){ .time_ns = x->step[i].time_ns,
-                                            .frame = x->step[i].frame,
-                                            .type = x->step[i].type,
-                                            .sender = (uint8_t)side_of(x, x->step[i].slot),
-                                            .flags = x->step[i].flags };
-        out->began_ns = x->step[i].time_ns;
+        out->step[i] = (struct track_step){ .time_ns = s->time_ns,
+                                            .frame = s->frame,
+                                            .type = s->type,
+                                            .sender = (uint8_t)side_of(x, s->slot),
+                                            .flags = s->flags };
+        out->began_ns = s->time_ns;
     }
 }
 
@@ -262,7 +295,7 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
     if (is_publish(x))
         s->inflight[x->slot]--;
     if (outcome == TRACK_COMPLETE)
-        s->complete++;
+        tally_add(t, s, TALLY_COMPLETE, 1);
     else
         past_make(t, s)->finished[outcome]++;
     t->counts.exchanges[x->kind][TRACK_OPEN]--;
@@ -280,6 +313,8 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
         leave_conn(x, x->conn);
     unlink_all(t, x);
     topic_drop(t, x->topic);
+    if (x->later != NULL)
+        slab_give(&t->later, x->later);
     slab_give(&t->exchs, x);
 }
 
@@ -295,7 +330,7 @@ void exch_evict(struct track *t)
     }
     if (oldest == NULL)
         return;
-    oldest->session->taint = t->next_exchange;
+    past_make(t, oldest->session)->taint = t->next_exchange;
     oldest->session->flags &= ~(uint32_t)S_WHOLE;
     if (oldest->conn != NULL)
         oldest->conn->flags |= C_HOLE;
@@ -323,6 +358,6 @@ void exch_rekey(struct track *t, struct exch *x, struct session *s)
         id_add(t, x);
     if (parked) {
         x->marks |= X_PARKED;
-        wait_append(x, &s->parked, &s->parked_last);
+        list_append(x, &s->parked);
     }
 }

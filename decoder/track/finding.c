@@ -26,7 +26,7 @@ void judge(struct track *t, const struct conn *c, enum mqtt_rule rule, unsigned 
     mqtt_verdict_add(t->v, rule, (enum mqtt_severity)severity, side, 0, 0);
     t->counts.verdicts[severity & 3]++;
     if (c->session != NULL)
-        c->session->violations[severity & 3]++;
+        tally_add(t, c->session, TALLY_VIOLATIONS + (severity & 3), 1);
 }
 
 static unsigned severity_of(const struct found *f)
@@ -45,7 +45,7 @@ void found(struct track *t, const struct found *f, const char *sentence, ...)
     t->next_finding++;
     t->counts.findings[severity & 3]++;
     if (s != NULL)
-        s->violations[severity & 3]++;
+        tally_add(t, s, TALLY_VIOLATIONS + (severity & 3), 1);
     if (t->on.finding == NULL)
         return;
     struct track_finding out = {

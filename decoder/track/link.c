@@ -113,7 +113,6 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
     struct session *s = c->session;
     s->version = c->version;
     s->stream = c->stream;
-    s->connect_frame = in->frame;
     s->flags = (s->flags & ~(uint32_t)S_CLEAN) | (k->clean ? S_CLEAN : 0);
     take_limits(t, c, s, p);
     take_will(t, c, s, k, in->frame);
@@ -283,7 +282,7 @@ void on_connack(struct track *t, struct conn *c, const struct track_input *in)
     c->flags |= C_CONNACK;
     c->connack_frame = in->frame;
     c->connack_ns = in->time_ns;
-    c->connack_end = in->end;
+    c->connack_end = in->end <= UINT32_MAX ? (uint32_t)in->end : 0;
     if (x != NULL) {
         exch_step(t, x, c, 3, 0, in);
         exch_owes(t, x, 0, 0);

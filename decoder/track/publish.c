@@ -127,8 +127,10 @@ static void send_again(struct track *t, struct conn *c, struct exch *x, const st
 {
     if (x->topic == NULL)
         x->topic = topic_share(m->topic);
-    if (x->kind == TRACK_QOS2)
-        x->step[1].type = x->step[2].type = 0; /* the handshake begins again */
+    if (x->kind == TRACK_QOS2) { /* the handshake begins again */
+        exch_unstep(x, 1);
+        exch_unstep(x, 2);
+    }
     c->ids[m->slot] |= 1ull << (x->id & 63);
     exch_step(t, x, c, 0, flags | TRACK_RETRANSMITTED | (m->p->dup ? TRACK_DUP : 0), m->in);
     await_answer(t, c, x, m);
@@ -174,7 +176,7 @@ static void on_resumed(struct track *t, struct conn *c, struct exch *x, const st
         new_message(t, c, m, TRACK_DUP | TRACK_NO_START);
         return;
     }
-    bool released = x->kind == TRACK_QOS2 && x->step[2].type != 0;
+    bool released = x->kind == TRACK_QOS2 && exch_at(x, 2)->type != 0;
     if (m->p->dup || (equals(x, m) && x->stage == 1)) {
         if (sure && !m->p->dup)
             judge(t, c, by_version(c, MQTT_R4_3_3_1_1, MQTT_R5_3_3_1_1), MQTT_SEVERITY_NONE, side);
@@ -195,7 +197,7 @@ static void on_resumed(struct track *t, struct conn *c, struct exch *x, const st
 static enum mqtt_rule repeat_rule(const struct conn *c, const struct exch *x, const struct message *m,
                                   unsigned *severity)
 {
-    bool released = x->kind == TRACK_QOS2 && x->step[2].type != 0;
+    bool released = x->kind == TRACK_QOS2 && exch_at(x, 2)->type != 0;
     bool acked = x->stage > 1;
     *severity = MQTT_SEVERITY_NONE;
     if (released && m->p->dup)
@@ -247,7 +249,7 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
                                        .conn = c,
                                        .topic = m->name,
                                        .time_ns = now,
-                                       .frame = { s->connect_frame, m->in->frame } },
+                                       .frame = { c->connect_frame, m->in->frame } },
                       "The client gets its own message back and sends the same again, %u times in a row: it is "
                       "subscribed to the topic "
                       "that it answers on",
@@ -323,8 +325,8 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
     struct session *s = c->session;
     if (p->qos > 2)
         return;
-    s->published[slot][p->qos]++;
-    s->published_octets[slot] += p->payload_len;
+    tally_add(t, s, TALLY_PUBLISHED + 3 * slot + p->qos, 1);
+    tally_add(t, s, TALLY_PUBLISHED_OCTETS + slot, p->payload_len);
     bool known = p->topic.ptr != NULL;
     bool aliased = c->version == MQTT_V5 && (in->packet->props.seen >> MQTT_PROP_TOPIC_ALIAS & 1) != 0;
     bool wanted =

@@ -61,21 +61,21 @@ static void fill(const struct session *s, struct track_session *out)
     if (c != NULL && (c->flags & C_CONNECT) == 0)
         out->link = TRACK_LINK_MIDSTREAM;
     for (unsigned i = 0; i < 2; i++) {
-        out->packets[i] = s->packets[i];
-        out->octets[i] = s->octets[i];
-        out->published_octets[i] = s->published_octets[i];
+        out->packets[i] = tally_of(s, TALLY_PACKETS + i);
+        out->octets[i] = tally_of(s, TALLY_OCTETS + i);
+        out->published_octets[i] = tally_of(s, TALLY_PUBLISHED_OCTETS + i);
         out->inflight[i] = s->inflight[i];
         out->inflight_max[i] = s->inflight_max[i];
         out->window[i] = c != NULL ? bounds_of(c)->window[i] : 0;
         out->alias_max[i] = c != NULL ? bounds_of(c)->alias_max[i] : 0;
         out->packet_max[i] = c != NULL ? bounds_of(c)->packet_max[i] : 0;
         for (unsigned q = 0; q < 3; q++)
-            out->published[i][q] = s->published[i][q];
+            out->published[i][q] = tally_of(s, TALLY_PUBLISHED + 3 * i + q);
     }
     for (unsigned i = 0; i < TRACK_OUTCOMES; i++)
-        out->finished[i] = i == TRACK_COMPLETE ? s->complete : p->finished[i];
+        out->finished[i] = i == TRACK_COMPLETE ? (uint32_t)tally_of(s, TALLY_COMPLETE) : p->finished[i];
     for (unsigned i = 0; i < 4; i++)
-        out->violations[i] = s->violations[i];
+        out->violations[i] = (uint32_t)tally_of(s, TALLY_VIOLATIONS + i);
     fill_waiting(s, out);
 }
 

@@ -42,6 +42,8 @@ static void drop_parts(struct track *t, struct session *s)
         timer_stop(t, &s->after->timer);
         slab_give(&t->afters, s->after);
     }
+    if (past_of(s)->tallies != NULL)
+        slab_give(&t->tallies, s->past->tallies);
     if (s->past != NULL)
         slab_give(&t->pasts, s->past);
     s->after = NULL;
@@ -50,12 +52,12 @@ static void drop_parts(struct track *t, struct session *s)
 
 static void age_unlink(struct track *t, struct session *s)
 {
-    if (s->older != NULL)
-        s->older->newer = s->newer;
+    if (s->older != 0)
+        session_at(t, s->older)->newer = s->newer;
     else
         t->session_first = s->newer;
-    if (s->newer != NULL)
-        s->newer->older = s->older;
+    if (s->newer != 0)
+        session_at(t, s->newer)->older = s->older;
     else
         t->session_last = s->older;
 }
@@ -63,12 +65,23 @@ static void age_unlink(struct track *t, struct session *s)
 static void age_append(struct track *t, struct session *s)
 {
     s->older = t->session_last;
-    s->newer = NULL;
-    if (t->session_last != NULL)
-        t->session_last->newer = s;
+    s->newer = 0;
+    if (t->session_last != 0)
+        session_at(t, t->session_last)->newer = s->index;
     else
-        t->session_first = s;
-    t->session_last = s;
+        t->session_first = s->index;
+    t->session_last = s->index;
+}
+
+void tally_carry(struct track *t, struct session *s, unsigned which, uint64_t n)
+{
+    struct past *p = past_make(t, s);
+    if (p == &t->no_past)
+        return;
+    if (p->tallies == NULL)
+        p->tallies = slab_take(t, &t->tallies);
+    if (p->tallies != NULL)
+        p->tallies->rest[which] += n;
 }
 
 void session_event(struct track *t, const struct session *s, enum track_session_change change, uint64_t frame)
@@ -107,7 +120,7 @@ static void unlink_conn(struct track *t, struct conn *c)
 static void unlink_conns(struct track *t, struct conn *c, struct session *s)
 {
     for (struct conn *next; c != NULL && s->links > 0; c = next) {
-        next = c->next;
+        next = conn_at(t, c->next);
         if (c->session == s)
             unlink_conn(t, c);
     }
@@ -117,8 +130,8 @@ void session_free(struct track *t, struct session *s)
 {
     if (s->conn != NULL && s->conn->session == s)
         unlink_conn(t, s->conn);
-    unlink_conns(t, t->open_first, s);
-    unlink_conns(t, t->closed_first, s);
+    unlink_conns(t, conn_at(t, t->open_first), s);
+    unlink_conns(t, conn_at(t, t->closed_first), s);
     while (s->parked != NULL)
         exch_finish(t, s->parked, TRACK_UNKNOWN, t->now);
     will_forget(t, s);
@@ -130,17 +143,19 @@ void session_free(struct track *t, struct session *s)
         pool_give(t, &t->texts, s->client_id, s->client_id_len);
     }
     age_unlink(t, s);
+    uint32_t index = s->index;
     slab_give(&t->sessions, s);
+    s->index = index; /* the place keeps its number */
 }
 
 /* The one whose latest CONNECT is oldest, one without a connection if there is one near. */
 static void evict(struct track *t)
 {
-    struct session *s = t->session_first;
+    struct session *s = session_at(t, t->session_first);
     for (unsigned i = 0; i < 64 && s != NULL && s->conn != NULL; i++)
-        s = s->newer;
+        s = session_at(t, s->newer);
     if (s == NULL || s->conn != NULL)
-        s = t->session_first;
+        s = session_at(t, t->session_first);
     if (s == NULL)
         return;
     t->counts.evicted_sessions++;
@@ -155,6 +170,8 @@ struct session *session_new(struct track *t, const struct conn *c)
     struct session *s = slab_take(t, &t->sessions);
     if (s == NULL)
         return NULL;
+    if (s->index == 0) /* else the place had one before */
+        s->index = t->sessions.held;
     s->number = ++t->next_session;
     s->first_ns = t->now;
     s->connected_ns = s->last_sent_ns[0] = s->last_sent_ns[1] = s->closed_ns = INT64_MIN;
@@ -221,23 +238,17 @@ static void move_into(struct track *t, struct conn *c, struct session *from, str
     while (from->parked != NULL)
         move_exchange(t, from->parked, to);
     subs_move(t, from, to);
-    for (unsigned i = 0; i < 2; i++) {
-        to->packets[i] += from->packets[i];
-        to->octets[i] += from->octets[i];
-        to->published_octets[i] += from->published_octets[i];
-        for (unsigned q = 0; q < 3; q++)
-            to->published[i][q] += from->published[i][q];
+    for (unsigned i = 0; i < TALLIES; i++)
+        if (i != TALLY_COMPLETE)
+            tally_add(t, to, i, tally_of(from, i));
+    for (unsigned i = 0; i < 2; i++)
         if (from->last_sent_ns[i] > to->last_sent_ns[i])
             to->last_sent_ns[i] = from->last_sent_ns[i];
-    }
-    for (unsigned i = 0; i < 4; i++)
-        to->violations[i] += from->violations[i];
     to->client = from->client;
     to->expiry_s = from->expiry_s;
     struct after *after = from->after != NULL ? after_make(t, to) : to->after;
     if (after != NULL)
         after->will = after_of(from)->will;
-    to->connect_frame = from->connect_frame;
     to->return_code = from->return_code;
     to->flags = (to->flags & ~(uint32_t)(S_CLEAN | S_ASSIGNED)) | (from->flags & (S_CLEAN | S_ASSIGNED));
     conn_join(c, to);
@@ -251,11 +262,11 @@ static void restart(struct track *t, struct conn *c, struct session *s)
     bool may_go_on = c->version != MQTT_V5 && (c->flags & C_CLEAN) == 0;
     finish_parked(t, s, TRACK_REPLACED, may_go_on ? 2 : 3);
     subs_clear(t, s, c);
-    s->taint = 0;
     for (struct exch *x = s->parked; x != NULL; x = x->next)
         if (x->conn == NULL)
             x->marks |= X_OLD;
     if (s->past != NULL) {
+        s->past->taint = 0;
         s->past->prev_aliases[0] = s->past->prev_aliases[1] = 0;
         s->past->refused_msg[0] = s->past->refused_msg[1] = (struct refusal){ 0 };
     }
@@ -286,8 +297,9 @@ static void lost(struct track *t, struct conn *c, struct session *s)
 static void settle_closed(struct track *t, struct session *s)
 {
     unsigned n = 0;
-    for (struct conn *c = t->closed_last, *before; c != NULL && s->links > 0 && n < CLOSED_HELD; c = before, n++) {
-        before = c->prev;
+    for (struct conn *c = conn_at(t, t->closed_last), *before; c != NULL && s->links > 0 && n < CLOSED_HELD;
+         c = before, n++) {
+        before = conn_at(t, c->prev);
         if (c->session == s)
             conn_settle(t, c);
     }

@@ -90,6 +90,10 @@ struct xstep {
     uint64_t slot : 1;
 };
 
+struct later {
+    struct xstep step[TRACK_STEPS - 1];
+};
+
 enum exch_mark {
     X_COUNTED = 1,       /* takes one of the send quota of its connection */
     X_REPORTED = 2,      /* late: said so already */
@@ -112,8 +116,9 @@ struct exch {
     struct ask *asks; /* SUBSCRIBE, UNSUBSCRIBE: for what */
     uint64_t number, last_frame;
     int64_t last_ns; /* of its latest packet: since then the next one is owed */
-    struct xstep step[TRACK_STEPS];
-    uint32_t print; /* of topic and payload */
+    struct xstep first;
+    struct later *later; /* NULL: none of the other steps was seen */
+    uint32_t print;      /* of topic and payload */
     uint32_t payload_len, n_steps, filters, seq, stream, first_stream;
     uint16_t id, resent, connections, flags, marks;
     uint8_t kind, slot, stage, qos, reason, version, owed_slot, owed_type, last_type;
@@ -159,47 +164,59 @@ struct past {
     int64_t takeover_ns[3], echo_ns;
     struct refusal refused_msg[2];
     uint64_t prev_aliases[2];
-    struct sub **sub_table; /* by filter, once there are many; NULL: few */
-    uint32_t sub_places, echo_print, loops;
-    uint32_t finished[TRACK_OUTCOMES]; /* but those complete */
+    struct sub **sub_table;                         /* by filter, once there are many; NULL: few */
+    uint32_t n_held, sub_places, echo_print, loops; /* n_held: subscriptions in the table */
+    uint64_t taint;                                 /* exchanges up to this number may have gone on unseen */
+    struct tallies *tallies;                        /* NULL: all are small */
+    uint32_t finished[TRACK_OUTCOMES];              /* but those complete */
     uint32_t resumed, restarted, taken_over, refused, abnormal_ends;
 };
 
+/* The counts of a session: 16 bits of each lie in the session, the rest here once there is one. */
+enum tally {
+    TALLY_PACKETS,                                /* + slot */
+    TALLY_OCTETS = TALLY_PACKETS + 2,             /* + slot */
+    TALLY_PUBLISHED_OCTETS = TALLY_OCTETS + 2,    /* + slot */
+    TALLY_PUBLISHED = TALLY_PUBLISHED_OCTETS + 2, /* + 3 * slot + QoS */
+    TALLY_COMPLETE = TALLY_PUBLISHED + 6,         /* exchanges */
+    TALLY_VIOLATIONS,                             /* + severity */
+    TALLIES = TALLY_VIOLATIONS + 4
+};
+
+struct tallies {
+    uint64_t rest[TALLIES];
+};
+
 struct session {
-    /* what every packet touches comes first */
-    char *client_id; /* not the number: of a record that is free, the first pointer links it to the next one */
-    uint64_t number;
+    /* what every packet touches comes first; but a record not in use has a pointer where this one has the name */
+    char *client_id;
+    uint64_t number; /* 0: not in use */
     struct sub *subs;
     uint64_t few_ids; /* bit set of the identifiers in `few`, modulo 64 */
     struct exch *few; /* the first of those with an identifier, chained; the others are in the hash table */
     struct conn *conn;
     int64_t last_sent_ns[2];
-    uint64_t octets[2];
-    uint32_t packets[2];
+    uint16_t tally[TALLIES]; /* enum tally */
     uint32_t flags;
     uint16_t client_id_len, inflight[2], inflight_max[2];
     uint8_t n_few, version, will, return_code, link, low_grant;
     uint16_t own_id, keep_alive_s;
     uint32_t open, print;
-    uint64_t taint; /* exchanges up to this number may have gone on unseen */
     int64_t silence_ns;
-    uint64_t published_octets[2];
-    uint32_t published[2][3], complete;
     uint32_t own_print;
     int64_t own_ns;
     uint64_t own_frame; /* a PUBLISH of the client that its own subscription matches, not yet delivered; 0: none */
     /* the rest */
-    struct after *after; /* NULL: nothing of it */
-    struct past *past;   /* likewise */
-    struct exch *parked, *parked_last;
-    struct session *chain, *older, *newer;
-    uint64_t connect_frame;
+    struct after *after;                 /* NULL: nothing of it */
+    struct past *past;                   /* likewise */
+    struct exch *parked;                 /* the first; its prev is the last */
+    uint32_t index, chain, older, newer; /* index of its record + 1; the others by theirs, 0: none */
     int64_t first_ns, connected_ns, closed_ns;
     struct row_endpoint client, broker;
     uint32_t links; /* connections that point here */
     uint32_t hash, stream, expiry_s;
-    uint32_t n_hashed, n_held, n_subs; /* exchanges in the table; subscriptions: records, in force */
-    uint32_t connections, violations[4];
+    uint32_t n_hashed, n_subs; /* exchanges in the table, subscriptions in force */
+    uint32_t connections;
 };
 
 enum conn_flag {
@@ -266,9 +283,9 @@ struct conn {
     uint64_t seen_end[2]; /* octets of that side that have come as packets */
     int64_t last_ns[2], connack_ns;
     uint64_t last_frame[2];
-    struct exch *wait, *wait_last; /* exchanges that wait for a packet, oldest first */
-    struct bounds *bounds;         /* NULL: none */
-    struct rare *rare;             /* NULL: nothing of it */
+    struct exch *wait;     /* exchanges that wait for a packet, oldest first; its prev is the last */
+    struct bounds *bounds; /* NULL: none */
+    struct rare *rare;     /* NULL: nothing of it */
     uint8_t version, source, flip, link;
     uint16_t keep_alive_s;
     uint8_t max_qos, will_qos;
@@ -280,10 +297,11 @@ struct conn {
     uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
     uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
     /* the rest */
-    struct conn *prev, *next; /* open ones by opening, or closed ones by closing */
-    struct exch *opening;     /* CONNECT under way */
-    struct exch *ping;        /* the latest PINGREQ under way; chained in a ring, so the oldest comes after it */
-    uint64_t connect_frame, connack_frame, connack_end;
+    uint32_t prev, next;  /* index of open ones by opening, or of closed ones by closing; 0: none */
+    struct exch *opening; /* CONNECT under way */
+    struct exch *ping;    /* the latest PINGREQ under way; chained in a ring, so the oldest comes after it */
+    uint64_t connect_frame, connack_frame;
+    uint32_t connack_end;                /* 0: not known */
     int64_t asked_ns;                    /* latest SUBSCRIBE, SUBACK */
     uint32_t broker_print;               /* of its endpoint; 0: not computed */
     uint16_t sub_done, unsub_done;       /* ids answered last */
@@ -320,21 +338,22 @@ struct track {
     struct track_config cfg;
     struct track_memory mem;
     struct track_events on;
-    struct slabs conns, bounds, rares, sessions, afters, pasts, exchs, asks;
+    struct slabs conns, bounds, rares, sessions, afters, pasts, tallies, exchs, later, asks;
     struct bounds no_bounds; /* where there is no memory for one: what is written here is lost */
     struct rare no_rare;
     struct past no_past;
+    struct later no_later;
     struct pool texts;
     uint32_t n_topics, n_subs;
     struct exch **ids;
-    struct session **keys;
+    uint32_t *keys; /* sessions */
     struct topic **words;
-    uint32_t n_ids, n_keys, n_words; /* places, powers of two */
-    uint32_t n_hashed;               /* exchanges in `ids` */
-    struct conn *open_first, *open_last, *closed_first, *closed_last;
-    struct session *session_first, *session_last; /* oldest CONNECT first */
-    uint32_t hand;                                /* where the search for an old exchange goes on */
-    struct topic *idle[IDLE_TOPICS];              /* oldest first from idle_at on; kept for their next use */
+    uint32_t n_ids, n_keys, n_words;                           /* places, powers of two */
+    uint32_t n_hashed;                                         /* exchanges in `ids` */
+    uint32_t open_first, open_last, closed_first, closed_last; /* connections */
+    uint32_t session_first, session_last;                      /* oldest CONNECT first */
+    uint32_t hand;                                             /* where the search for an old exchange goes on */
+    struct topic *idle[IDLE_TOPICS]; /* oldest first from idle_at on; kept for their next use */
     uint32_t idle_at, n_idle;
     struct timer *wheel[WHEEL];
     int64_t now, tick; /* tick: wheel turns done */
@@ -413,6 +432,9 @@ int64_t session_check(struct track *t, struct session *s, int64_t now);
 struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned slot, uint16_t id,
                        const struct track_input *in);
 /* One more packet of the exchange: place 0..3 in it. Sets what the row's note says of it. */
+/* Its packet at place 0..3; one of type 0: it was not seen. */
+const struct xstep *exch_at(const struct exch *x, unsigned place);
+void exch_unstep(struct exch *x, unsigned place); /* as if it had not been seen */
 void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
                const struct track_input *in);
 void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type);
@@ -578,6 +600,32 @@ static inline const struct after *after_of(const struct session *s)
 static inline const struct past *past_of(const struct session *s)
 {
     return s->past != NULL ? s->past : &past_none;
+}
+
+void tally_carry(struct track *t, struct session *s, unsigned which, uint64_t n);
+
+static inline void tally_add(struct track *t, struct session *s, unsigned which, uint64_t n)
+{
+    n += s->tally[which];
+    s->tally[which] = (uint16_t)n;
+    if (n > UINT16_MAX)
+        tally_carry(t, s, which, n >> 16 << 16);
+}
+
+static inline uint64_t tally_of(const struct session *s, unsigned which)
+{
+    const struct tallies *rest = past_of(s)->tallies;
+    return s->tally[which] + (rest != NULL ? rest->rest[which] : 0);
+}
+
+static inline struct conn *conn_at(const struct track *t, uint32_t index)
+{
+    return index != 0 ? slab_at(&t->conns, index - 1) : NULL;
+}
+
+static inline struct session *session_at(const struct track *t, uint32_t index)
+{
+    return index != 0 ? slab_at(&t->sessions, index - 1) : NULL;
 }
 
 static inline bool session_sure(const struct conn *c)

@@ -36,18 +36,21 @@ static void table_free(struct track *t, struct session *s)
 /* Without memory the list is walked. */
 static void table_build(struct track *t, struct session *s)
 {
-    uint32_t places = 4 * FEW_SUBS;
-    while (places < 4 * s->n_held)
-        places *= 2;
+    uint32_t n = 0, places = 4 * FEW_SUBS;
+    for (const struct sub *b = s->subs; b != NULL; b = b->next)
+        n++;
     table_free(t, s);
-    struct past *p = past_make(t, s);
+    struct past *p = n > FEW_SUBS ? past_make(t, s) : &t->no_past;
     if (p == &t->no_past)
         return;
+    while (places < 4 * n)
+        places *= 2;
     p->sub_table = mem_take(t, places * sizeof *p->sub_table);
     if (p->sub_table == NULL)
         return;
     memset(p->sub_table, 0, places * sizeof *p->sub_table);
     p->sub_places = places;
+    p->n_held = n;
     for (struct sub *b = s->subs; b != NULL; b = b->next)
         table_put(p, b);
 }
@@ -91,15 +94,22 @@ struct sub *sub_find(const struct session *s, struct view filter)
     return b;
 }
 
+static bool many(const struct session *s)
+{
+    unsigned n = 0;
+    for (const struct sub *b = s->subs; b != NULL && n <= FEW_SUBS; b = b->next)
+        n++;
+    return n > FEW_SUBS;
+}
+
 static void link(struct track *t, struct session *s, struct sub *b)
 {
     b->next = s->subs;
     s->subs = b;
-    s->n_held++;
     s->n_subs += !b->gone && b->granted < FAILURE;
-    if (past_of(s)->sub_table != NULL && 2 * s->n_held <= s->past->sub_places)
+    if (past_of(s)->sub_table != NULL && 2 * ++s->past->n_held <= s->past->sub_places)
         table_put(s->past, b);
-    else if (s->n_held > FEW_SUBS)
+    else if (past_of(s)->sub_table != NULL || many(s))
         table_build(t, s);
 }
 
@@ -108,10 +118,11 @@ static struct sub *unlink(struct session *s, struct sub **at)
 {
     struct sub *b = *at;
     *at = b->next;
-    s->n_held--;
     s->n_subs -= !b->gone && b->granted < FAILURE;
-    if (past_of(s)->sub_table != NULL)
+    if (past_of(s)->sub_table != NULL) {
+        s->past->n_held--;
         table_take(s->past, b);
+    }
     return b;
 }
 
@@ -204,7 +215,7 @@ void subs_clear(struct track *t, struct session *s, const struct conn *asker)
         }
         drop(t, unlink(s, at));
     }
-    if (s->n_held > FEW_SUBS)
+    if (many(s))
         table_build(t, s);
     s->low_grant = 2;
     s->flags &= ~(uint32_t)S_SUBS_LOST;

@@ -205,7 +205,7 @@ static void tell_grants(struct track *t, struct conn *c, const struct exch *x, c
                         const struct track_input *in)
 {
     struct found f = {
-        .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = in->time_ns, .frame = { x->step[0].frame, in->frame }
+        .side = MQTT_SERVER, .conn = c, .exch = x, .time_ns = in->time_ns, .frame = { x->first.frame, in->frame }
     };
     if (g->higher > 0)
         judge(t, c, by_version(c, MQTT_R4_3_8_4_5, MQTT_R5_3_8_4_7), MQTT_SEVERITY_WARNING, MQTT_SERVER);

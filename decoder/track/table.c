@@ -202,10 +202,10 @@ static bool same_endpoint(const struct row_endpoint *a, const struct row_endpoin
 struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view id)
 {
     uint32_t hash = key_hash(broker, id);
-    struct session *s = t->keys[hash & (t->n_keys - 1)];
+    struct session *s = session_at(t, t->keys[hash & (t->n_keys - 1)]);
     while (s != NULL && (s->hash != hash || s->client_id_len != id.len || memcmp(s->client_id, id.ptr, id.len) != 0 ||
                          !same_endpoint(&s->broker, broker)))
-        s = s->chain;
+        s = session_at(t, s->chain);
     return s;
 }
 
@@ -225,25 +225,42 @@ bool name_set(struct track *t, struct session *s, struct view id)
     return true;
 }
 
+static void keys_grow(struct track *t)
+{
+    uint32_t n = 2 * t->n_keys;
+    uint32_t *keys = zeroed(t, n * sizeof *keys);
+    if (keys == NULL)
+        return;
+    for (uint32_t i = 0; i < t->n_keys; i++)
+        for (struct session *s = session_at(t, t->keys[i]), *next; s != NULL; s = next) {
+            next = session_at(t, s->chain);
+            s->chain = keys[s->hash & (n - 1)];
+            keys[s->hash & (n - 1)] = s->index;
+        }
+    mem_give(t, t->keys, t->n_keys * sizeof *keys);
+    t->keys = keys;
+    t->n_keys = n;
+}
+
 void key_put(struct track *t, struct session *s)
 {
+    if (t->sessions.used > t->n_keys)
+        keys_grow(t);
+    uint32_t *at = &t->keys[s->hash & (t->n_keys - 1)];
     s->flags |= S_KEYED;
-    GROW(t, keys, n_keys, struct session, t->sessions.used, r_->hash);
-    struct session **at = &t->keys[s->hash & (t->n_keys - 1)];
     s->chain = *at;
-    *at = s;
+    *at = s->index;
 }
 
 void key_remove(struct track *t, struct session *s)
 {
     if ((s->flags & S_KEYED) == 0)
         return;
-    struct session **at = &t->keys[s->hash & (t->n_keys - 1)];
-    while (*at != NULL && *at != s)
-        at = &(*at)->chain;
-    if (*at == s)
-        *at = s->chain;
-    s->chain = NULL;
+    uint32_t *at = &t->keys[s->hash & (t->n_keys - 1)];
+    while (*at != s->index)
+        at = &session_at(t, *at)->chain;
+    *at = s->chain;
+    s->chain = 0;
     s->flags &= ~(uint32_t)S_KEYED;
 }
 

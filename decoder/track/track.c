@@ -40,6 +40,8 @@ struct track *track_new(const struct track_config *c, struct track_memory m, str
     t->afters.size = sizeof(struct after);
     t->pasts.size = sizeof(struct past);
     t->exchs.size = sizeof(struct exch);
+    t->later.size = sizeof(struct later);
+    t->tallies.size = sizeof(struct tallies);
     t->asks.size = sizeof(struct ask);
     t->texts.limit = 2 * (uint64_t)c->max_text + 32 * (uint64_t)c->max_topics + 64 * (uint64_t)c->max_subscriptions +
                      8 * (uint64_t)c->max_sessions + 2 * POOL_CHUNK;
@@ -56,7 +58,7 @@ void track_free(struct track *t)
         return;
     for (uint32_t i = 0; i < t->bounds.held; i++)
         aliases_free(t, slab_at(&t->bounds, i));
-    for (struct session *s = t->session_first; s != NULL; s = s->newer) {
+    for (struct session *s = session_at(t, t->session_first); s != NULL; s = session_at(t, s->newer)) {
         subs_clear(t, s, NULL);
         if (s->client_id != NULL)
             pool_give(t, &t->texts, s->client_id, s->client_id_len);
@@ -70,6 +72,8 @@ void track_free(struct track *t)
     slab_free(t, &t->afters);
     slab_free(t, &t->pasts);
     slab_free(t, &t->exchs);
+    slab_free(t, &t->later);
+    slab_free(t, &t->tallies);
     slab_free(t, &t->asks);
     pool_free(t, &t->texts);
     t->mem.resize(t->mem.ctx, t, sizeof *t, 0);
@@ -94,11 +98,11 @@ void track_advance(struct track *t, int64_t time_ns)
 void track_finish(struct track *t, int64_t time_ns)
 {
     track_advance(t, time_ns);
-    while (t->open_first != NULL) {
-        struct conn *c = t->open_first;
+    while (t->open_first != 0) {
+        struct conn *c = conn_at(t, t->open_first);
         conn_end(t, c, TRACK_CLOSE_END, 2, t->now, 0);
     }
-    for (struct conn *c = t->closed_first; c != NULL; c = c->next)
+    for (struct conn *c = conn_at(t, t->closed_first); c != NULL; c = conn_at(t, c->next))
         conn_settle(t, c);
     for (uint32_t i = 0; i < t->exchs.held; i++) { /* what sessions without a connection still hold */
         struct exch *x = slab_at(&t->exchs, i);
@@ -282,8 +286,8 @@ static void tell_tolerated(struct track *t, struct conn *c, const struct track_i
 static void count(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     struct session *s = c->session;
-    s->packets[slot]++;
-    s->octets[slot] += in->packet->header_len + (uint64_t)in->packet->remaining;
+    tally_add(t, s, TALLY_PACKETS + slot, 1);
+    tally_add(t, s, TALLY_OCTETS + slot, in->packet->header_len + (uint64_t)in->packet->remaining);
     s->last_sent_ns[slot] = c->last_ns[slot] = in->time_ns;
     c->last_frame[slot] = in->frame;
     t->counts.packets++;
@@ -355,7 +359,6 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     if (c == NULL || c->gen != (uint32_t)(h >> 32) || c->session == NULL) /* time may have ended it */
         return;
     __builtin_prefetch(&c->session->number);
-    __builtin_prefetch(&c->session->packets);
     __builtin_prefetch(&c->last_ns);
     struct track_input late;
     if (in->time_ns < t->now || in->time_first_ns > in->time_ns) { /* time never runs backwards in here */
@@ -389,7 +392,7 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
         follow(t, c, slot, in);
         count(t, c, slot, in);
         for (uint32_t i = 0; i < had; i++)
-            c->session->violations[v->at[i].severity & 3]++;
+            tally_add(t, c->session, TALLY_VIOLATIONS + (v->at[i].severity & 3), 1);
         if ((in->packet->type == MQTT_CONNECT) && (note->flags & TRACK_MIDSTREAM) != 0 && (c->flags & C_START) != 0)
             note->flags &= (uint16_t)~TRACK_MIDSTREAM;
     }
