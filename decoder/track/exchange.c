@@ -185,6 +185,8 @@ void exch_note(struct track *t, const struct exch *x)
     for (unsigned i = 0; i < TRACK_STEPS && n->first_frame == 0; i++)
         n->first_frame = exch_at(x, i)->frame;
     n->resent = x->resent;
+    topic_drop(t, t->shown);
+    t->shown = topic_share(x->topic);
     n->topic = topic_view(x->topic);
     n->outcome = TRACK_OPEN;
     if (c != NULL) {

@@ -344,7 +344,7 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
         m.topic = topic_hold(t, p->topic);
     m.name = m.topic != NULL ? topic_view(m.topic) : p->topic.len > 0 ? p->topic : (struct view){ 0 };
     m.printed = known && m.name.ptr != NULL && p->payload.len == p->payload_len && p->payload.ptr != NULL;
-    uint32_t name_print = m.topic != NULL ? m.topic->hash : m.name.ptr != NULL ? print_of(m.name, 0) : 0;
+    uint32_t name_print = m.name.ptr != NULL ? print_of(m.name, 0) : 0;
     if (m.printed)
         m.print = print_of(p->payload, name_print);
     if (slot == 1 && t->n_due_wills > 0 && m.name.ptr != NULL)

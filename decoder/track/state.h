@@ -21,7 +21,6 @@ enum {
     WHEEL_SHIFT = 28,
     PREV_ALIASES = 64,
     DUE_WILLS = 32,
-    IDLE_TOPICS = 512,
     DUP_RING = 8,
     CLOSED_HELD = 256
 };
@@ -49,11 +48,9 @@ struct pool {
     uint64_t taken, limit;
 };
 
-struct topic {
-    struct topic *chain;
-    uint32_t hash, refs;
+struct topic { /* one text that several may hold: an exchange, a Topic Alias, the note of the row under way */
+    uint32_t refs;
     uint16_t len;
-    bool idle; /* in the ring of the ones not used now */
     char text[];
 };
 
@@ -346,15 +343,13 @@ struct track {
     struct pool texts;
     uint32_t n_topics, n_subs;
     struct exch **ids;
-    uint32_t *keys; /* sessions */
-    struct topic **words;
+    uint32_t *keys;                                            /* sessions */
     uint32_t n_ids, n_keys, n_words;                           /* places, powers of two */
     uint32_t n_hashed;                                         /* exchanges in `ids` */
     uint32_t open_first, open_last, closed_first, closed_last; /* connections */
     uint32_t session_first, session_last;                      /* oldest CONNECT first */
     uint32_t hand;                                             /* where the search for an old exchange goes on */
-    struct topic *idle[IDLE_TOPICS]; /* oldest first from idle_at on; kept for their next use */
-    uint32_t idle_at, n_idle;
+    struct topic *shown;                                       /* what the latest note tells lives until the next one */
     struct timer *wheel[WHEEL];
     int64_t now, tick; /* tick: wheel turns done */
     uint64_t next_exchange, next_session, next_finding, text;
@@ -396,7 +391,6 @@ void key_remove(struct track *t, struct session *s);
 struct topic *topic_hold(struct track *t, struct view text); /* NULL: the budget is spent */
 struct topic *topic_share(struct topic *w);                  /* once more; NULL is fine */
 void topic_drop(struct track *t, struct topic *w);           /* NULL is fine */
-bool text_room(struct track *t, size_t len);                 /* for so many octets more; idle topics give way */
 
 /* subs.c */
 struct sub *sub_find(const struct session *s, struct view filter);

@@ -129,7 +129,7 @@ static struct sub *unlink(struct session *s, struct sub **at)
 struct sub *sub_add(struct track *t, struct session *s, struct view filter)
 {
     struct sub *b = NULL;
-    if (t->n_subs < t->cfg.max_subscriptions && filter.len <= UINT16_MAX && text_room(t, filter.len))
+    if (t->n_subs < t->cfg.max_subscriptions && filter.len <= UINT16_MAX && t->text + filter.len <= t->cfg.max_text)
         b = pool_take(t, &t->texts, offsetof(struct sub, filter) + filter.len);
     if (b == NULL) {
         t->counts.subscriptions_lost++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decoder/track/table.c -- hash tables: exchanges by identifier, sessions by client, topics by text. */
+ * decoder/track/table.c -- hash tables: exchanges by identifier, sessions by client; and the texts of topics. */
 #include "decoder/track/state.h"
 
 #include "decoder/base/utf8.h"
@@ -64,33 +64,16 @@ static void *zeroed(struct track *t, size_t size)
 
 bool tables_init(struct track *t)
 {
-    t->n_ids = t->n_keys = t->n_words = FIRST_PLACES;
+    t->n_ids = t->n_keys = FIRST_PLACES;
     t->ids = zeroed(t, FIRST_PLACES * sizeof *t->ids);
     t->keys = zeroed(t, FIRST_PLACES * sizeof *t->keys);
-    t->words = zeroed(t, FIRST_PLACES * sizeof *t->words);
-    return t->ids != NULL && t->keys != NULL && t->words != NULL;
-}
-
-static size_t topic_size(const struct topic *w)
-{
-    return offsetof(struct topic, text) + w->len;
-}
-
-static void free_topics(struct track *t)
-{
-    for (uint32_t i = 0; t->words != NULL && i < t->n_words; i++)
-        for (struct topic *w = t->words[i], *next; w != NULL; w = next) {
-            next = w->chain;
-            pool_give(t, &t->texts, w, topic_size(w));
-        }
+    return t->ids != NULL && t->keys != NULL;
 }
 
 void tables_free(struct track *t)
 {
-    free_topics(t);
     mem_give(t, t->ids, t->n_ids * sizeof *t->ids);
     mem_give(t, t->keys, t->n_keys * sizeof *t->keys);
-    mem_give(t, t->words, t->n_words * sizeof *t->words);
 }
 
 /* Twice the places when more records than places are held. Without memory the chains get longer. */
@@ -264,40 +247,12 @@ void key_remove(struct track *t, struct session *s)
     s->flags &= ~(uint32_t)S_KEYED;
 }
 
-static void topic_forget(struct track *t, struct topic *w)
+struct topic *topic_hold(struct track *t, struct view text)
 {
-    struct topic **at = &t->words[w->hash & (t->n_words - 1)];
-    while (*at != w)
-        at = &(*at)->chain;
-    *at = w->chain;
-    t->text -= w->len;
-    t->n_topics--;
-    pool_give(t, &t->texts, w, topic_size(w));
-}
-
-/* The one that has been idle longest goes, unless it is in use again. */
-static void idle_pass(struct track *t)
-{
-    struct topic *w = t->idle[t->idle_at++ % IDLE_TOPICS];
-    t->n_idle--;
-    w->idle = false;
-    if (w->refs == 0)
-        topic_forget(t, w);
-}
-
-bool text_room(struct track *t, size_t len)
-{
-    while (t->n_idle > 0 && t->text + len > t->cfg.max_text)
-        idle_pass(t);
-    return t->text + len <= t->cfg.max_text;
-}
-
-static struct topic *topic_new(struct track *t, struct view text, uint32_t hash)
-{
+    if (text.ptr == NULL || text.len > UINT16_MAX)
+        return NULL;
     struct topic *w = NULL;
-    while (t->n_idle > 0 && t->n_topics >= t->cfg.max_topics)
-        idle_pass(t);
-    if (t->n_topics < t->cfg.max_topics && text_room(t, text.len))
+    if (t->n_topics < t->cfg.max_topics && t->text + text.len <= t->cfg.max_text)
         w = pool_take(t, &t->texts, offsetof(struct topic, text) + text.len);
     if (w == NULL) {
         t->counts.topics_lost++;
@@ -305,30 +260,10 @@ static struct topic *topic_new(struct track *t, struct view text, uint32_t hash)
     }
     if (text.len > 0)
         memcpy(w->text, text.ptr, text.len);
+    w->len = (uint16_t)text.len;
+    w->refs = 1;
     t->text += text.len;
     t->n_topics++;
-    w->len = (uint16_t)text.len;
-    w->hash = hash;
-    w->refs = 1;
-    GROW(t, words, n_words, struct topic, t->n_topics, r_->hash);
-    struct topic **at = &t->words[hash & (t->n_words - 1)];
-    w->chain = *at;
-    *at = w;
-    return w;
-}
-
-struct topic *topic_hold(struct track *t, struct view text)
-{
-    if (text.ptr == NULL || text.len > UINT16_MAX)
-        return NULL;
-    uint32_t hash = print_of(text, 0);
-    struct topic *w = t->words[hash & (t->n_words - 1)];
-    while (w != NULL &&
-           (w->hash != hash || w->len != text.len || (text.len > 0 && memcmp(w->text, text.ptr, text.len) != 0)))
-        w = w->chain;
-    if (w == NULL)
-        return topic_new(t, text, hash);
-    w->refs++;
     return w;
 }
 
@@ -341,10 +276,9 @@ struct topic *topic_share(struct topic *w)
 
 void topic_drop(struct track *t, struct topic *w)
 {
-    if (w == NULL || --w->refs > 0 || w->idle)
+    if (w == NULL || --w->refs > 0)
         return;
-    if (t->n_idle == IDLE_TOPICS)
-        idle_pass(t);
-    w->idle = true;
-    t->idle[(t->idle_at + t->n_idle++) % IDLE_TOPICS] = w;
+    t->text -= w->len;
+    t->n_topics--;
+    pool_give(t, &t->texts, w, offsetof(struct topic, text) + w->len);
 }

@@ -56,6 +56,12 @@ void track_free(struct track *t)
 {
     if (t == NULL)
         return;
+    for (uint32_t i = 0; i < t->exchs.held; i++) {
+        const struct exch *x = slab_at(&t->exchs, i);
+        if (x->number != 0)
+            topic_drop(t, x->topic);
+    }
+    topic_drop(t, t->shown);
     for (uint32_t i = 0; i < t->bounds.held; i++)
         aliases_free(t, slab_at(&t->bounds, i));
     for (struct session *s = session_at(t, t->session_first); s != NULL; s = session_at(t, s->newer)) {
