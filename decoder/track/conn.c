@@ -153,7 +153,7 @@ track_conn track_open(struct track *t, const struct track_opening *o)
     struct conn *c = slab_take(t, &t->conns);
     if (c == NULL)
         return 0;
-    c->timer = (struct timer){ .due = INT64_MAX, .place = WHEEL };
+    c->timer = (struct timer){ .due = INT64_MAX };
     c->stream = o->stream;
     c->asked_ns = c->connack_ns = c->last_ns[0] = c->last_ns[1] = INT64_MIN;
     c->gen = ++t->conn_gen;
@@ -184,7 +184,7 @@ void conn_free(struct track *t, struct conn *c)
         tally_of(s, TALLY_PACKETS) + tally_of(s, TALLY_PACKETS + 1) == 0)
         session_free(t, s);
     drop_parts(t, c);
-    timer_stop(t, &c->timer);
+    timer_stop(&c->timer);
     uint32_t index = c->index;
     slab_give(&t->conns, c);
     c->index = index; /* the place keeps its number */
@@ -202,7 +202,7 @@ void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum tra
     r->due_diag = (uint8_t)diag;
     r->due_side = (uint8_t)side;
     r->due_frame = frame;
-    timer_set(t, &c->timer, r->close_due);
+    timer_set(t, c->index, r->close_due);
 }
 
 /* Exchanges leave the connection: PUBLISH ones stay with a session that lives on, the others are over. */
@@ -406,7 +406,7 @@ void conn_settle(struct track *t, struct conn *c)
     if (!c->lingers)
         return;
     c->lingers = false;
-    timer_stop(t, &c->timer);
+    timer_stop(&c->timer);
     if (c->session == NULL)
         return;
     tell_opening(t, c, rare_of(c)->closer, rare_of(c)->close_frame);
@@ -422,7 +422,7 @@ static void to_closed(struct track *t, struct conn *c)
     c->link = TRACK_LINK_CLOSED;
     if (c->rare != NULL)
         c->rare->close_due = INT64_MAX;
-    timer_stop(t, &c->timer);
+    timer_stop(&c->timer);
     if (c->session != NULL && c->session->conn == c)
         c->session->link = TRACK_LINK_CLOSED;
 }
@@ -440,7 +440,7 @@ static void end_seen(struct track *t, struct conn *c, enum track_close_how how, 
     if (c->session != NULL)
         session_detach(t, c, orderly(c), frame);
     if (how == TRACK_CLOSE_FIN)
-        timer_set(t, &c->timer, t->now + LINGER_MS * 1000000ll);
+        timer_set(t, c->index, t->now + LINGER_MS * 1000000ll);
     else
         conn_settle(t, c);
 }

@@ -97,7 +97,7 @@ void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type)
     x->owed_type = (uint8_t)type;
     struct conn *c = x->conn;
     if (c != NULL && type != 0)
-        timer_set(t, &c->timer, x->last_ns + exch_patience(t, x));
+        timer_set(t, c->index, x->last_ns + exch_patience(t, x));
 }
 
 const struct xstep *exch_at(const struct exch *x, unsigned place)

@@ -307,7 +307,7 @@ void on_connack(struct track *t, struct conn *c, const struct track_input *in)
         session_start(t, c, p->connack.session_present, in->frame);
         c->session->return_code = p->reason;
         if (c->keep_alive_s > 0)
-            timer_set(t, &c->timer, in->time_ns + (int64_t)c->keep_alive_s * 1500000000 + t->cfg.keep_alive_slack_ns);
+            timer_set(t, c->index, in->time_ns + (int64_t)c->keep_alive_s * 1500000000 + t->cfg.keep_alive_slack_ns);
     } else if (p->reason != 0) {
         if (c->version == MQTT_V5)
             auth_connack(t, c, in);

@@ -11,7 +11,7 @@ enum { LOOP_TAKEOVERS = 3 };
 static const int64_t second_ns = 1000000000;
 static const int64_t loop_window_ns = 60 * 1000000000ll;
 
-const struct after after_none = { .timer = { .due = INT64_MAX, .place = WHEEL, .of_session = true } };
+const struct after after_none = { .timer = { .due = INT64_MAX } };
 const struct past past_none = { .takeover_ns = { INT64_MIN, INT64_MIN, INT64_MIN } };
 
 struct after *after_make(struct track *t, struct session *s)
@@ -21,8 +21,8 @@ struct after *after_make(struct track *t, struct session *s)
     s->after = slab_take(t, &t->afters);
     if (s->after == NULL)
         return NULL;
-    *s->after = after_none;
-    s->after->session = s;
+    uint32_t index = s->after->index != 0 ? s->after->index : t->afters.held; /* the place keeps its number */
+    *s->after = (struct after){ .session = s, .timer = { .due = INT64_MAX }, .index = index };
     return s->after;
 }
 
@@ -39,8 +39,9 @@ struct past *past_make(struct track *t, struct session *s)
 static void drop_parts(struct track *t, struct session *s)
 {
     if (s->after != NULL) {
-        timer_stop(t, &s->after->timer);
+        uint32_t index = s->after->index;
         slab_give(&t->afters, s->after);
+        s->after->index = index;
     }
     if (past_of(s)->tallies != NULL)
         slab_give(&t->tallies, s->past->tallies);
@@ -350,7 +351,7 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     s->flags = (s->flags & ~(uint32_t)(S_PRESENT | S_EXPIRES | S_WILL_WAITS | S_KEEP_SERVER)) | S_LIVE |
                (present ? S_PRESENT : 0) | (c->server_ka ? S_KEEP_SERVER : 0);
     if (s->after != NULL)
-        timer_stop(t, &s->after->timer);
+        timer_stop(&s->after->timer);
     s->conn = c;
     s->stream = c->stream;
     s->version = c->version;
@@ -497,7 +498,7 @@ static void release_will(struct track *t, struct session *s, const struct conn *
     if (c->version == MQTT_V5 && delay_s > 0 && s->expiry_s > 0) {
         s->will = TRACK_WILL_DUE;
         s->flags |= S_WILL_WAITS;
-        timer_set(t, &s->after->timer, s->closed_ns + (int64_t)delay_s * second_ns);
+        timer_set(t, AFTER_OWNER | s->after->index, s->closed_ns + (int64_t)delay_s * second_ns);
     } else {
         will_due(t, s, frame);
     }
@@ -541,7 +542,7 @@ void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t fram
     session_event(t, s, TRACK_SESSION_DETACHED, frame);
     if (c->version == MQTT_V5 && s->expiry_s != UINT32_MAX && after_make(t, s) != NULL) {
         s->flags |= S_EXPIRES;
-        timer_set(t, &s->after->timer, state_ends(s));
+        timer_set(t, AFTER_OWNER | s->after->index, state_ends(s));
     }
 }
 

@@ -31,12 +31,23 @@ struct slabs { /* records of one size with addresses that stay */
     void *free;
 };
 
-struct timer {   /* first member of what it belongs to */
-    int64_t due; /* INT64_MAX: none */
-    struct timer *prev, *next;
-    uint16_t place; /* in the wheel; WHEEL: in none */
-    bool of_session;
+struct timer {
+    int64_t due;     /* INT64_MAX: none */
+    uint32_t serial; /* of its entry in the wheel; 0: it stands nowhere */
 };
+
+struct wheel_entry { /* of no meaning any more when its timer has another serial */
+    uint32_t owner;  /* index of a connection, or of what comes after one with AFTER_OWNER */
+    uint32_t serial;
+};
+
+struct wheel_chunk { /* a place is a stack of them */
+    struct wheel_chunk *below;
+    uint32_t n;
+    struct wheel_entry entry[30];
+};
+
+#define AFTER_OWNER 0x80000000u
 
 /* Records that end in a text, by size: a bump of the newest chunk, or one that was given back. */
 enum { POOL_UNIT = 8, POOL_CLASSES = 33, POOL_CHUNK = 16384 };
@@ -151,8 +162,9 @@ struct will { /* as CONNECT announced it */
 
 /* What only some sessions ever have: a will, or a time when they end. */
 struct after {
-    struct timer timer;
     struct session *session;
+    struct timer timer;
+    uint32_t index; /* of its record + 1 */
     struct will will;
 };
 
@@ -273,10 +285,10 @@ struct rare {
 };
 
 struct conn {
-    struct timer timer;
     /* what every packet touches comes first */
     struct session *session;
     uint32_t index, gen, flags, stream;
+    struct timer timer;
     uint64_t seen_end[2]; /* octets of that side that have come as packets */
     int64_t last_ns[2], connack_ns;
     uint64_t last_frame[2];
@@ -335,7 +347,7 @@ struct track {
     struct track_config cfg;
     struct track_memory mem;
     struct track_events on;
-    struct slabs conns, bounds, rares, sessions, afters, pasts, tallies, exchs, later, asks;
+    struct slabs conns, bounds, rares, sessions, afters, pasts, tallies, exchs, later, asks, chunks;
     struct bounds no_bounds; /* where there is no memory for one: what is written here is lost */
     struct rare no_rare;
     struct past no_past;
@@ -350,7 +362,8 @@ struct track {
     uint32_t session_first, session_last;                      /* oldest CONNECT first */
     uint32_t hand;                                             /* where the search for an old exchange goes on */
     struct topic *shown;                                       /* what the latest note tells lives until the next one */
-    struct timer *wheel[WHEEL];
+    struct wheel_chunk *wheel[WHEEL];
+    uint32_t n_entries, serial;
     int64_t now, tick; /* tick: wheel turns done */
     uint64_t next_exchange, next_session, next_finding, text;
     struct session *due_will[DUE_WILLS];
@@ -413,9 +426,9 @@ static inline struct view topic_view(const struct topic *w)
 }
 
 /* wheel.c */
-void timer_set(struct track *t, struct timer *r,
-               int64_t due); /* moves it only when that is earlier, or it stands nowhere */
-void timer_stop(struct track *t, struct timer *r);
+/* Moves it only when that is earlier, or it stands nowhere. */
+void timer_set(struct track *t, uint32_t owner, int64_t due);
+void timer_stop(struct timer *r);
 void wheel_turn(struct track *t, int64_t now);
 
 /* deadline.c: return the next deadline, INT64_MAX for none */

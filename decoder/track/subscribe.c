@@ -289,7 +289,7 @@ void expect_own(struct track *t, struct conn *c, const struct track_input *in, s
         s->own_ns = in->time_ns;
         s->own_print = print;
         s->own_id = in->packet->id;
-        timer_set(t, &c->timer, s->own_ns + t->cfg.answer_ns);
+        timer_set(t, c->index, s->own_ns + t->cfg.answer_ns);
         return;
     }
 }

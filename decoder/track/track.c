@@ -43,6 +43,7 @@ struct track *track_new(const struct track_config *c, struct track_memory m, str
     t->later.size = sizeof(struct later);
     t->tallies.size = sizeof(struct tallies);
     t->asks.size = sizeof(struct ask);
+    t->chunks.size = sizeof(struct wheel_chunk);
     t->texts.limit = 2 * (uint64_t)c->max_text + 32 * (uint64_t)c->max_topics + 64 * (uint64_t)c->max_subscriptions +
                      8 * (uint64_t)c->max_sessions + 2 * POOL_CHUNK;
     if (!tables_init(t)) {
@@ -81,6 +82,7 @@ void track_free(struct track *t)
     slab_free(t, &t->later);
     slab_free(t, &t->tallies);
     slab_free(t, &t->asks);
+    slab_free(t, &t->chunks);
     pool_free(t, &t->texts);
     t->mem.resize(t->mem.ctx, t, sizeof *t, 0);
 }
