@@ -102,10 +102,20 @@ void track_prefetch(const struct track *t, track_conn h, unsigned step)
     const struct session *s = c->session;
     if (s == NULL)
         return;
-    if (step == 1)
+    if (step == 1) {
         prefetch(s, offsetof(struct session, after));
-    else if (s->few != NULL)
-        prefetch(s->few, sizeof *s->few);
+        if (c->bounds != NULL)
+            prefetch(c->bounds, sizeof *c->bounds);
+        if (c->wait != NULL)
+            prefetch(c->wait, sizeof *c->wait);
+    } else if (step == 2) {
+        if (s->few != NULL && s->few != c->wait)
+            prefetch(s->few, sizeof *s->few);
+        if (s->subs != NULL)
+            prefetch(s->subs, sizeof *s->subs);
+    } else if (s->few != NULL && s->few->topic != NULL) {
+        prefetch(s->few->topic, sizeof *s->few->topic);
+    }
 }
 
 void conn_join(struct conn *c, struct session *s)

@@ -239,9 +239,9 @@ struct track_opening {
 
 track_conn track_open(struct track *t, const struct track_opening *o);
 
-/* A packet of this connection comes soon; nothing but time is gained. Step 0, 1 and 2 one after the other, for many
- * connections each: a step needs what the one before asked for. */
-enum { TRACK_PREFETCH_STEPS = 3 };
+/* A packet of this connection comes soon; nothing but time is gained. Steps 0 to 3 some time apart: each needs
+ * what the one before asked for. */
+enum { TRACK_PREFETCH_STEPS = 4 };
 void track_prefetch(const struct track *t, track_conn c, unsigned step);
 
 struct track_input {
