@@ -57,7 +57,7 @@ static const char help[] =
     "  --jobs N             so many at once, each with a broker of its own (--spawn; default 1)\n"
     "  --from FILE          begin with what recorded clients sent: pcap, pcapng\n"
     "  --corpus DIR         keep what gave something new, and begin with it: laid out as AFL++ does it\n"
-    "  --replay FILE        carry out one plan and say how it ended\n"
+    "  --replay FILE        carry out one plan and say how it ended; with --runs N so often\n"
     "  --minimize FILE      make the plan of a finding as small as it gets\n"
     "\n"
     "Reports\n"

@@ -28,6 +28,36 @@ static bool load(const char *path, struct plan *plan, const struct command *c, b
     return ok;
 }
 
+/* The plan, and the broker's end when it is ours to end. */
+static bool replay_once(struct stage *s, const struct plan *plan, struct outcome *o, struct run **run)
+{
+    bool news;
+    if (!stage_perform(s, plan, true, o, &news, run))
+        return false;
+    if (!o->found)
+        stage_farewell(s, o);
+    return true;
+}
+
+/* As often as --runs says, each time on a fresh broker where it is ours to start. */
+static int replay_more(struct stage *s, const struct plan *plan, struct outcome *first, uint64_t runs)
+{
+    uint64_t shown = first->found, done = 1;
+    for (; done < runs && !mqfuzz_stop; done++) {
+        struct outcome o;
+        struct run *run = NULL;
+        bool ok = (s->bench->command->spawn == NULL || stage_restart(s)) && replay_once(s, plan, &o, &run);
+        run_free(run);
+        if (!ok)
+            return EXIT_TROUBLE;
+        if (!first->found)
+            *first = o;
+        shown += o.found && outcome_same(&o, first);
+    }
+    printf("shown %llu of %llu times\n", (unsigned long long)shown, (unsigned long long)done);
+    return shown > 0 ? EXIT_FINDINGS : EXIT_CLEAN;
+}
+
 int command_replay(const struct command *c)
 {
     struct bench bench = { .command = c };
@@ -40,8 +70,7 @@ int command_replay(const struct command *c)
         plan_free(&plan);
         return EXIT_TROUBLE;
     }
-    bool news;
-    if (stage_open(&stage, &bench, c->deadline_ms) && stage_perform(&stage, &plan, true, &o, &news, &run)) {
+    if (stage_open(&stage, &bench, c->deadline_ms) && replay_once(&stage, &plan, &o, &run)) {
         status = o.found ? EXIT_FINDINGS : EXIT_CLEAN;
         char *trace = run != NULL ? run_trace(run) : NULL;
         if (trace != NULL)
@@ -51,8 +80,10 @@ int command_replay(const struct command *c)
             printf("FINDING  %s %s%s%s: %s\n", o.oracle, o.version, o.version[0] != '\0' ? " " : "", o.title, o.why);
         else
             printf("nothing wrong\n");
-        if (bench.process.pid > 0 && (o.found && strcmp(o.oracle, "crash") == 0) && bench.process.n_tail > 0)
+        if (strcmp(o.oracle, "crash") == 0 && bench.process.n_tail > 0)
             printf("the broker's last words:\n%s\n", bench.process.tail);
+        if (c->runs > 1)
+            status = replay_more(&stage, &plan, &o, c->runs);
     }
     run_free(run);
     stage_close(&stage);

@@ -258,9 +258,11 @@ char *plan_print(const struct plan *plan)
     t.at[0] = '\0';
     for (uint32_t i = 0; i < plan->n; i++) {
         const struct plan_step *s = &plan->step[i];
-        if (s->version != version)
+        bool matters = s->op == PLAN_SEND || s->op == PLAN_EXPECT;
+        if (matters && s->version != version) {
             put(&t, "version %s\n", s->version == MQTT_V5 ? "5" : mqtt_version_name(s->version));
-        version = s->version;
+            version = s->version;
+        }
         put_step(&t, s);
     }
     return t.at;
