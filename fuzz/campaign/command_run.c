@@ -23,6 +23,7 @@ enum {
     HISTORY_S = 60,
     REFRESH_STARTS = 20
 };
+#define LATE_NS 10000000000
 #define SYNC_NS 30000000000
 
 /* A finding that is still to be made small. */
@@ -432,7 +433,8 @@ static void end_aside(struct campaign *c, struct aside *a)
     if (a->run == NULL)
         return;
     bool counts = stage_end(&c->stage, a, &o, &news);
-    if (counts && o.found && known(c, &o) == NULL)
+    bool late = over(c) && runner_now_ns() - c->began_ns > LATE_NS + (int64_t)c->command->time_s * 1000000000;
+    if (counts && o.found && known(c, &o) == NULL && !late) /* a second look takes seconds */
         perform(c, &a->talk, true);
     else if (counts && news)
         learn(c, &a->talk, &(struct outcome){ 0 }, NULL, true, true);

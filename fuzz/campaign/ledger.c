@@ -103,12 +103,13 @@ static void join_session(struct ledger *l, int16_t number, struct ledger_party *
         l->party[me->previous].taken = true;
 }
 
-/* The session's subscriptions from before this connection are gone: surely once CONNACK says so. */
+/* The session's subscriptions from before this connection are gone: surely once CONNACK says so. What came in one piece
+ * with CONNECT is of this connection. */
 static void drop_subs(struct ledger *l, const struct ledger_party *me, uint32_t removed_at)
 {
     for (uint32_t i = 0; i < l->n_subs; i++) {
         struct ledger_sub *s = &l->sub[i];
-        if (s->session != me->session || s->sent_at > me->connect_at || s->removed_at != LEDGER_NEVER)
+        if (s->session != me->session || s->sent_at >= me->connect_at || s->removed_at != LEDGER_NEVER)
             continue;
         s->dropped = true;
         s->remove_at = s->remove_at < me->connect_at ? s->remove_at : me->connect_at;
