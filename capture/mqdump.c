@@ -195,7 +195,8 @@ static void reopen_output(struct dump *d)
     sink_flush(&d->sink);
     int fd = target_open(d->o.output, error);
     if (fd < 0) {
-        complain(0, error);
+        fprintf(stderr, "mqdump: %s; rows go on to where they went%s\n", error,
+                d->live && geteuid() != 0 ? " (root's rights are given up: the user of -Z opens it)" : "");
         return;
     }
     close(d->sink.fd);

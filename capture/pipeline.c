@@ -209,9 +209,16 @@ static bool make_parts(struct pipeline *p)
     return p->tcp != NULL && p->fragments != NULL;
 }
 
+static bool is_dropping(const struct pipeline *p)
+{
+    return source_is_live(p->source) && !p->options.keep_privileges;
+}
+
 static bool open_recording(struct pipeline *p, char *error)
 {
     const struct pipeline_record *o = &p->options.record;
+    if (is_dropping(p) && !privilege_user_exists(p->options.user, error, PIPELINE_ERROR_MAX))
+        return false; /* before a file is begun */
     if (o->file == NULL)
         return true;
     p->recorder = record_open(o, p->source, error);
@@ -224,14 +231,9 @@ static bool open_recording(struct pipeline *p, char *error)
 /* What has to be opened with privileges is open. */
 static bool go_unprivileged(const struct pipeline *p, char *error)
 {
-    if (!source_is_live(p->source) || p->options.keep_privileges)
-        return true;
-    uid_t uid;
-    gid_t gid;
-    if (p->recorder != NULL && privilege_target(p->options.user, &uid, &gid))
-        record_hand_over(p->recorder, uid, gid);
-    return privilege_drop(p->options.user, error, PIPELINE_ERROR_MAX) &&
-           (p->recorder == NULL || record_may_go_on(p->recorder, error));
+    if (is_dropping(p) && !privilege_drop(p->options.user, error, PIPELINE_ERROR_MAX))
+        return false;
+    return p->recorder == NULL || record_begin(p->recorder, error);
 }
 
 struct pipeline *pipeline_open(const struct pipeline_options *options, const struct pipeline_events *events, void *ctx,

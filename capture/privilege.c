@@ -45,28 +45,46 @@ static bool is_mapped(uid_t uid)
     return found;
 }
 
-static bool become(const char *user, char *error, size_t len)
+/* *pw NULL: whoever runs this stays that. */
+static bool look_up(const char *user, const struct passwd **pw, char *error, size_t len)
 {
     bool asked = user != NULL;
     user = asked ? user : PRIVILEGE_USER;
     errno = 0;
-    const struct passwd *pw = getpwnam(user);
+    *pw = getpwnam(user);
     if (geteuid() != 0) {
-        if (!asked || (pw != NULL && pw->pw_uid == geteuid()))
-            return true;
-        snprintf(error, len, "only root can become user %s (-Z)", user);
-        return false;
-    }
-    if (pw == NULL) {
+        if (asked && (*pw == NULL || (*pw)->pw_uid != geteuid())) {
+            snprintf(error, len, "only root can become user %s (-Z)", user);
+            return false;
+        }
+        *pw = NULL;
+    } else if (*pw == NULL) {
         snprintf(error, len, "there is no user %s; choose another with -Z", user);
         return false;
     }
+    return true;
+}
+
+bool privilege_user_exists(const char *user, char *error, size_t error_len)
+{
+    const struct passwd *pw;
+    return look_up(user, &pw, error, error_len);
+}
+
+static bool become(const char *user, char *error, size_t len)
+{
+    bool asked = user != NULL;
+    const struct passwd *pw;
+    if (!look_up(user, &pw, error, len))
+        return false;
+    if (pw == NULL)
+        return true;
     uid_t uid = pw->pw_uid;
     gid_t gid = pw->pw_gid;
     if (uid == 0 || (!asked && !is_mapped(uid)))
         return true; /* -Z root: asked for */
     if (setgroups(1, &gid) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
-        return fail(error, len, user);
+        return fail(error, len, asked ? user : PRIVILEGE_USER);
     if (setuid(0) == 0) {
         snprintf(error, len, "privileges cannot be dropped: the way back to root is open");
         return false;
@@ -212,14 +230,4 @@ bool privilege_drop(const char *user, char *error, size_t error_len)
 {
     tzset(); /* reads its file once, while it surely can */
     return become(user, error, error_len) && drop_capabilities(error, error_len) && sandbox(error, error_len);
-}
-
-bool privilege_target(const char *user, uid_t *uid, gid_t *gid)
-{
-    const struct passwd *pw = getpwnam(user != NULL ? user : PRIVILEGE_USER);
-    if (geteuid() != 0 || pw == NULL || pw->pw_uid == 0 || (user == NULL && !is_mapped(pw->pw_uid)))
-        return false;
-    *uid = pw->pw_uid;
-    *gid = pw->pw_gid;
-    return true;
 }

@@ -4,7 +4,6 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 #define PRIVILEGE_USER "nobody"
 
@@ -13,5 +12,5 @@
  * tracing. Threads started later are bound as well. False: error says why, and nothing must be parsed. */
 bool privilege_drop(const char *user, char *error, size_t error_len);
 
-/* Whom privilege_drop() would make of root. False: it would leave the user as it is, or fail. */
-bool privilege_target(const char *user, uid_t *uid, gid_t *gid);
+/* Is there somebody to become? For those who want to know before they begin a file. */
+bool privilege_user_exists(const char *user, char *error, size_t error_len);

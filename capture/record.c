@@ -256,35 +256,19 @@ struct recorder *record_open(const struct pipeline_record *o, const struct sourc
     r->names = names;
     r->pipe = strcmp(o->file, "-") == 0;
     r->ring = !r->pipe && (o->ring_kb > 0 || o->ring_s > 0 || o->ring_packets > 0);
-    if (open_next(r) && record_flush(r))
+    if (r->ring || (open_next(r) && record_flush(r)))
         return r;
     snprintf(error, RECORD_ERROR_MAX, "%s", r->error);
     record_close(r, NULL);
     return NULL;
 }
 
-void record_hand_over(const struct recorder *r, uid_t uid, gid_t gid)
+bool record_begin(struct recorder *r, char *error)
 {
-    if (r->ring && fchown(r->fd, uid, gid) != 0)
-        return; /* then that one file stays behind when its turn comes */
-}
-
-bool record_may_go_on(const struct recorder *r, char *error)
-{
-    char dir[PATH_MAX];
-    snprintf(dir, sizeof dir, "%s", r->options.file);
-    char *slash = strrchr(dir, '/');
-    if (slash != NULL)
-        slash[slash == dir ? 1 : 0] = '\0';
-    else
-        snprintf(dir, sizeof dir, ".");
-    if (!r->ring || access(dir, W_OK) == 0)
+    if (!r->ring || (open_next(r) && record_flush(r)))
         return true;
-    snprintf(
-        error, RECORD_ERROR_MAX,
-        "%.200s: the next file of the ring cannot be made there by an unprivileged user; choose another folder, or a "
-        "user with -Z",
-        dir);
+    snprintf(error, RECORD_ERROR_MAX, "%.320s%s", r->error,
+             geteuid() != 0 ? " (who captures makes the files of a ring; -Z chooses the user)" : "");
     return false;
 }
 

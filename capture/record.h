@@ -12,12 +12,11 @@ struct recorder;
 
 enum { RECORD_ERROR_MAX = 400 };
 
-/* Opens the first file. `source` tells the interfaces; it outlives the recorder. NULL: error says why. */
+/* Opens the file, but not the first one of a ring. `source` tells the interfaces; it outlives the recorder. NULL: error
+ * says why. */
 struct recorder *record_open(const struct pipeline_record *options, const struct source *source, char *error);
-/* Before they go: the first file of a ring is handed to the user who makes, and at last removes, the others. */
-void record_hand_over(const struct recorder *r, uid_t uid, gid_t gid);
-/* Once privileges are gone: can the next file of the ring be made? False: error says what helps. */
-bool record_may_go_on(const struct recorder *r, char *error);
+/* Once privileges are gone: opens the first file of a ring, as whoever makes, and at last removes, the others. */
+bool record_begin(struct recorder *r, char *error);
 
 /* False: it failed, or -a is reached (record_error() tells which); nothing more is written. */
 bool record_frame(struct recorder *r, const struct frame *f);

@@ -5,8 +5,11 @@
 Runs in a network namespace of its own, as live.py does.
 """
 import os
+import pathlib
 import resource
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 
@@ -16,6 +19,19 @@ from harness import CAPTURES, Stream, case, check, equal, free_port, main, priva
 def status_of(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as text:
         return dict(line.rstrip("\n").split(":\t", 1) for line in text if ":\t" in line)
+
+
+def send_capture(file, interface):
+    """Every frame of a pcap file (Ethernet, this machine's byte order) out of an interface; returns how many."""
+    octets, at, n = file.read_bytes(), 24, 0
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((interface, 0))
+        while at < len(octets):
+            kept = struct.unpack_from("=I", octets, at + 8)[0]
+            wire.send(octets[at + 16:at + 16 + kept])
+            at += 16 + kept
+            n += 1
+    return n
 
 
 def publish(port):
@@ -42,7 +58,7 @@ def _():
             equal(status["NoNewPrivs"], "1", "NoNewPrivs")
             if "asan" not in str(program("mqdump")):  # the leak check of a sanitizer could not trace its own process
                 equal(status["Seccomp"], "2", "Seccomp")
-            if os.geteuid() == 0 and b"4294967295" in open("/proc/self/uid_map", "rb").read():
+            if is_full_root():
                 check("0" not in status["Uid"].split(), f"still root: {status['Uid']}")
                 check("0" not in status["Gid"].split() + status["Groups"].split(), f"still in root's groups: {status['Gid']}")
             for thread in os.listdir(f"/proc/{dump.child.pid}/task"):  # the one that captures as well
@@ -58,6 +74,58 @@ def _():
     check(b"no-such-user" in result.err, f"no word of the user: {result}")
 
 
+def is_full_root():
+    """May this process become another user?"""
+    return os.geteuid() == 0 and b"4294967295" in open("/proc/self/uid_map", "rb").read()
+
+
+@case("-Z with a user that does not exist leaves the file to record to as it was")
+def _():
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "old.pcapng")
+        file.write_bytes(b"precious")
+        equal(run("mqdump", "-i", "lo", "-Z", "no-such-user", "-w", file).status, 2, "status")
+        equal(file.read_bytes(), b"precious", "the file")
+
+
+@case("a ring in a folder that is closed to the user without rights: an error that says who, and no file; in an open one: their files")
+def _():
+    if not is_full_root():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        result = run("mqdump", "-i", "lo", "-w", f"{folder}/r.pcapng", "-b", "packets:10")
+        equal((result.status, os.listdir(folder)), (2, []), f"status and files: {result}")
+        check(b"r_00001_" in result.err and b"Permission denied" in result.err and b"-Z" in result.err, f"message: {result}")
+        os.chmod(folder, 0o777)
+        with Stream([program("mqdump"), "-i", "lo", "-w", f"{folder}/r.pcapng", "-b", "packets:10"]) as dump:
+            dump.line("listening on", err=True)
+            owners = [os.stat(f"{folder}/{name}").st_uid for name in os.listdir(folder)]
+            check(owners and 0 not in owners, f"owners of the files: {owners}")
+            dump.child.send_signal(signal.SIGINT)
+            equal(dump.finish().status, 0, "status after SIGINT")
+
+
+@case("SIGHUP when the output cannot be opened without rights: a word of it, and the rows go on to the old file")
+def _():
+    if not is_full_root():
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder, Stream(["mosquitto", "-v", "-p", port]) as broker:
+        os.chmod(folder, 0o755)
+        broker.line("running", err=True)
+        with Stream([program("mqdump"), "-i", "lo", "-l", "-f", f"tcp port {port}", "--output", f"{folder}/rows"]) as dump:
+            dump.line("listening on", err=True)
+            os.rename(f"{folder}/rows", f"{folder}/rows.1")
+            dump.child.send_signal(signal.SIGHUP)
+            dump.line("rows: Permission denied; rows go on to where they went (root's rights", err=True)
+            publish(port)
+            dump.child.send_signal(signal.SIGINT)
+            equal(dump.finish().status, 0, "status after SIGINT")
+        check("PUBLISH" in pathlib.Path(folder, "rows.1").read_text(encoding="utf-8"), "the rows behind SIGHUP")
+        equal(os.listdir(folder), ["rows.1"], "files")
+
+
 @case("an interface that goes away ends the run with status 2, and the rows before it stay")
 def _():
     subprocess.run(["ip", "link", "add", "gone0", "type", "veth", "peer", "name", "gone1"], check=True, timeout=30)
@@ -65,9 +133,16 @@ def _():
         subprocess.run(["ip", "link", "set", name, "up"], check=True, timeout=30)
     with Stream([program("mqdump"), "-i", "gone0", "-l"]) as dump:
         dump.line("listening on", err=True)
+        source = CAPTURES / "mqtt311_qos2_killed.pcap"
+        rows = len(run("mqdump", "-r", source).out.splitlines())
+        sent = send_capture(source, "gone1")
+        for _ in range(rows):
+            dump.line("127.0.0.1:1883")
         subprocess.run(["ip", "link", "del", "gone0"], check=True, timeout=30)
         result = dump.finish()
         equal(result.status, 2, f"status: {result}")
+        check(rows > 50 and sent > rows, f"{rows} rows of {sent} frames")
+        check(f"{rows} MQTT packets on ".encode() in result.err, f"counts: {result}")
         check(b"gone0" in result.err, f"no word of the interface: {result}")
 
 
