@@ -53,6 +53,7 @@ struct stage {
     struct bench *bench;
     struct runner runner;
     struct canary canary;
+    bool hangs;     /* the canary was not served at last */
     uint8_t *edges; /* the broker's coverage map, when it was built with one; NULL */
     uint8_t *edges_seen;
     uint64_t *states; /* hash set of answer shapes */
@@ -98,6 +99,8 @@ bool stage_fresh(struct stage *s);   /* the same unless it is fresh, or not ours
 /* The broker is asked to end; leaks and bad ends are findings. */
 void stage_farewell(struct stage *s, struct outcome *out);
 
+/* The nth simpler form of what a client sends in one go; 0: there are no more, or it does not fit. */
+size_t simpler_octets(struct view octets, unsigned version, unsigned n, uint8_t *out, size_t cap);
 /* Fewer records, then fewer octets, while the same oracle and rule still answer; about `seconds`. The talk is changed
  * in place. Returns how often of *tries (20 where that is quick) the result shows the finding, on a fresh broker each
  * time where it is ours to start; 0: not even the whole talk did. */

@@ -5,12 +5,17 @@
 #include <poll.h>
 #include <unistd.h>
 
+static int wait_of(const struct canary *c)
+{
+    return c->wait_ms != 0 ? (int)c->wait_ms : CANARY_MS;
+}
+
 /* Everything out and a packet of this type back in, before the time is over. */
 static bool exchange(struct canary *c, const uint8_t *out, size_t n, uint8_t expected)
 {
     uint8_t in[64];
     size_t sent = 0, held = 0, wanted = expected == MQTT_CONNACK ? 4 : 2;
-    int64_t until = runner_now_ns() + (int64_t)CANARY_MS * 1000000;
+    int64_t until = runner_now_ns() + (int64_t)wait_of(c) * 1000000;
     while (runner_now_ns() < until) {
         ssize_t taken = sent == n        ? 0
                         : c->tls != NULL ? tls_send(c->tls, out + sent, n - sent)
@@ -44,7 +49,7 @@ static bool open_socket(struct canary *c, const struct runner_target *target)
     if (c->fd < 0)
         return false;
     if (connect(c->fd, (const struct sockaddr *)&target->addr, target->addr_len) != 0 &&
-        (errno != EINPROGRESS || poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, CANARY_MS) <= 0 ||
+        (errno != EINPROGRESS || poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, wait_of(c)) <= 0 ||
          getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0))
         return false;
     c->tls = target->tls != NULL ? tls_begin(target->tls, c->fd) : NULL;

@@ -9,7 +9,8 @@ enum { CANARY_MS = 3000 }; /* what it waits for an answer */
 struct canary {
     int fd; /* -1: not connected */
     struct tls *tls;
-    uint8_t refused; /* return code of the CONNACK when it was not 0 */
+    uint32_t wait_ms; /* for an answer; 0: CANARY_MS */
+    uint8_t refused;  /* return code of the CONNACK when it was not 0 */
 };
 #define CANARY_NONE ((struct canary){ .fd = -1 })
 

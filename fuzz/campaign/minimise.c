@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A finding made small: records are left out while it still shows, largest pieces first, then the octets of payloads.
- */
+ * A finding made small: records are left out while it still shows, largest pieces first, then what is left is said
+ * simpler. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,15 @@ struct piece {
     uint32_t at, len;
 };
 
-enum { PIECES_MAX = 65536, QUICK_START_MS = 400, REPLAYS = 20, REPLAYS_SLOW = 5, SLOW_MS = 1000 };
+enum {
+    PIECES_MAX = 65536,
+    QUICK_START_MS = 400,
+    REPLAYS = 20,
+    REPLAYS_SLOW = 5,
+    SLOW_MS = 1000,
+    SIMPLE_MAX = 65536,
+    AGAIN_MS = 1000
+};
 
 static uint32_t cut(const struct talk *talk, struct piece *out)
 {
@@ -50,6 +58,7 @@ static bool shows(struct stage *s, const struct talk *talk, struct outcome *want
     void *const ctx = s->wants_ctx;
     s->wants = is_wanted;
     s->wants_ctx = wanted;
+    s->canary.wait_ms = AGAIN_MS;
     bool news, ok = hasty ? stage_glance(s, talk, &o) : stage_play(s, talk, &plan, &o, &news, &run);
     if (ok && strcmp(wanted->oracle, "end") == 0) { /* shows when the broker is asked to end */
         stage_farewell(s, &o);
@@ -57,6 +66,7 @@ static bool shows(struct stage *s, const struct talk *talk, struct outcome *want
     }
     s->wants = wants;
     s->wants_ctx = ctx;
+    s->canary.wait_ms = 0;
     run_free(run);
     plan_free(&plan);
     if (ok && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0))
@@ -102,6 +112,44 @@ static void drop_records(struct stage *s, struct talk *talk, struct talk *room, 
     free(piece);
 }
 
+/* Each record that is sent, in simpler forms, until none of them shows it any more. */
+static void simplify_records(struct stage *s, struct talk *talk, struct talk *room, struct outcome *wanted,
+                             int64_t until)
+{
+    enum { FORMS_MAX = 400 };
+    uint8_t *simple = malloc(SIMPLE_MAX);
+    struct talk_record record;
+    for (size_t pos = 0; simple != NULL && talk_next(view_of(talk->octets, talk->len), &pos, &record);) {
+        bool sends = (record.op == TALK_SEND || record.op == TALK_SPLIT) && !record.by_server;
+        for (unsigned form = 0; sends && form < FORMS_MAX && runner_now_ns() < until && !mqfuzz_stop;) {
+            size_t n = simpler_octets(record.octets, talk->version, form, simple, SIMPLE_MAX);
+            if (n == 0)
+                break;
+            struct talk_record less = record;
+            less.octets = view_of(simple, n);
+            memcpy(room->octets, talk->octets, record.offset);
+            size_t end = talk_write(room->octets, record.offset, talk->len, &less);
+            if (n >= record.octets.len || end == 0) {
+                form++;
+                continue;
+            }
+            size_t behind = record.offset + record.len;
+            memcpy(room->octets + end, talk->octets + behind, talk->len - behind);
+            room->len = (uint32_t)(end + talk->len - behind);
+            room->version = talk->version;
+            if (!shows(s, room, wanted, true)) {
+                form++;
+                continue;
+            }
+            adopt(talk, room);
+            pos = record.offset;
+            talk_next(view_of(talk->octets, talk->len), &pos, &record);
+            form = 0;
+        }
+    }
+    free(simple);
+}
+
 char *talk_text(const struct talk *talk, const struct outcome *outcome)
 {
     struct plan plan;
@@ -113,54 +161,6 @@ char *talk_text(const struct talk *talk, const struct outcome *outcome)
     char *text = talk_plan(talk, TALK_PREFIX, slow, &plan) ? plan_print(&plan) : NULL;
     plan_free(&plan);
     return text;
-}
-
-/* The payload of a PUBLISH and the properties of a 5.0 packet, where the finding does without. */
-static size_t plainer(struct view octets, unsigned version, unsigned what, uint8_t *out, size_t cap)
-{
-    struct mqtt_packet p;
-    mqtt_decode(octets, (struct mqtt_context){ (uint8_t)version, MQTT_CLIENT }, &p, NULL);
-    if (p.header_len == 0 || p.cut || p.header_len + (size_t)p.remaining != octets.len)
-        return 0;
-    if (what == 0) {
-        if (p.props.block.len == 0)
-            return 0;
-        p.props.block.len = 0;
-    } else {
-        if (p.type != MQTT_PUBLISH || p.publish.payload.len < 2)
-            return 0;
-        p.publish.payload.len = 1;
-        p.publish.payload_len = 1;
-    }
-    size_t n = mqtt_encode(&p, out, cap);
-    return n < octets.len && n <= cap ? n : 0;
-}
-
-static void shrink_packets(struct stage *s, struct talk *talk, struct talk *room, struct outcome *wanted, int64_t until)
-{
-    uint8_t small[8192];
-    for (unsigned what = 0; what < 2; what++) {
-        struct talk_record record;
-        for (size_t pos = 0; talk_next(view_of(talk->octets, talk->len), &pos, &record);) {
-            bool sends = (record.op == TALK_SEND || record.op == TALK_SPLIT) && !record.by_server;
-            size_t n =
-                sends && record.octets.len > 2 ? plainer(record.octets, talk->version, what, small, sizeof small) : 0;
-            if (n == 0 || runner_now_ns() >= until || mqfuzz_stop)
-                continue;
-            struct talk_record less = record;
-            less.octets = view_of(small, n);
-            memcpy(room->octets, talk->octets, record.offset);
-            size_t len = talk_write(room->octets, record.offset, talk->len, &less);
-            size_t after = record.offset + record.len;
-            memcpy(room->octets + len, talk->octets + after, talk->len - after);
-            room->len = (uint32_t)(len + talk->len - after);
-            room->version = talk->version;
-            if (len > 0 && shows(s, room, wanted, true)) {
-                adopt(talk, room);
-                pos = len;
-            }
-        }
-    }
 }
 
 /* How often it shows, each time on a fresh broker. */
@@ -192,7 +192,7 @@ unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome 
         int64_t until = runner_now_ns() + (int64_t)seconds * 1000000000;
         s->fresh_tries = s->bench->start_ns < (int64_t)QUICK_START_MS * 1000000;
         drop_records(s, talk, &room, wanted, until);
-        shrink_packets(s, talk, &room, wanted, until);
+        simplify_records(s, talk, &room, wanted, until);
         s->fresh_tries = false;
         if (!(stage_fresh(s) && shows(s, talk, wanted, false)) && !(stage_fresh(s) && shows(s, talk, wanted, false)))
             adopt(talk, &before); /* made small beside state that a fresh broker does not have */

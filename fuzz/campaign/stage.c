@@ -11,7 +11,14 @@
 
 #include "fuzz/campaign/campaign.h"
 
-enum { STATES_CAP = 1 << 16, USAGE_EVERY = 256, FD_SLACK = 64, THREAD_SLACK = 64, RSS_SLACK_KIB = 65536 };
+enum {
+    STATES_CAP = 1 << 16,
+    USAGE_EVERY = 256,
+    GLANCE_MS = 400,
+    FD_SLACK = 64,
+    THREAD_SLACK = 64,
+    RSS_SLACK_KIB = 65536
+};
 
 /* ---- feedback ---- */
 
@@ -120,7 +127,13 @@ bool stage_restart(struct stage *s)
         fprintf(stderr, "mqfuzz: the broker is gone, and it is not ours to start again\n");
         return false;
     }
+<<<<<<< HEAD
     runner_abort(&s->runner, "the broker is started anew");
+=======
+    if (s->hangs && s->bench->process.pid > 0)
+        kill(s->bench->process.pid, SIGKILL); /* it would not hear a request */
+    s->hangs = false;
+>>>>>>> f9e3215 (mqfuzz: findings are made small down to levels, filters, properties and octets)
     if (!bench_restart(s->bench))
         return false;
     s->runner.target = s->bench->target;
@@ -273,6 +286,7 @@ static void weigh(struct stage *s, const struct run *run, struct outcome *o, boo
     if (!canary_lives(&s->canary, &s->bench->target)) {
         if (broker_ended(s, o, 1000))
             return;
+        s->hangs = true;
         set(o, "hang", "canary", MQTT_SEVERITY_ERROR);
         snprintf(o->title, sizeof o->title, "a well-behaved client is not served");
         snprintf(o->why, sizeof o->why, "no answer to CONNECT or PINGREQ within %d ms", CANARY_MS);
@@ -392,7 +406,10 @@ bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *o)
 {
     struct plan plan = { 0 };
     struct run *run = NULL;
+    uint32_t wait_ms = s->canary.wait_ms;
+    s->canary.wait_ms = GLANCE_MS;
     bool news, ok = play_once(s, talk, false, &plan, o, &news, &run);
+    s->canary.wait_ms = wait_ms;
     run_free(run);
     plan_free(&plan);
     return ok;
