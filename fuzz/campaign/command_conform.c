@@ -59,9 +59,9 @@ static bool each(void *ctx, const struct probe_result *result, const struct run 
     if (e == NULL)
         return false;
     e->end = result->end;
-    e->hint = result->probe->hint;
+    e->hint = result->probe->hint && (result->rule == result->probe->rule || result->probe->version == MQTT_V31);
     e->took_ms = result->took_ms;
-    snprintf(e->rule, sizeof e->rule, "%s", result->probe->rule);
+    snprintf(e->rule, sizeof e->rule, "%s", result->rule);
     snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(result->probe->version));
     snprintf(e->title, sizeof e->title, "%s", result->probe->title);
     snprintf(e->why, sizeof e->why, "%s", result->why);

@@ -21,7 +21,8 @@ enum {
     HISTORY_MAX = 1024,
     MINIMISE_S = 20,
     HISTORY_S = 60,
-    REFRESH_STARTS = 20
+    REFRESH_STARTS = 20,
+    CROWD_EVERY = 64
 };
 #define LATE_NS 10000000000
 #define SYNC_NS 30000000000
@@ -132,6 +133,11 @@ static uint8_t random_version(struct campaign *c)
 static void make(struct campaign *c, struct talk *talk)
 {
     struct mutator *m = &c->mutator;
+    if (c->plans % CROWD_EVERY == CROWD_EVERY - 1) {
+        talk->version = random_version(c);
+        talk->len = (uint32_t)talk_crowd(talk->version, talk->octets, TALK_MAX);
+        return;
+    }
     if (mutator_below(m, 4) == 0) {
         talk->version = random_version(c);
         talk->len = (uint32_t)talk_scenario(m, c->words, talk->version, talk->octets, TALK_MAX);
@@ -240,8 +246,8 @@ static unsigned make_small(struct campaign *c, struct talk *talk, const struct o
 
 static void announce(const struct report_entry *e)
 {
-    printf("%s  %-10s %s%s%s: %s\n", e->hint ? "known  " : "FINDING", e->oracle, e->version,
-           e->version[0] != '\0' ? " " : "", e->title, e->why);
+    printf("%s  %-10s %s%s%s: %s [%s]\n", e->hint ? "known  " : "FINDING", e->oracle, e->version,
+           e->version[0] != '\0' ? " " : "", e->title, e->why, e->rule);
     fflush(stdout);
 }
 

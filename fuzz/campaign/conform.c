@@ -10,9 +10,10 @@
 
 static const struct {
     const char *rule311, *rule5, *title, *script;
-    bool in31;
+    bool in31, hint;
 } written[] = {
-#define PROBE(rule311, rule5, in31, title, script) { rule311, rule5, title, script, in31 },
+#define PROBE(rule311, rule5, in31, title, script) { rule311, rule5, title, script, in31, false },
+#define SHOULD(rule5, title, script) { "-", rule5, title, script, false, true },
 #include "fuzz/campaign/probes.def"
 };
 
@@ -45,7 +46,7 @@ static bool add_written(struct probe_list *list, unsigned versions)
             !add(list, written[i].rule311, MQTT_V311, false, written[i].title, written[i].script))
             return false;
         if ((versions & 1u << MQTT_V5) != 0 && has5 &&
-            !add(list, written[i].rule5, MQTT_V5, false, written[i].title, written[i].script))
+            !add(list, written[i].rule5, MQTT_V5, written[i].hint, written[i].title, written[i].script))
             return false;
     }
     return true;
@@ -70,6 +71,7 @@ static bool add_broken_packet(struct probe_list *list, enum mqtt_rule rule)
     sprintf(script + at, "; a <! refused");
     snprintf(title, sizeof title, "refuses a packet where %s", info->fault);
     bool ok = add(list, info->id, info->version, !rule_forces_refusal(info), title, script);
+    list->at[list->n - ok].alone = ok && is_connect;
     free(script);
     return ok;
 }
@@ -138,13 +140,14 @@ static void weigh(struct probe_result *result, const struct run *run)
     if (fault == NULL || result->end == RUN_FAILED || result->end == RUN_NO_BROKER)
         return;
     result->end = RUN_FAILED;
+    result->rule = fault->name;
     snprintf(result->why, sizeof result->why, "the broker breaks %s: %.180s", fault->name, fault->sentence);
 }
 
 static bool finish(struct run *run, const struct conform_options *o)
 {
     struct under_way *u = run->tag;
-    struct probe_result result = { .probe = u->probe, .end = run->end };
+    struct probe_result result = { .probe = u->probe, .rule = u->probe->rule, .end = run->end };
     result.took_ms = (uint32_t)((runner_now_ns() - run->began_ns) / 1000000);
     snprintf(result.why, sizeof result.why, "%s", run->why);
     weigh(&result, run);
@@ -161,18 +164,21 @@ static bool finish(struct run *run, const struct conform_options *o)
 bool conform_run(const struct probe_list *list, const struct runner_target *target, const struct conform_options *o)
 {
     struct runner r;
-    uint32_t next = 0;
-    bool ok = true, memory = true;
+    uint32_t next[2] = { 0, 0 }; /* of those that may run together, and of the others */
+    bool ok = true, memory = true, one = false;
     runner_init(&r, target, o->deadline_ms);
-    while (ok && memory && (next < list->n || r.n > 0)) {
-        while (memory && next < list->n && r.n < o->parallel) {
-            const struct probe *p = &list->at[next++];
-            if (wanted(p, o->rule))
-                start(&r, p, o, next, &memory);
-        }
+    while (ok && memory && (next[0] < list->n || next[1] < list->n || r.n > 0)) {
+        for (unsigned alone = 0; alone < 2; alone++)
+            while (memory && next[alone] < list->n && (alone ? !one : r.n < o->parallel)) {
+                const struct probe *p = &list->at[next[alone]++];
+                if (p->alone == alone && wanted(p, o->rule))
+                    one = (start(&r, p, o, next[alone], &memory) && alone) || one;
+            }
         struct run *ended = runner_step(&r, -1);
-        if (ended != NULL)
-            ok = finish(ended, o);
+        if (ended == NULL)
+            continue;
+        one = one && !((struct under_way *)ended->tag)->probe->alone;
+        ok = finish(ended, o);
     }
     if (!ok)
         runner_abort(&r, "stopped");

@@ -7,6 +7,7 @@
 struct probe {
     const char *rule; /* statement it asks about, of this version (3.1: of 3.1.1, as a hint) */
     uint8_t version;  /* enum mqtt_version */
+    bool alone;       /* its client identifier is not its own: one of these at a time */
     bool hint;        /* 3.1 has no numbered statements, or the answer is left to the broker: no failure */
     char title[160];
     char *script; /* plan text */
@@ -24,6 +25,7 @@ void probes_free(struct probe_list *list);
 struct probe_result {
     const struct probe *probe;
     enum run_end end; /* RUN_FAILED also when the broker broke a rule on the way */
+    const char *rule; /* the probe's, or the one that the broker broke on the way */
     char why[RUN_WHY + 64];
     struct judge_result judged;
     char *trace; /* what was sent and received, a line each; NULL unless failed or asked for */

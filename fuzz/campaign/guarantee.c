@@ -36,6 +36,8 @@ bool rule_forces_refusal(const struct mqtt_rule_info *info)
     for (size_t i = 0; i < sizeof free_choice / sizeof *free_choice; i++)
         if (strcmp(info->id, free_choice[i]) == 0)
             return false;
+    if (strstr(info->statement, "not spelled out") != NULL)
+        return false; /* the standard names no class of error */
     return info->version != MQTT_V31 && info->severity >= MQTT_SEVERITY_ERROR && info->where == MQTT_WHERE_PACKET;
 }
 
@@ -452,6 +454,31 @@ static void weigh_unknown_messages(const struct weighing *w)
     }
 }
 
+/* Its subscriptions ask for it only if # and + stood for a first level that starts with $. */
+static void weigh_dollars(const struct weighing *w)
+{
+    for (uint32_t i = 0; i < w->l->n_deliveries; i++) {
+        const struct ledger_delivery *d = &w->l->delivery[i];
+        unsigned asking = 0, by_wildcard = 0;
+        if (d->topic.len < 2 || d->topic.ptr[0] != '$' || !known(w, &w->l->session[d->session]))
+            continue;
+        for (uint32_t k = 0; k < w->l->n_subs; k++) {
+            const struct ledger_sub *s = &w->l->sub[k];
+            struct view filter = shared(s) ? topic_share_filter(s->filter) : s->filter;
+            if (s->session != d->session || s->sent_at > d->at)
+                continue;
+            asking += matches(s, d->topic);
+            by_wildcard += filter.len > 0 && (filter.ptr[0] == '#' || filter.ptr[0] == '+') &&
+                           topic_matches(filter, view_of(d->topic.ptr + 1, d->topic.len - 1));
+        }
+        if (asking == 0 && by_wildcard > 0)
+            accuse(w, GUARANTEE_DOLLAR, w->l->party[d->party].version, false,
+                   "client %c has only filters that start with a wildcard, and gets a message of a topic that starts "
+                   "with $",
+                   'a' + w->l->run->log[d->at].client);
+    }
+}
+
 static void weigh_resends(const struct weighing *w)
 {
     for (uint32_t i = 0; i < w->l->n_deliveries; i++) {
@@ -750,6 +777,7 @@ void ledger_judge(const struct ledger *l, void (*accuse_)(void *ctx, const struc
         w.nameless = w.nameless || l->pub[i].topic.len == 0;
     weigh_messages(&w);
     weigh_unknown_messages(&w);
+    weigh_dollars(&w);
     weigh_resends(&w);
     weigh_retained(&w);
     weigh_wills(&w);

@@ -10,6 +10,8 @@
 #include "fuzz/campaign/ledger.h"
 
 enum { CONNECTIONS_MAX = 64, KEEP = 1 << 20, VERDICTS = 16 };
+/* The standards say what a server does after one and a half times Keep Alive, not how often it has to look. */
+#define KEEP_ALIVE_SLACK_NS INT64_C(6500000000)
 
 /* One TCP connection of the log. Direction 0 is the client's. */
 struct connection {
@@ -232,6 +234,7 @@ void judge_run(const struct run *run, enum mqtt_severity least, struct judge_res
     track_defaults(&config);
     config.max_connections = CONNECTIONS_MAX;
     config.max_sessions = CONNECTIONS_MAX;
+    config.keep_alive_slack_ns = KEEP_ALIVE_SLACK_NS;
     j->run = run;
     j->least = least;
     j->out = out;

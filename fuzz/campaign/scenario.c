@@ -16,7 +16,7 @@ static const struct {
 #include "fuzz/campaign/scenarios.def"
 };
 
-enum { TEXT_MAX = 8192, SLOW_SELDOM = 24, NEIGHBOUR = TALK_CLIENTS / 2 };
+enum { TEXT_MAX = 8192, SLOW_SELDOM = 24, NEIGHBOUR = TALK_CLIENTS / 2, CROWD = 256 };
 enum { WORDY = sizeof scenarios / sizeof *scenarios - 2 }; /* the one with the most words */
 
 static void append(char *out, size_t *n, const char *text, size_t len)
@@ -124,7 +124,27 @@ size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, u
     return talk.len;
 }
 
-unsigned talk_scenarios(void)
+size_t talk_crowd(unsigned version, uint8_t *out, size_t cap)
 {
-    return sizeof scenarios / sizeof *scenarios;
+    static const uint8_t goodbye[] = { MQTT_DISCONNECT << 4, 0 };
+    uint8_t connect[256];
+    size_t n = 0, len = 0;
+    for (unsigned i = 0; i < CROWD; i++) {
+        unsigned client = i % TALK_CLIENTS;
+        char text[64];
+        struct plan plan;
+        snprintf(text, sizeof text, "a > connect id=~%u", client);
+        if (plan_parse(&plan, view_of(text, strlen(text)), TALK_PREFIX, version) &&
+            plan.step[0].octets.len < sizeof connect)
+            memcpy(connect, plan.step[0].octets.ptr, n = plan.step[0].octets.len);
+        plan_free(&plan);
+        struct talk_record said[] = { { .op = TALK_SEND, .client = client, .octets = view_of(connect, n) },
+                                      { .op = TALK_SEND, .client = client, .octets = view_of(goodbye, 2) },
+                                      { .op = TALK_CLOSE, .client = client } };
+        for (unsigned k = 0; k < 3; k++) {
+            size_t more = talk_write(out, len, cap, &said[k]);
+            len = more > 0 ? more : len;
+        }
+    }
+    return len;
 }

@@ -15,6 +15,7 @@ enum {
     STATES_CAP = 1 << 16,
     USAGE_EVERY = 256,
     GLANCE_MS = 400,
+    PATIENT_TRIES = 3,
     FD_SLACK = 64,
     THREAD_SLACK = 64,
     RSS_SLACK_KIB = 65536
@@ -127,13 +128,10 @@ bool stage_restart(struct stage *s)
         fprintf(stderr, "mqfuzz: the broker is gone, and it is not ours to start again\n");
         return false;
     }
-<<<<<<< HEAD
     runner_abort(&s->runner, "the broker is started anew");
-=======
     if (s->hangs && s->bench->process.pid > 0)
         kill(s->bench->process.pid, SIGKILL); /* it would not hear a request */
     s->hangs = false;
->>>>>>> f9e3215 (mqfuzz: findings are made small down to levels, filters, properties and octets)
     if (!bench_restart(s->bench))
         return false;
     s->runner.target = s->bench->target;
@@ -351,16 +349,16 @@ static bool play_once(struct stage *s, const struct talk *talk, bool patient, st
 bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, struct outcome *o, bool *new_state,
                 struct run **kept)
 {
-    bool news;
     *o = (struct outcome){ 0 };
     *plan = (struct plan){ 0 };
-    bool ok = play_once(s, talk, false, plan, o, new_state, kept);
-    if (!ok || !o->found || !o->hasty)
-        return ok;
-    run_free(*kept);
-    plan_free(plan);
-    *kept = NULL;
-    ok = play_once(s, talk, true, plan, o, &news, kept);
+    bool news, ok = play_once(s, talk, false, plan, o, new_state, kept);
+    bool suspected = ok && o->found && o->hasty;
+    for (unsigned tries = 0; suspected && ok && (!o->found || o->hasty) && tries < PATIENT_TRIES; tries++) {
+        run_free(*kept);
+        plan_free(plan);
+        *kept = NULL;
+        ok = play_once(s, talk, true, plan, o, &news, kept);
+    }
     if (o->found && o->hasty) {
         run_free(*kept);
         *kept = NULL;

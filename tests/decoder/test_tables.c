@@ -102,7 +102,7 @@ static void rules(void **state)
         assert_true(i->version == MQTT_V5 || i->reason == 0); /* reason codes are of 5.0 */
     }
     assert_int_equal(versions[MQTT_V311], 141 + 19);
-    assert_int_equal(versions[MQTT_V5], 251 + 99);
+    assert_int_equal(versions[MQTT_V5], 251 + 100);
     assert_int_equal(mqtt_rule_by_id("MQTT-3.3.1-4", MQTT_V311), MQTT_R4_3_3_1_4);
     assert_int_equal(mqtt_rule_by_id("MQTT-3.3.1-4", MQTT_V31), MQTT_RULE_NONE);
     assert_int_equal(mqtt_rule_by_id("", MQTT_V5), MQTT_RULE_NONE);
