@@ -390,10 +390,12 @@ static void weigh_delivery(const struct weighing *w, const struct ledger_pub *pu
 static void weigh_shared(const struct weighing *w, const struct ledger_pub *pub, const struct ledger_sub *group)
 {
     unsigned copies = 0;
+    bool counted[LEDGER_PARTIES] = { false };
     for (uint32_t i = 0; i < w->l->n_deliveries; i++) {
         const struct ledger_delivery *d = &w->l->delivery[i];
-        if (!is_of(d, d->session, pub->topic, pub->payload) || d->again || d->dup)
+        if (!is_of(d, d->session, pub->topic, pub->payload) || d->again || d->dup || counted[d->session])
             continue;
+        counted[d->session] = true;
         unsigned in_group = 0, others = 0;
         for (uint32_t k = 0; k < w->l->n_subs; k++) {
             const struct ledger_sub *s = &w->l->sub[k];
