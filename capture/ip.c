@@ -202,30 +202,60 @@ static enum step udp(struct walk *w)
     return by_link(w, link_skip(LINK_ETHERNET, &w->c));
 }
 
+/* RFC 9293 section 3.1: the header at `start`; the datagram ends at `end`, on the wire at `wire_end`. */
+static inline bool read_tcp(const uint8_t *base, size_t start, size_t end, size_t wire_end, struct segment *out)
+{
+    const uint8_t *h = base + start;
+    if (end - start < 20)
+        return false;
+    size_t header = (size_t)(h[12] >> 4) * 4;
+    if (header < 20 || header > wire_end - start)
+        return false;
+    size_t from = start + header, until = from < end ? end : from; /* options may be cut */
+    out->flags = h[13];
+    out->src_port = (uint16_t)(h[0] << 8 | h[1]);
+    out->dst_port = (uint16_t)(h[2] << 8 | h[3]);
+    out->seq = (uint32_t)h[4] << 24 | (uint32_t)h[5] << 16 | (uint32_t)h[6] << 8 | h[7];
+    out->ack = (uint32_t)h[8] << 24 | (uint32_t)h[9] << 16 | (uint32_t)h[10] << 8 | h[11];
+    out->payload = view_of(from < end ? base + from : base, until - from);
+    out->cut = (uint32_t)(wire_end - until);
+    return true;
+}
+
 static enum ip_result tcp(const struct walk *w, struct segment *out)
 {
-    struct cursor c = w->c;
-    size_t start = c.pos;
-    struct view h = cur_take(&c, 20);
-    if (c.truncated)
+    out->src = w->src;
+    out->dst = w->dst;
+    out->family = w->family;
+    if (!read_tcp(w->c.base, w->c.pos, w->c.end, w->wire_end, out))
         return IP_MALFORMED;
-    size_t header = (size_t)(h.ptr[12] >> 4) * 4;
-    if (header < 20 || header > w->wire_end - start)
-        return IP_MALFORMED;
-    size_t from = start + header, until = from < c.end ? c.end : from; /* options may be cut */
-    *out = (struct segment){
-        .src = w->src,
-        .dst = w->dst,
-        .family = w->family,
-        .flags = h.ptr[13],
-        .src_port = (uint16_t)(h.ptr[0] << 8 | h.ptr[1]),
-        .dst_port = (uint16_t)(h.ptr[2] << 8 | h.ptr[3]),
-        .seq = (uint32_t)h.ptr[4] << 24 | (uint32_t)h.ptr[5] << 16 | (uint32_t)h.ptr[6] << 8 | h.ptr[7],
-        .ack = (uint32_t)h.ptr[8] << 24 | (uint32_t)h.ptr[9] << 16 | (uint32_t)h.ptr[10] << 8 | h.ptr[11],
-        .payload = { from < c.end ? c.base + from : c.base, from < c.end ? c.end - from : 0 },
-        .cut = (uint32_t)(w->wire_end - until),
-    };
     return w->whole ? IP_TCP_WHOLE : IP_TCP;
+}
+
+/* What nearly every frame is: captured whole, Ethernet, IP without options, extensions or fragments, TCP. The walk down
+ * the headers would give the same. False: walk. */
+static bool read_usual(uint32_t link_type, struct view frame, uint32_t frame_len, struct segment *out)
+{
+    const uint8_t *p = frame.ptr;
+    size_t start, end;
+    if (link_type != LINK_ETHERNET || frame.len != frame_len || frame.len < 14 + 40)
+        return false;
+    if (p[12] == 0x08 && p[13] == 0x00 && p[14] == 0x45 && (p[20] & 0x3f) == 0 && p[21] == 0 && p[23] == PROTO_TCP) {
+        out->family = 4;
+        out->src = p + 26;
+        out->dst = p + 30;
+        start = 14 + 20;
+        end = 14 + ((size_t)p[16] << 8 | p[17]);
+    } else if (p[12] == 0x86 && p[13] == 0xdd && p[14] >> 4 == 6 && p[20] == PROTO_TCP) {
+        out->family = 6;
+        out->src = p + 22;
+        out->dst = p + 38;
+        start = 14 + 40;
+        end = start + ((size_t)p[18] << 8 | p[19]);
+    } else {
+        return false;
+    }
+    return end >= start && end <= frame.len && read_tcp(p, start, end, end, out);
 }
 
 static enum ip_result result_of(enum step s, bool inner)
@@ -240,6 +270,8 @@ static enum ip_result result_of(enum step s, bool inner)
 enum ip_result ip_segment(uint32_t link_type, struct view frame, uint32_t frame_len, int64_t time_ns,
                           struct fragments *fragments, struct segment *out)
 {
+    if (read_usual(link_type, frame, frame_len, out))
+        return IP_TCP;
     bool cut = frame_len > frame.len && frame_len <= FRAME_MAX; /* a longer one is no length that a device gives */
     struct walk w = { .c = cur_over(frame.ptr, frame.len),
                       .wire_end = cut ? frame_len : frame.len,

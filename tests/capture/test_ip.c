@@ -370,10 +370,52 @@ static void fragments_are_bounded(void **state)
     fragments_free(f);
 }
 
+/* The usual frame is read without the walk down the headers. Both read alike what is nearly usual: the same datagram
+ * behind no link layer is walked through. */
+static void usual_or_walked(void **state)
+{
+    (void)state;
+    uint8_t frame[256] = { MACS, 8, 0 };
+    size_t len = 14 + make_ipv4_tcp(frame + 14, &usual);
+    unsigned read = 0;
+    memset(frame + len, 0xc0, 6);
+    for (size_t pad = 0; pad <= 6; pad += 3) {
+        for (size_t at = 14; at < len; at++) {
+            for (unsigned value = 0; value < 256; value++) {
+                uint8_t was = frame[at];
+                struct segment a = { 0 }, b = { 0 };
+                frame[at] = (uint8_t)value;
+                size_t n = len + pad;
+                enum ip_result one = ip_segment(LINK_ETHERNET, view_of(frame, n), (uint32_t)n, 0, NULL, &a);
+                enum ip_result other = ip_segment(LINK_RAW, view_of(frame + 14, n - 14), (uint32_t)n - 14, 0, NULL, &b);
+                frame[at] = was;
+                assert_int_equal(one, other);
+                if (one != IP_TCP)
+                    continue;
+                read++;
+                assert_ptr_equal(a.src, b.src);
+                assert_ptr_equal(a.dst, b.dst);
+                assert_int_equal(a.family, b.family);
+                assert_int_equal(a.flags, b.flags);
+                assert_int_equal(a.src_port, b.src_port);
+                assert_int_equal(a.dst_port, b.dst_port);
+                assert_int_equal(a.seq, b.seq);
+                assert_int_equal(a.ack, b.ack);
+                assert_int_equal(a.payload.len, b.payload.len);
+                if (a.payload.len > 0)
+                    assert_ptr_equal(a.payload.ptr, b.payload.ptr);
+                assert_int_equal(a.cut, b.cut);
+            }
+        }
+    }
+    assert_in_range(read, 10000, 3 * 256 * 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_link_layer),
+        cmocka_unit_test(usual_or_walked),
         cmocka_unit_test(what_is_no_ip),
         cmocka_unit_test(cut_by_the_snaplen),
         cmocka_unit_test(offload_leaves_the_length_zero),
