@@ -118,15 +118,32 @@ void track_prefetch(const struct track *t, track_conn h, unsigned step)
     }
 }
 
-void conn_join(struct conn *c, struct session *s)
+static void leave(struct track *t, struct conn *c)
 {
-    if (c->session != NULL)
-        c->session->links--;
+    struct session *s = c->session;
+    if (s == NULL)
+        return;
+    if (c->mate_before != 0)
+        conn_at(t, c->mate_before)->mate = c->mate;
+    else
+        s->conns = c->mate;
+    if (c->mate != 0)
+        conn_at(t, c->mate)->mate_before = c->mate_before;
+    c->mate_before = c->mate = 0;
+}
+
+void conn_join(struct track *t, struct conn *c, struct session *s)
+{
     if (c->session != NULL && c->session != s && c->session->conn == c)
         c->session->conn = NULL;
+    leave(t, c);
     c->session = s;
-    if (s != NULL)
-        s->links++;
+    if (s == NULL)
+        return;
+    c->mate = s->conns;
+    if (s->conns != 0)
+        conn_at(t, s->conns)->mate_before = c->index;
+    s->conns = c->index;
 }
 
 static void evict(struct track *t)
@@ -151,7 +168,7 @@ static bool has_session(struct track *t, struct conn *c, const struct track_open
     s->client = o->side[client];
     s->broker = o->side[1 - client];
     s->conn = c;
-    conn_join(c, s);
+    conn_join(t, c, s);
     return true;
 }
 
@@ -189,8 +206,8 @@ void conn_free(struct track *t, struct conn *c)
         list_unlink(t, c, &t->open_first, &t->open_last);
     }
     struct session *s = c->session;
-    conn_join(c, NULL);
-    if (s != NULL && s->links == 0 && (s->flags & S_KEYED) == 0 &&
+    conn_join(t, c, NULL);
+    if (s != NULL && s->conns == 0 && (s->flags & S_KEYED) == 0 &&
         tally_of(s, TALLY_PACKETS) + tally_of(s, TALLY_PACKETS + 1) == 0)
         session_free(t, s);
     drop_parts(t, c);

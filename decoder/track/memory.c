@@ -86,14 +86,14 @@ struct pool_chunk {
 
 static void put_free(struct pool *p, char *at, size_t units)
 {
-    memcpy(at, &p->free[units], sizeof(char *));
+    memcpy(at, &p->free[units], sizeof p->free[units]);
     p->free[units] = at;
 }
 
 static char *take_free(struct pool *p, size_t units)
 {
     char *at = p->free[units];
-    memcpy(&p->free[units], at, sizeof(char *));
+    memcpy(&p->free[units], at, sizeof p->free[units]);
     return at;
 }
 

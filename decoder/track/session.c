@@ -113,26 +113,14 @@ static void unlink_conn(struct track *t, struct conn *c)
 {
     while (c->wait != NULL)
         exch_finish(t, c->wait, TRACK_UNKNOWN, t->now);
-    conn_join(c, NULL);
+    conn_join(t, c, NULL);
     c->flags |= C_HOLE;
-}
-
-/* Those in a list, while there are any: of many connections an old session has one of the first. */
-static void unlink_conns(struct track *t, struct conn *c, struct session *s)
-{
-    for (struct conn *next; c != NULL && s->links > 0; c = next) {
-        next = conn_at(t, c->next);
-        if (c->session == s)
-            unlink_conn(t, c);
-    }
 }
 
 void session_free(struct track *t, struct session *s)
 {
-    if (s->conn != NULL && s->conn->session == s)
-        unlink_conn(t, s->conn);
-    unlink_conns(t, conn_at(t, t->open_first), s);
-    unlink_conns(t, conn_at(t, t->closed_first), s);
+    while (s->conns != 0)
+        unlink_conn(t, conn_at(t, s->conns));
     while (s->parked != NULL)
         exch_finish(t, s->parked, TRACK_UNKNOWN, t->now);
     will_forget(t, s);
@@ -217,7 +205,7 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
             exch_finish(t, x, TRACK_UNKNOWN, t->now);
     }
     known->client = fresh->client;
-    conn_join(c, known);
+    conn_join(t, c, known);
     if (fresh->number == t->next_session)
         t->next_session--;
     session_free(t, fresh);
@@ -252,7 +240,7 @@ static void move_into(struct track *t, struct conn *c, struct session *from, str
         after->will = after_of(from)->will;
     to->return_code = from->return_code;
     to->flags = (to->flags & ~(uint32_t)(S_CLEAN | S_ASSIGNED)) | (from->flags & (S_CLEAN | S_ASSIGNED));
-    conn_join(c, to);
+    conn_join(t, c, to);
     session_free(t, from);
 }
 
@@ -295,11 +283,12 @@ static void lost(struct track *t, struct conn *c, struct session *s)
 }
 
 /* Closed connections whose last answers might still have come. */
-static void settle_closed(struct track *t, struct session *s)
+static void settle_closed(struct track *t, const struct conn *by, struct session *s)
 {
     unsigned n = 0;
-    for (struct conn *c = conn_at(t, t->closed_last), *before; c != NULL && s->links > 0 && n < CLOSED_HELD;
-         c = before, n++) {
+    if (s->conns == 0 || (s->conns == by->index && by->mate == 0)) /* none but the one that begins */
+        return;
+    for (struct conn *c = conn_at(t, t->closed_last), *before; c != NULL && n < CLOSED_HELD; c = before, n++) {
         before = conn_at(t, c->prev);
         if (c->session == s)
             conn_settle(t, c);
@@ -317,7 +306,7 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
         take(t, c, known->conn);
     takeover_confirm(t, c, t->now, frame);
     if (known != NULL)
-        settle_closed(t, known);
+        settle_closed(t, c, known);
     if (known == NULL) {
         key_put(t, s);
     } else if (known != s) {

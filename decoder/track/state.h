@@ -222,7 +222,7 @@ struct session {
     uint32_t index, chain, older, newer; /* index of its record + 1; the others by theirs, 0: none */
     int64_t first_ns, connected_ns, closed_ns;
     struct row_endpoint client, broker;
-    uint32_t links; /* connections that point here */
+    uint32_t conns; /* index of one of those that belong to it, 0: none; the others by their mates */
     uint32_t hash, stream, expiry_s;
     uint32_t n_hashed, n_subs; /* exchanges in the table, subscriptions in force */
     uint32_t connections;
@@ -306,9 +306,10 @@ struct conn {
     uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
     uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
     /* the rest */
-    uint32_t prev, next;  /* index of open ones by opening, or of closed ones by closing; 0: none */
-    struct exch *opening; /* CONNECT under way */
-    struct exch *ping;    /* the latest PINGREQ under way; chained in a ring, so the oldest comes after it */
+    uint32_t prev, next;        /* index of open ones by opening, or of closed ones by closing; 0: none */
+    uint32_t mate_before, mate; /* of the same session, likewise */
+    struct exch *opening;       /* CONNECT under way */
+    struct exch *ping;          /* the latest PINGREQ under way; chained in a ring, so the oldest comes after it */
     uint64_t connect_frame, connack_frame;
     uint32_t connack_end;                /* 0: not known */
     int64_t asked_ns;                    /* latest SUBSCRIBE, SUBACK */
@@ -517,8 +518,8 @@ void conn_hole(struct track *t, struct conn *c);   /* something of it was not se
 struct conn *conn_of(const struct track *t, track_conn h);
 struct rare *rare_make(struct track *t, struct conn *c);     /* never NULL; without memory it has a hole and forgets */
 struct bounds *bounds_make(struct track *t, struct conn *c); /* likewise */
-void conn_join(struct conn *c, struct session *s);           /* NULL: none */
-void conn_release(struct track *t, struct conn *c, bool lives); /* its exchanges no longer wait here */
+void conn_join(struct track *t, struct conn *c, struct session *s); /* NULL: none */
+void conn_release(struct track *t, struct conn *c, bool lives);     /* its exchanges no longer wait here */
 void close_is_due(struct track *t, struct conn *c, enum mqtt_rule rule, enum track_diagnosis diag, unsigned side,
                   uint64_t frame, int64_t now);
 
