@@ -4,6 +4,7 @@
 import collections
 import csv
 import json
+import re
 import unicodedata
 
 import harness
@@ -76,7 +77,9 @@ def width(text):
 def _():
     for capture in sorted(c for c in CAPTURES.iterdir() if c.name.endswith((".pcap", ".pcapng")) and "mqtt" in c.name):
         result = run("mqdump", "-q", "-r", capture, *[word for stat in TABLES for word in ("-z", stat)])
-        equal((result.status, result.err), (0, b""), f"{capture.name}: status and stderr")
+        without_keys = re.search(r"tls1.(_npm)?\.pcap$", capture.name)
+        closed = b"mqdump: 1 TLS connection stays closed: no key (-o tls.keylog_file:FILE)\n" if without_keys else b""
+        equal((result.status, result.err), (0, closed), f"{capture.name}: status and stderr")
         for line in result.out.decode("utf-8").splitlines():
             check(width(line) <= 101, f"{capture.name}: {width(line)} columns: {line}")  # a wide character at the cut counts once
             check(line == line.rstrip() and line.isprintable(), f"{capture.name}: {line!r}")
