@@ -210,6 +210,16 @@ static unsigned stop(struct dump *d)
     return PIPELINE_STOP;
 }
 
+/* Apart from on_row(), so that a run that shows nothing does not save its registers. */
+__attribute__((noinline)) static unsigned show_row(struct dump *d, const struct row *row)
+{
+    if (d->rows)
+        show(d, row);
+    if (d->sink.error != 0 || (d->o.count > 0 && d->shown == d->o.count))
+        return PIPELINE_KEEP | stop(d);
+    return PIPELINE_KEEP;
+}
+
 static unsigned on_row(void *ctx, const struct row *row)
 {
     struct dump *d = ctx;
@@ -225,13 +235,9 @@ static unsigned on_row(void *ctx, const struct row *row)
         row = redact_row(&d->redact, row);
     for (uint32_t i = 0; i < d->o.n_statistics; i++)
         stats_row(d->stats[i], row);
-    if (d->rows)
-        show(d, row);
     if (row->kind == ROW_PACKET)
         d->shown++;
-    if (d->sink.error != 0 || (d->o.count > 0 && d->shown == d->o.count))
-        return PIPELINE_KEEP | stop(d);
-    return PIPELINE_KEEP;
+    return d->rows || d->o.count > 0 ? show_row(d, row) : PIPELINE_KEEP;
 }
 
 static void on_finding(void *ctx, const struct track_finding *finding)

@@ -359,14 +359,10 @@ static bool open_totals(struct stats *s, const char *arguments, char *error)
     return (ok && c->seen != NULL) || stats_fail(error, "too little memory for a statistic");
 }
 
-/* Its client is looked up once, and again where it can be told another name. */
-static void total_connection(struct totals *c, const struct row *row)
+RARELY static void total_connection(struct totals *c, const struct row *row)
 {
     uint8_t unknown = SEEN_NEVER, *seen = row->stream < c->streams_max ? &c->seen[row->stream] : &unknown;
-    bool names = stats_is_packet(row) && (row->packet->type == MQTT_CONNECT || row->packet->type == MQTT_CONNACK),
-         added;
-    if (*seen == SEEN_NAMED && !names)
-        return;
+    bool added;
     if (seen == &unknown)
         c->streams_lost++;
     else if (*seen == SEEN_NEVER)
@@ -391,15 +387,19 @@ static void total_publish(struct totals *c, const struct mqtt_publish *p)
 static void row_totals(struct stats *s, const struct row *row)
 {
     struct totals *c = s->state;
-    total_connection(c, row);
+    bool packet = stats_is_packet(row);
+    bool names = packet && (row->packet->type == MQTT_CONNECT || row->packet->type == MQTT_CONNACK);
+    /* a client is looked up once a connection, and again where it can be told another name */
+    if (names || row->stream >= c->streams_max || c->seen[row->stream] != SEEN_NAMED)
+        total_connection(c, row);
     for (uint32_t i = 0; i < row->n_verdicts; i++)
         c->verdicts[row->verdicts[i].severity & 3]++;
     if (row->kind == ROW_GAP) {
-        c->gaps += row->gap_octets + row->skipped_octets > 0;
+        c->gaps++;
         c->gap_octets += row->gap_octets;
         c->skipped += row->skipped_octets;
     }
-    if (!stats_is_packet(row))
+    if (!packet)
         return;
     c->packets++;
     c->octets += stats_octets(row);
