@@ -26,6 +26,7 @@ const char *words_any(struct words *w, struct mutator *m); /* w may be NULL; eac
 bool words_left(const struct words *w);                    /* not all were told yet */
 /* One of scenarios.def, alone or with neighbours that do anything. 0: it does not fit. */
 size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, uint8_t *out, size_t cap);
+enum { TALK_CROWD = 256 };
 /* Many connections one after the other, each with nothing to say: what they cost must not stay. */
 size_t talk_crowd(unsigned version, uint8_t *out, size_t cap);
 /* The steps of a plan as records; judged expectations and conditions have none. False: said on stderr. */

@@ -4,6 +4,7 @@
  * One job; jobs.c runs several. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,13 @@ enum {
     MINIMISE_S = 20,
     HISTORY_S = 60,
     REFRESH_STARTS = 20,
-    CROWD_EVERY = 64
+    CROWD_AT = 500, /* plans, and then every so many: */
+    CROWD_EVERY = 20000,
+    CROWDS = 16,
+    CROWD_KIB = 8192, /* for CROWDS times 256 connections: 2 KiB each */
+    CROWD_ROUNDS = 3,
+    CROWD_ROUNDS_COLLECTED = 12, /* heaps that are collected grow before they are */
+    SMALL_KIB = 24 * 1024        /* resident at the start: a heap that is collected takes more */
 };
 #define LATE_NS 10000000000
 #define SYNC_NS 30000000000
@@ -133,11 +140,6 @@ static uint8_t random_version(struct campaign *c)
 static void make(struct campaign *c, struct talk *talk)
 {
     struct mutator *m = &c->mutator;
-    if (c->plans % CROWD_EVERY == CROWD_EVERY - 1) {
-        talk->version = random_version(c);
-        talk->len = (uint32_t)talk_crowd(talk->version, talk->octets, TALK_MAX);
-        return;
-    }
     if (mutator_below(m, 4) == 0) {
         talk->version = random_version(c);
         talk->len = (uint32_t)talk_scenario(m, c->words, talk->version, talk->octets, TALK_MAX);
@@ -355,6 +357,57 @@ static void checkup(struct campaign *c)
     forget_history(c);
 }
 
+static void end_all_asides(struct campaign *c);
+
+/* Thousands of connections that come and go: true if the broker keeps so much memory for them, each time anew. */
+static bool crowds_stay(struct campaign *c, struct talk *talk, uint64_t *grown_kib, unsigned *rounds)
+{
+    struct process_usage before, after;
+    struct outcome o;
+    unsigned wanted = c->stage.health.first.rss_kib < SMALL_KIB ? CROWD_ROUNDS : CROWD_ROUNDS_COLLECTED;
+    if (!stage_glance(&c->stage, talk, &o) || !process_usage(&c->bench.process, &before))
+        return false;
+    uint64_t first_kib = before.rss_kib;
+    for (*rounds = 0; *rounds < wanted; ++*rounds) {
+        for (unsigned i = 0; i < CROWDS && !mqfuzz_stop; i++)
+            if (!stage_glance(&c->stage, talk, &o) || (o.found && strcmp(o.oracle, "crash") == 0))
+                return false;
+        poll(NULL, 0, 100);
+        if (!process_usage(&c->bench.process, &after) || after.rss_kib < before.rss_kib + CROWD_KIB)
+            return false;
+        before = after;
+    }
+    *grown_kib = before.rss_kib - first_kib;
+    return true;
+}
+
+static void crowd(struct campaign *c)
+{
+    struct talk talk = { .octets = malloc(TALK_MAX), .version = MQTT_V311 };
+    struct outcome o = { .found = true, .severity = MQTT_SEVERITY_ERROR, .oracle = "resources", .rule = "memory" };
+    uint64_t grown_kib;
+    unsigned rounds;
+    if (talk.octets == NULL || c->bench.process.pid <= 0) {
+        free(talk.octets);
+        return;
+    }
+    end_all_asides(c);
+    talk.len = (uint32_t)talk_crowd(talk.version, talk.octets, TALK_MAX);
+    if (crowds_stay(c, &talk, &grown_kib, &rounds)) {
+        snprintf(o.title, sizeof o.title, "memory is kept for connections that are gone");
+        snprintf(o.why, sizeof o.why, "%llu KiB more after %u times %u connections, each closed before the next",
+                 (unsigned long long)grown_kib, rounds, CROWDS * TALK_CROWD);
+        struct report_entry *e = known(c, &o) == NULL && claim_finding(c, &o) ? add_entry(c, &o) : NULL;
+        if (e != NULL) {
+            e->plan = talk_text(&talk, &o);
+            save(c, e, NULL);
+            announce(e);
+        }
+    }
+    free(talk.octets);
+    checkup(c);
+}
+
 /* The broker is asked to end: leaks show then, and bad manners. */
 static void farewell(struct campaign *c)
 {
@@ -384,8 +437,6 @@ static void farewell(struct campaign *c)
     }
     free(whole.octets);
 }
-
-static void end_all_asides(struct campaign *c);
 
 /* Now and then the broker starts anew: it is stopped cleanly, and what plans leave behind does not pile up. */
 static void refresh(struct campaign *c)
@@ -481,6 +532,8 @@ static void carry_out(struct campaign *c, const struct talk *talk, bool own)
         perform(c, talk, own);
     if (!c->trouble)
         checkup(c);
+    if (!c->trouble && c->plans % CROWD_EVERY == CROWD_AT && c->job == 0)
+        crowd(c);
     if (!c->trouble)
         refresh(c);
     say_progress(c, false);

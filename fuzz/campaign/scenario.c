@@ -16,7 +16,7 @@ static const struct {
 #include "fuzz/campaign/scenarios.def"
 };
 
-enum { TEXT_MAX = 8192, SLOW_SELDOM = 24, NEIGHBOUR = TALK_CLIENTS / 2, CROWD = 256 };
+enum { TEXT_MAX = 8192, SLOW_SELDOM = 24, NEIGHBOUR = TALK_CLIENTS / 2 };
 enum { WORDY = sizeof scenarios / sizeof *scenarios - 2 }; /* the one with the most words */
 
 static void append(char *out, size_t *n, const char *text, size_t len)
@@ -129,7 +129,7 @@ size_t talk_crowd(unsigned version, uint8_t *out, size_t cap)
     static const uint8_t goodbye[] = { MQTT_DISCONNECT << 4, 0 };
     uint8_t connect[256];
     size_t n = 0, len = 0;
-    for (unsigned i = 0; i < CROWD; i++) {
+    for (unsigned i = 0; i < TALK_CROWD; i++) {
         unsigned client = i % TALK_CLIENTS;
         char text[64];
         struct plan plan;

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a whole conversation proves: logs written by hand, each with a neighbour that proves nothing.
+ *
+ * A log is lines of "TIME CLIENT WHAT": > and a packet of the client, < and one of the broker, open, close, reset, gone
+ * (the broker closes). ~ belongs to this run alone. */
+#include "fuzz/campaign/judge.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { LINES = 64, OCTETS = 8192 };
+
+struct made {
+    struct plan plan; /* for its prefix only */
+    struct run run;
+    struct log_entry log[LINES * 2];
+    uint8_t octets[OCTETS];
+    uint16_t connections[26];
+};
+
+static void add(struct made *m, enum log_what what, unsigned client, int64_t ms, struct view octets)
+{
+    struct log_entry *e = &m->log[m->run.n_log++];
+    *e = (struct log_entry){ .what = (uint8_t)what,
+                             .client = (uint8_t)client,
+                             .connection = (uint16_t)(m->connections[client] - 1),
+                             .port = (uint16_t)(5000 + client),
+                             .time_ns = 1700000000000000000 + ms * 1000000,
+                             .at = m->run.n_octets,
+                             .len = (uint32_t)octets.len };
+    assert_true(m->run.n_log < LINES * 2 && m->run.n_octets + octets.len <= OCTETS);
+    if (octets.len > 0)
+        memcpy(m->octets + m->run.n_octets, octets.ptr, octets.len);
+    m->run.n_octets += (uint32_t)octets.len;
+}
+
+static void add_line(struct made *m, const char *line, unsigned version)
+{
+    long ms;
+    char client, word[16], text[400];
+    int at = 0;
+    struct plan packet;
+    if (sscanf(line, "%ld %c %15s %n", &ms, &client, word, &at) < 3)
+        fail_msg("'%s' is no line of a log", line);
+    unsigned c = (unsigned)(client - 'a');
+    if (strcmp(word, "open") == 0) {
+        m->connections[c]++;
+        add(m, LOG_OPENED, c, ms, view_of(NULL, 0));
+    } else if (strcmp(word, ">") == 0 || strcmp(word, "<") == 0) {
+        bool raw = strncmp(line + at, "raw", 3) == 0;
+        snprintf(text, sizeof text, "%c %s%s", client, raw ? "" : "> ", line + at);
+        if (!plan_parse(&packet, view_of(text, strlen(text)), m->plan.prefix, version))
+            fail_msg("%s: %s", line, packet.error);
+        add(m, word[0] == '>' ? LOG_SENT : LOG_RECEIVED, c, ms, packet.step[0].octets);
+        plan_free(&packet);
+    } else {
+        add(m,
+            word[0] == 'c'   ? LOG_CLOSED_BY_US
+            : word[0] == 'r' ? LOG_RESET_BY_US
+                             : LOG_CLOSED_BY_BROKER,
+            c, ms, view_of(NULL, 0));
+    }
+}
+
+/* Judges a log; in the end the runner closes a, b and c. expected: "" nothing, "RULE", or "RULE?" when it is hasty. */
+static void judged(const char *log, unsigned version, const char *expected)
+{
+    struct made *m = calloc(1, sizeof *m);
+    struct judge_result result;
+    char line[400], told[400] = "";
+    assert_non_null(m);
+    snprintf(m->plan.prefix, sizeof m->plan.prefix, "mzzzz1");
+    m->run = (struct run){ .plan = &m->plan, .log = m->log, .octets = m->octets };
+    int64_t end = 0;
+    for (const char *at = log; *at != '\0';) {
+        size_t n = strcspn(at, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)n, at);
+        add_line(m, line, version);
+        end = strtol(line, NULL, 10);
+        at += n + (at[n] == '\n');
+    }
+    for (unsigned c = 0; c < 3; c++)
+        if (m->connections[c] > 0)
+            add(m, LOG_CLOSED_BY_US, c, end, view_of(NULL, 0));
+    judge_run(&m->run, MQTT_SEVERITY_ERROR, &result);
+    for (uint32_t i = 0; i < result.n; i++)
+        snprintf(told + strlen(told), sizeof told - strlen(told), "%s%s%s", i > 0 ? " " : "", result.fault[i].name,
+                 result.fault[i].hasty ? "?" : "");
+    if (strcmp(told, expected) != 0)
+        fail_msg("told '%s' instead of '%s' (%s) of\n%s", told, expected, result.n > 0 ? result.fault[0].sentence : "",
+                 log);
+    free(m);
+}
+
+#define UP(c) "0 " c " open\n0 " c " > connect\n1 " c " < connack reason=0\n"
+#define SUB(c, qos) "2 " c " > subscribe id=1 sub=" qos ":~/t\n3 " c " < suback id=1 codes=" qos "\n"
+#define PUB(c, t, id, payload)                                                                                         \
+    t " " c " > publish qos=1 id=" id " topic=~/t payload=" payload "\n" t " " c " < puback id=" id "\n"
+#define GOT(c, t, id, payload)                                                                                         \
+    t " " c " < publish qos=1 id=" id " topic=~/t payload=" payload "\n" t " " c " > puback id=" id "\n"
+#define PING(c, t) t " " c " > pingreq\n" t " " c " < pingresp\n"
+
+static void lost(void **state)
+{
+    (void)state;
+    for (unsigned v = MQTT_V311; v <= MQTT_V5; v++) {
+        judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") PING("a", "1500"), v, "MQTT-4.5.0-1");
+        judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") PING("a", "300"), v, "MQTT-4.5.0-1?");
+        judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") GOT("a", "61", "1", "x") PING("a", "1500"), v,
+               "");
+        judged(UP("a") SUB("a", "0") UP("b") PUB("b", "60", "7", "x") PING("a", "1500"), v, "");
+        judged(UP("a") UP("b") PUB("b", "60", "7", "x") SUB("a", "1") PING("a", "1500"), v, "");    /* too late */
+        judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") "1500 a > pingreq\n", v, ""); /* not heard of */
+        judged(UP("a") SUB("a", "1") UP("b") "60 b > publish qos=1 id=7 topic=~/t payload=x\n" PING("a", "1500"), v,
+               "");
+        judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") "70 a > pingreq header=3\n" PING("a", "1500"), v,
+               v == MQTT_V5 ? "MQTT-2.1.3-1"
+                            : "MQTT-2.2.2-1"); /* a client that breaks rules is no witness, but served */
+    }
+}
+
+static void away(void **state)
+{
+    (void)state;
+#define KEPT                                                                                                           \
+    "0 a open\n0 a > connect keep=60\n1 a < connack reason=0\n" SUB("a", "1") "4 a > disconnect\n4 a close\n" UP("b")  \
+        PUB("b", "60", "7", "x")
+#define BACK "100 a open\n100 a > connect keep=60\n"
+    judged(KEPT BACK "101 a < raw 20 02 01 00\n" PING("a", "1500"), MQTT_V311, "MQTT-3.1.2-5");
+    judged(KEPT BACK "101 a < raw 20 02 01 00\n" GOT("a", "102", "1", "x") PING("a", "1500"), MQTT_V311, "");
+    judged(KEPT BACK "101 a < raw 20 02 00 00\n" PING("a", "1500"), MQTT_V311, "MQTT-3.2.2-2");
+    judged(KEPT BACK "101 a < raw 20 03 01 00 00\n" PING("a", "1500"), MQTT_V5, "MQTT-3.1.2-23");
+    judged(KEPT BACK "101 a < raw 20 03 01 00 00\n" PING("a", "400"), MQTT_V5, "MQTT-3.1.2-23?");
+    judged("0 a open\n0 a > connect keep=60\n1 a < raw 20 02 01 00\n" PING("a", "1500"), MQTT_V311, "MQTT-3.2.2-3");
+}
+
+static void copies_order_and_qos(void **state)
+{
+    (void)state;
+#define SENT2                                                                                                          \
+    "60 b > publish qos=2 id=7 topic=~/t payload=x\n60 b < pubrec id=7\n61 b > pubrel id=7\n61 b < pubcomp id=7\n"
+#define GOT2(t, id)                                                                                                    \
+    t " a < publish qos=2 id=" id " topic=~/t payload=x\n" t " a > pubrec id=" id "\n" t " a < pubrel id=" id "\n" t   \
+      " a > pubcomp id=" id "\n"
+    judged(UP("a") SUB("a", "2") UP("b") SENT2 GOT2("62", "1") GOT2("63", "2"), MQTT_V311, "MQTT-4.3.3-2");
+    judged(UP("a") SUB("a", "2") UP("b") SENT2 GOT2("62", "1"), MQTT_V311, "");
+    judged(UP("a") SUB("a", "2") "4 a > subscribe id=2 sub=2:~/#\n5 a < suback id=2 codes=2\n" UP("b")
+               SENT2 GOT2("62", "1") GOT2("63", "2"),
+           MQTT_V311, "");
+    judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") PUB("b", "61", "8", "y") GOT("a", "62", "1", "y")
+               GOT("a", "63", "2", "x"),
+           MQTT_V5, "MQTT-4.6.0-5");
+    judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") PUB("b", "61", "8", "y") GOT("a", "62", "1", "x")
+               GOT("a", "63", "2", "y"),
+           MQTT_V5, "");
+    judged(UP("a") SUB("a", "2") UP("b") PUB("b", "60", "7", "x") "62 a < publish topic=~/t payload=x\n", MQTT_V5,
+           "MQTT-3.8.4-8");
+    judged(UP("a") SUB("a", "0") UP("b") PUB("b", "60", "7", "x") "62 a < publish topic=~/t payload=x\n", MQTT_V5, "");
+    judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") GOT("a", "62", "1", "z"), MQTT_V5, "MQTT-3.3.2-3");
+}
+
+static void unsubscribed(void **state)
+{
+    (void)state;
+#define UNSUB(t) t " a > unsubscribe id=2 unsub=~/t\n" t " a < raw b0 02 00 02\n"
+    judged(UP("a") SUB("a", "1") UNSUB("10") UP("b") PUB("b", "60", "7", "x") GOT("a", "62", "1", "x"), MQTT_V311,
+           "MQTT-3.10.4-2");
+    judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") UNSUB("61") GOT("a", "62", "1", "x"), MQTT_V311, "");
+    judged(UP("a") SUB("a", "1") UNSUB("59") UP("b") PUB("b", "60", "7", "x") GOT("a", "62", "1", "x"), MQTT_V311,
+           "MQTT-3.10.4-2?");
+}
+
+static void retained(void **state)
+{
+    (void)state;
+#define KEEP(t, id, payload)                                                                                           \
+    t " b > publish qos=1 id=" id " retain=1 topic=~/t payload=" payload "\n" t " b < puback id=" id "\n"
+#define LATE_SUB(c) "200 " c " > subscribe id=1 sub=1:~/t\n201 " c " < suback id=1 codes=1\n"
+#define GOT_KEPT(t, payload, flag)                                                                                     \
+    t " a < publish qos=1 retain=" flag " id=9 topic=~/t payload=" payload "\n" t " a > puback id=9\n"
+    judged(UP("b") KEEP("60", "7", "x") UP("a") LATE_SUB("a") PING("a", "1500"), MQTT_V311, "MQTT-3.3.1-6");
+    judged(UP("b") KEEP("60", "7", "x") UP("a") LATE_SUB("a") GOT_KEPT("202", "x", "1") PING("a", "1500"), MQTT_V311,
+           "");
+    judged(UP("b") KEEP("60", "7", "x") UP("a") LATE_SUB("a") GOT_KEPT("202", "x", "0") PING("a", "1500"), MQTT_V311,
+           "MQTT-3.3.1-8");
+    judged(UP("b") KEEP("60", "7", "x") KEEP("61", "8", "y") UP("a") LATE_SUB("a") GOT_KEPT("202", "x", "1"), MQTT_V311,
+           "MQTT-3.3.1-5");
+    judged(UP("b") KEEP("60", "7", "x") KEEP("61", "8", "\"\"") UP("a") LATE_SUB("a") GOT_KEPT("202", "x", "1"),
+           MQTT_V311, "MQTT-3.3.1-10");
+    judged(UP("a") SUB("a", "1") UP("b") KEEP("60", "7", "x") GOT_KEPT("62", "x", "1"), MQTT_V311, "MQTT-3.3.1-9");
+    judged(UP("a") SUB("a", "1") UP("b") KEEP("60", "7", "x") GOT_KEPT("62", "x", "0"), MQTT_V311, "");
+}
+
+static void wills(void **state)
+{
+    (void)state;
+#define WILLED "10 b open\n10 b > connect will_topic=~/t will_payload=w will_qos=1\n11 b < connack reason=0\n"
+    judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" PING("a", "1500"), MQTT_V311, "MQTT-3.1.2-8");
+    judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" GOT("a", "91", "1", "w") PING("a", "1500"), MQTT_V311, "");
+    judged(UP("a") SUB("a", "1") WILLED "90 b > disconnect\n90 b close\n" PING("a", "1500"), MQTT_V311, "");
+    judged(UP("a") SUB("a", "1") WILLED "90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"), MQTT_V311,
+           "MQTT-3.1.2-10");
+}
+
+static void shared_and_local(void **state)
+{
+    (void)state;
+#define SHARE(c) "2 " c " > subscribe id=1 sub=1:$share/g/~/t\n3 " c " < suback id=1 codes=1\n"
+    judged(UP("a") SHARE("a") UP("c") SHARE("c") UP("b") PUB("b", "60", "7", "x") GOT("a", "61", "1", "x")
+               GOT("c", "61", "1", "x"),
+           MQTT_V5, "S5-4.8.2-a");
+    judged(UP("a") SHARE("a") UP("c") SHARE("c") UP("b") PUB("b", "60", "7", "x") GOT("a", "61", "1", "x"), MQTT_V5,
+           "");
+    judged(UP("a") "2 a > subscribe id=1 sub=5:~/t\n3 a < suback id=1 codes=1\n" PUB("a", "60", "7", "x")
+               GOT("a", "61", "1", "x"),
+           MQTT_V5, "MQTT-3.8.3-3");
+}
+
+static void reactions(void **state)
+{
+    (void)state;
+    judged(UP("b") "60 b > publish qos=1 id=7 topic=~/t payload=x\n" PING("b", "1500"), MQTT_V311, "MQTT-4.3.2-2");
+    judged(UP("b") "60 b > publish qos=1 id=7 topic=~/t payload=x\n" PING("b", "100"), MQTT_V311, "MQTT-4.3.2-2?");
+    judged(UP("a") "10 a > subscribe id=1 sub=1:~/t\n" PING("a", "1500"), MQTT_V5, "MQTT-3.8.4-1");
+    judged(UP("a") "10 a > subscribe id=1 sub=1:~/t\n20 a gone\n", MQTT_V5, "");
+    judged(UP("a") "10 a > pingreq header=4\n10 a < pingresp\n20 a gone\n", MQTT_V311, "");
+}
+
+/* Every name that can be told stands in the rule tables of its version. */
+static void names(void **state)
+{
+    (void)state;
+    const char *ids[][2] = {
+#define GUARANTEE(sym, oracle, id311, id5, slow, title) { id311, id5 },
+#include "fuzz/campaign/guarantees.def"
+    };
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        for (unsigned v = 0; v < 2; v++)
+            if (ids[i][v][0] != '-' && mqtt_rule_by_id(ids[i][v], MQTT_V311 + v) == MQTT_RULE_NONE)
+                fail_msg("%s is no rule of %s", ids[i][v], mqtt_version_name(MQTT_V311 + v));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lost),         cmocka_unit_test(away),
+        cmocka_unit_test(unsubscribed), cmocka_unit_test(copies_order_and_qos),
+        cmocka_unit_test(retained),     cmocka_unit_test(wills),
+        cmocka_unit_test(reactions),    cmocka_unit_test(shared_and_local),
+        cmocka_unit_test(names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
