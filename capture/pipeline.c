@@ -141,13 +141,13 @@ static bool make_tracker(struct pipeline *p, uint64_t octets)
 {
     struct track_config c;
     track_defaults(&c);
-    uint64_t sixteenth = octets / 16; /* shares of 4, 4, 4, 1, 1, 2; the default takes 100,000 connections at once */
-    c.max_connections = (uint32_t)at_most(c.max_connections, sixteenth * 4 / 488);
-    c.max_sessions = (uint32_t)at_most(c.max_sessions, sixteenth * 4 / 552);
-    c.max_exchanges = (uint32_t)at_most(c.max_exchanges, sixteenth * 4 / 232);
-    c.max_topics = (uint32_t)at_most(c.max_topics, sixteenth / 56);
-    c.max_subscriptions = (uint32_t)at_most(c.max_subscriptions, sixteenth / 96);
-    c.max_text = (uint32_t)at_most(c.max_text, sixteenth * 2);
+    uint64_t part = octets / 32; /* shares of 6, 10, 8, 1, 4, 3; the default takes 100,000 connections at once */
+    c.max_connections = (uint32_t)at_most(c.max_connections, part * 6 / TRACK_COST_CONNECTION);
+    c.max_sessions = (uint32_t)at_most(c.max_sessions, part * 10 / TRACK_COST_SESSION);
+    c.max_exchanges = (uint32_t)at_most(c.max_exchanges, part * 8 / TRACK_COST_EXCHANGE);
+    c.max_topics = (uint32_t)at_most(c.max_topics, part / TRACK_COST_TOPIC);
+    c.max_subscriptions = (uint32_t)at_most(c.max_subscriptions, part * 4 / TRACK_COST_SUBSCRIPTION);
+    c.max_text = (uint32_t)at_most(c.max_text, part * 3);
     struct track_events e = {
         .finding = p->events.finding, .exchange = p->events.exchange, .session = p->events.session, .ctx = p->ctx
     };

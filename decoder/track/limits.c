@@ -83,6 +83,7 @@ void aliases_free(struct track *t, struct bounds *b)
         for (uint32_t i = 0; i < b->alias_cap[slot]; i++)
             topic_drop(t, b->alias[slot][i]);
         mem_give(t, b->alias[slot], b->alias_cap[slot] * sizeof *b->alias[slot]);
+        t->text -= b->alias_cap[slot] * sizeof *b->alias[slot];
         b->alias[slot] = NULL;
         b->alias_cap[slot] = 0;
     }
@@ -95,9 +96,12 @@ static bool alias_room(struct track *t, struct bounds *b, unsigned slot, uint32_
     uint32_t cap = b->alias_cap[slot] > 0 ? b->alias_cap[slot] : ALIASES_FIRST;
     while (cap <= alias)
         cap *= 2;
-    struct topic **table = b != &t->no_bounds ? mem_take(t, cap * sizeof *table) : NULL;
+    uint64_t more = (cap - b->alias_cap[slot]) * sizeof(struct topic *);
+    bool room = b != &t->no_bounds && t->text + more <= t->cfg.max_text;
+    struct topic **table = room ? mem_take(t, cap * sizeof *table) : NULL;
     if (table == NULL)
         return false;
+    t->text += more;
     memset(table, 0, cap * sizeof *table);
     if (b->alias_cap[slot] > 0)
         memcpy(table, b->alias[slot], b->alias_cap[slot] * sizeof *table);

@@ -210,9 +210,8 @@ struct session {
     uint16_t client_id_len, inflight[2], inflight_max[2];
     uint8_t n_few, version, will, return_code, link, low_grant;
     uint16_t own_id, keep_alive_s;
-    uint32_t open, print;
+    uint32_t open, print, own_print;
     int64_t silence_ns;
-    uint32_t own_print;
     int64_t own_ns;
     uint64_t own_frame; /* a PUBLISH of the client that its own subscription matches, not yet delivered; 0: none */
     /* the rest */
@@ -297,6 +296,8 @@ struct conn {
     struct rare *rare;     /* NULL: nothing of it */
     uint8_t version, source, flip, link;
     uint16_t keep_alive_s;
+    uint16_t sub_done, unsub_done;       /* ids answered last */
+    uint16_t n_subscribe, n_unsubscribe; /* under way */
     uint8_t max_qos, will_qos;
     uint8_t said_late, said_codes, said_stray; /* unanswered packets, reason codes, stray deliveries told so far */
     bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */
@@ -311,11 +312,9 @@ struct conn {
     struct exch *opening;       /* CONNECT under way */
     struct exch *ping;          /* the latest PINGREQ under way; chained in a ring, so the oldest comes after it */
     uint64_t connect_frame, connack_frame;
-    uint32_t connack_end;                /* 0: not known */
-    int64_t asked_ns;                    /* latest SUBSCRIBE, SUBACK */
-    uint32_t broker_print;               /* of its endpoint; 0: not computed */
-    uint16_t sub_done, unsub_done;       /* ids answered last */
-    uint16_t n_subscribe, n_unsubscribe; /* under way */
+    int64_t asked_ns;      /* latest SUBSCRIBE, SUBACK */
+    uint32_t broker_print; /* of its endpoint; 0: not computed */
+    uint32_t connack_end;  /* 0: not known */
 };
 
 struct dup_seen {

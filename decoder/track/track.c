@@ -7,6 +7,21 @@
 
 static const int64_t second = 1000000000;
 
+/* What the header promises. A hash table has at most four places for each record when it has just grown. */
+enum { WHEEL_PLACE = 16 };
+_Static_assert(sizeof(struct conn) + sizeof(struct bounds) + sizeof(struct rare) + WHEEL_PLACE <= TRACK_COST_CONNECTION,
+               "enum track_cost");
+_Static_assert(sizeof(struct session) + sizeof(struct after) + sizeof(struct past) + sizeof(struct tallies) +
+                       4 * sizeof(uint32_t) <=
+                   TRACK_COST_SESSION,
+               "enum track_cost");
+_Static_assert(sizeof(struct exch) + sizeof(struct later) + 4 * sizeof(void *) <= TRACK_COST_EXCHANGE,
+               "enum track_cost");
+_Static_assert(sizeof(struct topic) + POOL_UNIT <= TRACK_COST_TOPIC, "enum track_cost");
+_Static_assert(offsetof(struct sub, filter) + POOL_UNIT + sizeof(struct ask) + 8 * sizeof(void *) <=
+                   TRACK_COST_SUBSCRIPTION,
+               "enum track_cost");
+
 void track_defaults(struct track_config *c)
 {
     *c = (struct track_config){ .max_connections = 131072,

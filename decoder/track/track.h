@@ -10,12 +10,13 @@
  * Order of calls for a connection: track_open, then track_packet / track_gap in the order of capture, then track_close.
  * Events come out of these calls and of track_advance, in the order of becoming certain.
  *
- * Memory: everything is taken from the allocator in slabs and bounded by the limits: with its place in a table at most
- * 488 octets for a connection, 552 for a session, 232 for an open exchange, 96 for a subscription, 56 for a topic or
- * filter (and its text, once however often it is used), 8 for each Topic Alias up to the highest one in use. A client
- * that opens 65,535 exchanges costs 15 MiB, and no more than max_exchanges allow in all. Once a subscription was seen:
- * 128 KiB for the latest 2,048 messages that clients published, by which their deliveries are known. Reaching a limit
- * evicts the oldest of the kind (the outcome of its exchanges is TRACK_UNKNOWN) and counts it. */
+ * Memory: everything is taken from the allocator in slabs and bounded by the limits. A plain connection that is up and
+ * its session take less than 640 octets, texts and one subscription included; what only some have (bounds of 5.0, a
+ * will, a broken rule, counts beyond 16 bits...) is made when they have it, and enum track_cost says what one of each
+ * kind costs with all of that. A client that opens 65,535 exchanges costs 16 MiB, and no more than max_exchanges allow
+ * in all. Once a subscription was seen: 128 KiB for the latest 2,048 messages that clients published, by which their
+ * deliveries are known. Reaching a limit evicts the oldest of the kind (the outcome of its exchanges is TRACK_UNKNOWN)
+ * and counts it. */
 #pragma once
 #include "decoder/base/endpoint.h"
 #include "decoder/mqtt/conn.h"
@@ -207,11 +208,20 @@ struct track_events { /* any may be NULL */
 
 /* ---- set up ----------------------------------------------------------------------------------------------------- */
 
+/* Octets of one at most, with all it may come to have and its places in tables; texts come on top. */
+enum track_cost {
+    TRACK_COST_CONNECTION = 496,
+    TRACK_COST_SESSION = 688,
+    TRACK_COST_EXCHANGE = 232,
+    TRACK_COST_TOPIC = 16,
+    TRACK_COST_SUBSCRIPTION = 160
+};
+
 struct track_config {
     uint32_t max_connections, max_sessions, max_exchanges;
-    uint32_t max_topics; /* distinct topics and filters kept as text */
+    uint32_t max_topics; /* topics of exchanges and Topic Aliases kept as text */
     uint32_t max_subscriptions;
-    uint32_t max_text; /* octets of client identifiers, topics and filters together */
+    uint32_t max_text; /* octets of client identifiers, topics and filters together, and of tables of Topic Aliases */
     int64_t answer_ns; /* an answer that takes longer is a finding (the standards give no deadline); CONNECT: 4 times */
     int64_t close_ns;  /* a close that is due and takes longer is a finding */
     int64_t reach_ns;  /* after this much silence CONNACK has surely reached the client */

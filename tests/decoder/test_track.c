@@ -217,21 +217,60 @@ static void the_tables(void **state)
 static void many_exchanges(void **state)
 {
     (void)state;
+    static const char topic[] = "a/topic/of/thirty/two/octets/abc";
     struct talk *k = talk_new(NULL);
     talk_play(k, "1 open; 1> connect v=4 id=a; 1< connack");
     uint64_t before = k->allocated;
-    char text[64];
+    char text[96];
     for (unsigned id = 1; id <= 65535; id++) {
-        snprintf(text, sizeof text, "1> pub q=1 id=%u t=x", id);
+        snprintf(text, sizeof text, "1> pub q=2 id=%u t=%s; 1< pubrec id=%u", id, topic, id);
         talk_play(k, text);
     }
     struct track_counts n;
     track_count(k->track, &n);
     assert_int_equal(n.open, 65535);
-    assert_true(k->allocated - before < 15u << 20);
+    uint64_t cost = (k->allocated - before) / 65535;
+    assert_in_range(cost, TRACK_COST_EXCHANGE / 2, TRACK_COST_EXCHANGE + TRACK_COST_TOPIC + sizeof topic);
+    assert_true(k->allocated - before < (16u << 20) + 65535 * sizeof topic);
     assert_int_equal(n.memory, k->allocated);
     talk_finish(k);
     talk_free(k);
+}
+
+/* So many connections that are up, each with its session, and how many octets each takes. */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static uint64_t octets_each(unsigned n, const char *each)
+{
+    struct talk *k = talk_new(NULL);
+    char text[256];
+    talk_play(k, "1 open; 1> connect v=4 id=a; 1< connack");
+    uint64_t before = k->allocated;
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(text, sizeof text, each, i, i);
+        talk_play(k, text);
+    }
+    struct track_counts counts;
+    track_count(k->track, &counts);
+    assert_int_equal(counts.sessions, n + 1);
+    assert_int_equal(counts.evicted_connections + counts.evicted_sessions, 0);
+    uint64_t cost = (k->allocated - before) / n;
+    talk_finish(k);
+    talk_free(k);
+    return cost;
+}
+
+/* Growth of what a fleet of idle clients takes is seen here; the figures are those of the header. */
+static void a_live_connection_is_small(void **state)
+{
+    (void)state;
+    uint64_t plain = octets_each(4000, "1 open; 1> connect v=4 id=dev-%06u; 1< connack; 1> sub id=1 "
+                                       "f=site/12/dev-%06u/#:1; 1< suback id=1 c=1");
+    uint64_t busy = octets_each(4000, "1 open; 1> connect id=dev-%06u rm=9; 1< connack rm=9; 1> sub id=1 "
+                                      "f=site/12/dev-%06u/#:1; 1< suback id=1 c=1; 1< pub q=1 id=1 t=site/12/a; 1> "
+                                      "puback id=1; 1> pub q=2 id=2 t=b; 1< pubrec id=2; 1> connect");
+    assert_in_range(plain, 400, 640);
+    assert_in_range(busy, plain,
+                    TRACK_COST_CONNECTION + TRACK_COST_SESSION + TRACK_COST_EXCHANGE + TRACK_COST_SUBSCRIPTION + 64);
 }
 
 static void limits_hold(void **state)
@@ -376,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_gap_makes_unknown),
         cmocka_unit_test(the_tables),
         cmocka_unit_test(many_exchanges),
+        cmocka_unit_test(a_live_connection_is_small),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(nothing_is_left),
