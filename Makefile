@@ -154,6 +154,10 @@ docs-tables: $B/tests/decoder/test_docs_rules $B/tests/decoder/test_docs_fields
 	@$B/tests/decoder/test_docs_rules --print >docs/rules.md.new && mv docs/rules.md.new docs/rules.md
 	@$B/tests/decoder/test_docs_fields --write
 
+# Faults put into copies of the tracker, one by one: its tests have to fail. Some four minutes; not part of CI.
+test-planted: $(addprefix $B/tests/decoder/,test_track test_track_rules test_track_model test_stats)
+	@tests/decoder/planted.py
+
 # Pictures of the screen for README.md and docs/, from the real program.
 screenshots: $B/mqshark
 	@B=$B tests/screenshots
@@ -211,7 +215,7 @@ clean:
 
 include fuzz/fuzz.mk
 
-.PHONY: all unit test run-tests check-asan check-clang check-fuzz lint golden docs-tables bench exact check-instructions instructions \
+.PHONY: all unit test run-tests check-asan check-clang check-fuzz lint golden docs-tables test-planted bench exact check-instructions instructions \
         demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -84,6 +84,12 @@ void stream_syn(struct stream *s, uint32_t seq);
 bool stream_segment(struct stream *s, struct stream_shared *shared, const struct segment *g, const struct stamp *stamp);
 /* The peer acknowledges. */
 void stream_ack(struct stream *s, struct stream_shared *shared, uint32_t ack, const struct stamp *stamp);
+/* The peer has acknowledged octets that were not captured so far. One more than there are may be a FIN. */
+static inline bool stream_unseen(const struct stream *s)
+{
+    uint32_t ahead = s->acked - s->next;
+    return (s->flags & (STREAM_KNOWN | STREAM_ACKED)) == (STREAM_KNOWN | STREAM_ACKED) && ahead > 1 && ahead < 1U << 31;
+}
 /* No more will come: holes are given up, what is held is passed on, and the stream ends if it has not. */
 void stream_finish(struct stream *s, struct stream_shared *shared, const struct stamp *stamp);
 void stream_drop(struct stream *s, struct stream_shared *shared); /* frees what is held, without events */

@@ -375,6 +375,14 @@ static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_
         lose(t, f, dir, at, &(struct loss){ len, reason_of(why), WEB_HOLE }, stamp);
 }
 
+static void on_unseen(void *ctx, struct flow *f, unsigned dir)
+{
+    const struct talks *t = ctx;
+    const struct talk *k = f->upper;
+    if (k != NULL && k->opened && t->options.track != NULL)
+        track_unseen(t->options.track, k->track, dir);
+}
+
 static void lose_inside(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, enum web_loss kind,
                         const char *why, const struct stamp *stamp)
 {
@@ -471,5 +479,5 @@ static void on_release(void *ctx, struct flow *f, enum tcp_end how, const struct
 }
 
 const struct tcp_events talks_tcp_events = {
-    .data = on_data, .gap = on_gap, .differ = on_differ, .end = on_end, .release = on_release
+    .data = on_data, .gap = on_gap, .differ = on_differ, .end = on_end, .release = on_release, .unseen = on_unseen
 };

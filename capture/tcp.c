@@ -232,8 +232,12 @@ static void take_syn(struct flow *f, unsigned dir, const struct segment *g)
 static void take_octets(struct tcp *t, struct flow *f, unsigned dir, const struct segment *g, const struct stamp *stamp)
 {
     t->how = TCP_END_FIN;
-    if (g->flags & TCP_ACK)
-        stream_ack(&f->dir[!dir], &t->shared, g->ack, stamp);
+    if (g->flags & TCP_ACK) {
+        struct stream *other = &f->dir[!dir];
+        stream_ack(other, &t->shared, g->ack, stamp);
+        if (stream_unseen(other) && !(f->flags & (TCP_FLOW_IGNORED | TCP_FLOW_DONE)) && t->events->unseen != NULL)
+            t->events->unseen(t->ctx, f, !dir);
+    }
     if (g->flags & TCP_RST) {
         t->how = TCP_END_RST;
         f->closed |= CLOSED_RST;

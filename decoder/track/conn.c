@@ -532,6 +532,13 @@ void conn_hole(struct track *t, struct conn *c)
     }
 }
 
+void track_unseen(struct track *t, track_conn h, unsigned dir)
+{
+    struct conn *c = conn_of(t, h);
+    if (c != NULL)
+        c->unseen = (uint8_t)(c->unseen | 1u << ((dir ^ c->flip) & 1));
+}
+
 void track_gap(struct track *t, track_conn h, unsigned dir, uint64_t octets, int64_t time_ns, uint64_t frame)
 {
     (void)dir;

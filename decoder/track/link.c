@@ -99,6 +99,8 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
         return;
     }
     settle_roles(t, c, in);
+    if ((c->flags & C_CONNACK) != 0) /* its answer was captured before it */
+        conn_hole(t, c);
     if (p->cut) /* who knows what it asked for */
         c->flags |= C_HOLE;
     if (c->last_ns[0] == INT64_MIN && c->last_ns[1] == INT64_MIN && (c->flags & C_HOLE) == 0)

@@ -295,6 +295,13 @@ static void settle_closed(struct track *t, const struct conn *by, struct session
     }
 }
 
+/* Session Present of a session that had ended. It may have begun anew on a connection that was not captured: a note. */
+static void judge_ended(struct track *t, struct conn *c, const struct session *s)
+{
+    if (s->connections > 0 && conn_sure(c) && s->closed_ns != INT64_MIN && t->now - s->closed_ns > t->cfg.reach_ns)
+        judge(t, c, by_version(c, MQTT_R4_3_1_2_6, MQTT_R5_4_1_0_2), MQTT_SEVERITY_NOTE, MQTT_SERVER);
+}
+
 /* CONNACK accepts. */
 void session_start(struct track *t, struct conn *c, bool present, uint64_t frame)
 {
@@ -325,8 +332,10 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     } else {
         past_make(t, s)->resumed++;
         c->flags |= C_RESUMED;
-        if (!had)
+        if (!had) {
+            judge_ended(t, c, s);
             s->flags &= ~(uint32_t)S_WHOLE;
+        }
         if (s->will == TRACK_WILL_DUE && (s->flags & S_WILL_WAITS) != 0) {
             s->will = TRACK_WILL_DROPPED;
             will_forget(t, s);

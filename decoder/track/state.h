@@ -303,6 +303,7 @@ struct conn {
     bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */
     bool lingers; /* closed, but what the other side still sends is taken */
     bool early_said, server_ka, unsubscribed, no_expiry;
+    uint8_t unseen;                   /* sides of which octets arrived that were not captured so far, as bits */
     bool alias_lost[2];               /* a mapping of that side found no room */
     uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
     uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
@@ -580,7 +581,8 @@ static inline bool conn_sure(const struct conn *c)
     const struct rare *r = rare_of(c);
     bool contested =
         r->taker != NULL || (r->taking != NULL && (c->flags & C_UP) == 0); /* two connections, one session */
-    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead && !contested;
+    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead && c->unseen == 0 &&
+           !contested;
 }
 
 /* `by` used an identifier of `slot` against the rules: nothing is held against anyone for it any more here. */

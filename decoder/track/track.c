@@ -397,6 +397,7 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     unsigned slot = (in->dir ^ c->flip) & 1u;
     note->flags =
         (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
+    c->unseen = (uint8_t)(c->unseen & ~(1u << slot));
     c->ahead = is_blind(c, 1 - slot) ||
                (in->end != 0 && (in->acked != 0 ? in->acked > c->seen_end[1 - slot] : c->seen_end[1 - slot] != 0));
     c->seen_end[slot] = in->end;

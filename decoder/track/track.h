@@ -274,6 +274,10 @@ struct track_input {
 void track_packet(struct track *t, track_conn c, const struct track_input *in, struct mqtt_verdicts *v,
                   struct track_note *note);
 
+/* Octets of direction dir have arrived at the other side and were not captured so far: until a packet of it comes
+ * nothing is claimed that rests on not having seen one. */
+void track_unseen(struct track *t, track_conn c, unsigned dir);
+
 /* Octets of direction dir that were never captured, or skipped because framing was lost. */
 void track_gap(struct track *t, track_conn c, unsigned dir, uint64_t octets, int64_t time_ns, uint64_t frame);
 

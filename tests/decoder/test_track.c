@@ -114,6 +114,104 @@ static void a_client_goes_on_without_a_session(void **state)
     talk_free(k);
 }
 
+static unsigned outcome_of(const char *text)
+{
+    struct talk *k = talk_new(NULL);
+    talk_play(k, "1 open; 1> connect id=a expiry=60 clean=0; 1< connack; ");
+    talk_play(k, text);
+    talk_finish(k);
+    assert_true(talk_worst(k) <= MQTT_SEVERITY_NOTE);
+    unsigned outcome = k->exchanges[1].outcome;
+    talk_free(k);
+    return outcome;
+}
+
+static void outcomes(void **state)
+{
+    (void)state;
+    assert_int_equal(outcome_of("1> pub q=1 id=1; 1< puback id=1"), TRACK_COMPLETE);
+    assert_int_equal(outcome_of("1> pub q=1 id=1; 1< puback id=1 code=0x10"), TRACK_COMPLETE);
+    assert_int_equal(outcome_of("1> pub q=1 id=1; 1< puback id=1 code=0x87"), TRACK_REFUSED);
+    assert_int_equal(outcome_of("1> pub q=2 id=1; 1< pubrec id=1 code=0x97"), TRACK_REFUSED);
+    assert_int_equal(outcome_of("1> pub q=1 id=1; 1 fin>; 1< puback id=1"), TRACK_COMPLETE); /* they crossed */
+    assert_int_equal(outcome_of("1> sub id=1 f=x:0; 1 fin>; +2s; "), TRACK_ABANDONED);
+    assert_int_equal(outcome_of("1> sub id=1 f=x:0; 1< suback id=1 c=0x87"), TRACK_REFUSED);
+    assert_int_equal(outcome_of("1> pub q=1 id=1; 1 gap<; 1 fin<; 2 open; 2> connect id=a clean=0; 2< connack; "),
+                     TRACK_UNKNOWN);
+}
+
+/* One direction alone, and a CONNACK that was captured before its CONNECT. */
+static void half_a_capture(void **state)
+{
+    (void)state;
+    static const char *const halves[] = {
+        "1 mid; 1> connect v=4 id=a cross; 1> pub q=2 id=1 p=a; 1> pubrel id=1; +20s; 1> pub q=1 id=1 p=b; 1 fin>",
+        "1 mid; 1< connack; 1< pub q=2 id=1 p=a; 1< pubrel id=1; 1< puback id=9; +20s; 1< pong; 1 fin<",
+        "1 open; 1< connack; 1> connect v=4 id=a; +20s; 1 fin<",
+    };
+    for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
+        struct talk *k = talk_new(NULL);
+        talk_play(k, halves[i]);
+        talk_finish(k);
+        if (k->bad || talk_worst(k) > MQTT_SEVERITY_NOTE) {
+            talk_print(k);
+            fail_msg("%s", halves[i]);
+        }
+        talk_free(k);
+    }
+    /* what arrived and was not captured may be the answer */
+    for (unsigned lost = 0; lost < 2; lost++) {
+        struct talk *k = talk_new(NULL);
+        talk_play(k, "1 open; 1> connect v=4 id=a; 1< connack; 1> ping; 1> sub id=1 f=x:0");
+        if (lost)
+            track_unseen(k->track, k->conn[1].handle, 1);
+        talk_play(k, "+9s");
+        assert_int_equal(talk_says(k, MQTT_R4_3_8_4_1, MQTT_SEVERITY_WARNING), lost ? 0 : 1);
+        talk_play(k, "1< pong; 1> ping; +9s");
+        assert_int_equal(talk_says(k, MQTT_R4_3_12_4_1, MQTT_SEVERITY_WARNING), lost ? 1 : 2);
+        talk_free(k);
+    }
+}
+
+/* Which PUBLISH a delivery hands on, among many; one whose place was taken is not known. */
+static void deliveries_are_told(void **state)
+{
+    (void)state;
+    enum { MANY = 3000, LAST = 200 };
+    uint64_t frames[MANY];
+    unsigned known = 0;
+    struct talk *k = talk_new(NULL);
+    char step[64];
+    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> sub id=1 f=#:0; 1< suback id=1 c=0; 2 open; 2> connect id=b; "
+                 "2< connack");
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(step, sizeof step, "2> pub t=t/%u p=%u", i % 7, i);
+        talk_play(k, step);
+        frames[i] = k->frame;
+        if (i < LAST)
+            continue;
+        k->n_notes = 0;
+        snprintf(step, sizeof step, "1< pub t=t/%u p=%u", (i - LAST) % 7, i - LAST);
+        talk_play(k, step);
+        uint64_t told = last_note(k)->published_frame;
+        assert_true(told == 0 || told == frames[i - LAST]);
+        assert_int_equal(last_note(k)->forward_ns, told == 0 ? -1 : (int64_t)(k->frame - told) * 1000000);
+        known += told != 0;
+    }
+    assert_true(known > (MANY - LAST) * 9 / 10);
+    k->n_notes = 0;
+    talk_play(k, "1< pub t=t/1 p=never");
+    assert_int_equal(last_note(k)->published_frame, 0);
+    /* sent twice at once: either may be meant; long apart: the latest, if soon */
+    talk_play(k, "2> pub t=u p=x; 2> pub t=u p=x; 1< pub t=u p=x");
+    assert_int_equal(last_note(k)->published_frame, 0);
+    talk_play(k, "+9s; 2> pub t=u p=x; 1< pub t=u p=x");
+    assert_int_equal(last_note(k)->published_frame, k->frame - 1);
+    talk_play(k, "1< pub t=u p=x retain");
+    assert_int_equal(last_note(k)->forward_ns, -1);
+    talk_free(k);
+}
+
 static void wills(void **state)
 {
     (void)state;
@@ -409,6 +507,9 @@ int main(void)
         cmocka_unit_test(the_same_id_up_and_down_is_two),
         cmocka_unit_test(an_exchange_over_two_connections),
         cmocka_unit_test(a_client_goes_on_without_a_session),
+        cmocka_unit_test(outcomes),
+        cmocka_unit_test(half_a_capture),
+        cmocka_unit_test(deliveries_are_told),
         cmocka_unit_test(wills),
         cmocka_unit_test(sessions_expire),
         cmocka_unit_test(the_end_tells_who_owes),

@@ -13,7 +13,7 @@ import harness
 # tshark finds MQTT by port alone; mqdump finds it by content and gets no hint.
 PORTS = {"mqtt_auth_acl.pcap": 1886, "mqtt_versions_rabbitmq.pcap": 2883, "mqtt5_auth_exchange.pcap": 1885,
          "mqtt5_limits_reasons.pcap": 1984, "founding_retry_first_connection.pcap": 1899,
-         "mqtt_activemq_accepts_tcp_no_connack.pcap": 3883}
+         "mqtt_activemq_accepts_tcp_no_connack.pcap": 3883, "mqtt_conduct_mosquitto.pcap.gz": 18831, "mqtt5_flow_mqbroker.pcap": 18832}
 
 # type: 0..15; length: remaining length; id, qos: None when the packet has none; topics: topic name or filters, as octets
 Packet = collections.namedtuple("Packet", "frame type length id qos topics")
