@@ -7,14 +7,16 @@
  *   TALK_OPEN, TALK_CLOSE (FIN), TALK_RESET   nothing
  *   TALK_SEND, TALK_SPLIT                     u16 length, octets (SPLIT: delivered octet by octet)
  *   TALK_WAIT                                 u16 of 10 ms
- *   TALK_GAP                                  u16 octets that were never captured
+ *   TALK_GAP                                  u16 octets that were never captured; 0 to 3: what the WebSocket around
+ *                                             the octets does wrong (enum track_websocket_fault, and
+ *                                             one that does not exist)
  *   TALK_LONG_WAIT                            u16 seconds
  * Total: every octet string is a conversation; a record cut by the end holds what is left. */
 #pragma once
 #include "decoder/base/cursor.h"
 
 enum talk_op { TALK_OPEN, TALK_SEND, TALK_SPLIT, TALK_CLOSE, TALK_RESET, TALK_WAIT, TALK_GAP, TALK_LONG_WAIT };
-enum { TALK_CLIENTS = 8, TALK_HEAD_MAX = 3 };
+enum { TALK_CLIENTS = 8, TALK_HEAD_MAX = 3, TALK_WEBSOCKET_FAULTS = 4 };
 
 struct talk_record {
     enum talk_op op;

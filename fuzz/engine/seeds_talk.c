@@ -7,14 +7,7 @@
  *     = NAME OCTET          a new conversation and its octet of scene, in hexadecimal
  *     = NAME OCTET faults   the same, once for each fault of the broker (fuzz/broker/fault.def)
  *     = NAME OCTET lengths  the same, with 0 to 199 octets more: some targets refuse memory by the length of the input
- *     version 5             3.1, 3.1.1 or 5; for the packets that follow (5 unless said)
- *     a > connect id=x      a packet of client a (a to h), as plans write it (fuzz/campaign/plan.h)
- *     a < connack reason=0  a packet of the server to it; >> and << deliver octet by octet
- *     a > raw 30 00         octets; likewise <
- *     a > open              a connection; < was open before the capture began
- *     a > close             or reset, by this side
- *     a > gap 7             octets of this side that were never captured
- *     wait 100ms            or 30s */
+ * and statements (fuzz/script.h). */
 #include "fuzz/engine/seeds.h"
 
 #include <stdio.h>
@@ -24,6 +17,7 @@
 #include "fuzz/broker/fault.h"
 #include "fuzz/campaign/plan.h"
 #include "fuzz/mutator.h"
+#include "fuzz/script.h"
 
 static uint8_t room[SEEDS_ROOM];
 
@@ -141,21 +135,22 @@ void seeds_of_talks(void)
 
 /* ---- scripts ---- */
 
-struct script {
+struct file {
+    struct script script;
     const char *path;
-    unsigned line, version;
+    unsigned line;
     char name[64];
     bool faults, lengths;
     size_t len; /* of the seed so far; 0: none */
 };
 
-static _Noreturn void no_sense(const struct script *s, const char *why)
+static _Noreturn void no_sense(const struct file *s, const char *why)
 {
     fprintf(stderr, "seeds: %s:%u: %s\n", s->path, s->line, why);
     exit(1);
 }
 
-static void finish(struct script *s)
+static void finish(struct file *s)
 {
     char name[96];
     if (s->len > 0)
@@ -172,7 +167,7 @@ static void finish(struct script *s)
     s->len = 0;
 }
 
-static void begin(struct script *s, const char *line)
+static void begin(struct file *s, const char *line)
 {
     unsigned scene;
     finish(s);
@@ -180,65 +175,13 @@ static void begin(struct script *s, const char *line)
         no_sense(s, "a name and an octet of scene should follow");
     room[0] = (uint8_t)scene;
     s->len = 1;
-    s->version = MQTT_V5;
+    s->script.version = MQTT_V5;
     s->faults = strstr(line, " faults") != NULL;
     s->lengths = strstr(line, " lengths") != NULL;
 }
 
-static void set_version(struct script *s, const char *word)
+static void run_line(struct file *s, char *line)
 {
-    s->version = strcmp(word, "3.1") == 0     ? MQTT_V31
-                 : strcmp(word, "3.1.1") == 0 ? MQTT_V311
-                 : strcmp(word, "5") == 0     ? MQTT_V5
-                                              : 0;
-    if (s->version == 0)
-        no_sense(s, "no such version");
-}
-
-/* The octets of a packet, as plans write it. */
-static void add_octets(struct script *s, const char *packet, unsigned client, bool by_server, bool split)
-{
-    struct plan plan;
-    char text[4096];
-    bool raw = strncmp(packet, "raw ", 4) == 0;
-    snprintf(text, sizeof text, "%c %s%s", 'a' + (int)client, raw ? "" : "> ", packet);
-    if (!plan_parse(&plan, view_of(text, strlen(text)), "p", s->version))
-        no_sense(s, plan.error);
-    if (plan.n != 1 || plan.step[0].op != PLAN_SEND)
-        no_sense(s, "one packet should stand here");
-    struct talk_record r = {
-        .op = split ? TALK_SPLIT : TALK_SEND, .client = client, .by_server = by_server, .octets = plan.step[0].octets
-    };
-    s->len = talk_write(room, s->len, SEEDS_ROOM, &r);
-    plan_free(&plan);
-}
-
-static void add_statement(struct script *s, const char *line)
-{
-    char client, arrow[3];
-    unsigned number;
-    int at = 0;
-    if (sscanf(line, "%c %2[<>] %n", &client, arrow, &at) < 2 || at == 0 || client < 'a' || client > 'h')
-        no_sense(s, "this is no statement");
-    const char *what = line + at;
-    bool by_server = arrow[0] == '<';
-    unsigned n = (unsigned)(client - 'a');
-    if (strcmp(what, "open") == 0)
-        s->len = add_event(s->len, TALK_OPEN, n, by_server, 0);
-    else if (strcmp(what, "close") == 0)
-        s->len = add_event(s->len, TALK_CLOSE, n, by_server, 0);
-    else if (strcmp(what, "reset") == 0)
-        s->len = add_event(s->len, TALK_RESET, n, by_server, 0);
-    else if (sscanf(what, "gap %u", &number) == 1)
-        s->len = add_event(s->len, TALK_GAP, n, by_server, number);
-    else
-        add_octets(s, what, n, by_server, arrow[1] != '\0');
-}
-
-static void run_line(struct script *s, char *line)
-{
-    unsigned number;
-    char unit[3], word[8];
     line[strcspn(line, "\n")] = '\0';
     if (line[0] == '\0' || line[0] == '#')
         return;
@@ -248,28 +191,21 @@ static void run_line(struct script *s, char *line)
     }
     if (s->len == 0)
         no_sense(s, "no conversation has begun");
-    if (sscanf(line, "version %7s", word) == 1)
-        set_version(s, word);
-    else if (sscanf(line, "wait %u%2s", &number, unit) == 2)
-        s->len = strcmp(unit, "s") == 0 ? add_event(s->len, TALK_LONG_WAIT, 0, false, number)
-                                        : add_event(s->len, TALK_WAIT, 0, false, number / 10);
-    else
-        add_statement(s, line);
-    if (s->len == 0)
-        no_sense(s, "the conversation is too long");
+    if (!script_statement(&s->script, line, room, &s->len, SEEDS_ROOM))
+        no_sense(s, s->script.why);
 }
 
 void seeds_of_scripts(const char *path)
 {
-    struct script script = { .path = path };
+    struct file file = { .path = path };
     char line[4096];
     FILE *f = fopen(path, "r");
     if (f == NULL)
-        no_sense(&script, "cannot be read");
+        no_sense(&file, "cannot be read");
     while (fgets(line, sizeof line, f) != NULL) {
-        script.line++;
-        run_line(&script, line);
+        file.line++;
+        run_line(&file, line);
     }
     fclose(f);
-    finish(&script);
+    finish(&file);
 }

@@ -329,3 +329,34 @@ void watch_end(struct watch *w)
     free(w->eve.connections);
     HOLDS(w->memory == 0);
 }
+
+void watch_record(struct watch *w, const struct talk_record *r)
+{
+    w->time_ns += 1000000;
+    switch (r->op) {
+    case TALK_OPEN:
+        watch_open(w, r->client, !r->by_server); /* by the server: begun before the capture */
+        break;
+    case TALK_SEND:
+        watch_octets(w, r->client, r->by_server, r->octets);
+        break;
+    case TALK_SPLIT:
+        for (size_t i = 0; i < r->octets.len; i++)
+            watch_octets(w, r->client, r->by_server, view_of(r->octets.ptr + i, 1));
+        break;
+    case TALK_CLOSE:
+    case TALK_RESET:
+        watch_close(w, r->client, r->op == TALK_CLOSE ? TRACK_CLOSE_FIN : TRACK_CLOSE_RST, r->by_server);
+        break;
+    case TALK_WAIT:
+    case TALK_LONG_WAIT:
+        watch_wait(w, r->number * (r->op == TALK_WAIT ? INT64_C(10000000) : INT64_C(1000000000)));
+        break;
+    case TALK_GAP:
+        if (r->number < TALK_WEBSOCKET_FAULTS)
+            watch_websocket(w, r->client, r->by_server, (enum track_websocket_fault)r->number);
+        else
+            watch_gap(w, r->client, r->by_server, r->number);
+        break;
+    }
+}

@@ -6,6 +6,7 @@
 #include "decoder/mqtt/framer.h"
 #include "decoder/show/eve.h"
 #include "decoder/track/track.h"
+#include "fuzz/talk.h"
 
 enum { WATCH_CLIENTS = 8, WATCH_ROOM = 4096 };
 #define WATCH_START_NS INT64_C(1700000000000000000)
@@ -52,4 +53,6 @@ void watch_close(struct watch *w, unsigned client, enum track_close_how how, boo
 void watch_wait(struct watch *w, int64_t ns);
 /* What the WebSocket around the octets does wrong. */
 void watch_websocket(struct watch *w, unsigned client, bool by_server, enum track_websocket_fault fault);
+/* One record of a conversation, by what is above. */
+void watch_record(struct watch *w, const struct talk_record *r);
 void watch_end(struct watch *w);

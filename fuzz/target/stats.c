@@ -98,30 +98,6 @@ static void check_printed(struct stats *s, const struct track *track)
     }
 }
 
-static void run_record(struct watch *w, const struct talk_record *r)
-{
-    switch (r->op) {
-    case TALK_OPEN:
-        watch_open(w, r->client, !r->by_server);
-        break;
-    case TALK_SEND:
-    case TALK_SPLIT:
-        watch_octets(w, r->client, r->by_server, r->octets);
-        break;
-    case TALK_CLOSE:
-    case TALK_RESET:
-        watch_close(w, r->client, r->op == TALK_CLOSE ? TRACK_CLOSE_FIN : TRACK_CLOSE_RST, r->by_server);
-        break;
-    case TALK_WAIT:
-    case TALK_LONG_WAIT:
-        watch_wait(w, r->number * (r->op == TALK_WAIT ? INT64_C(10000000) : INT64_C(1000000000)));
-        break;
-    case TALK_GAP:
-        watch_gap(w, r->client, r->by_server, r->number);
-        break;
-    }
-}
-
 static void follow(struct run *r, struct view talk)
 {
     struct watch *w = calloc(1, sizeof *w);
@@ -138,7 +114,7 @@ static void follow(struct run *r, struct view talk)
     w->ctx = r;
     HOLDS(watch_start(w, &config));
     for (unsigned n = 0; n < RECORDS_MAX && talk_next(talk, &pos, &record); n++)
-        run_record(w, &record);
+        watch_record(w, &record);
     check_printed(r->stats, w->track);
     watch_end(w);
     check_printed(r->stats, NULL);

@@ -17,7 +17,7 @@
 
 const struct fuzz_target fuzz_target = { "track", FUZZ_TALK };
 
-enum { RECORDS_MAX = 300, REFUSALS = 64, WEBSOCKET_FAULTS = TRACK_WS_TEXT + 2 }; /* and one that does not exist */
+enum { RECORDS_MAX = 300, REFUSALS = 64 };
 
 struct sum {
     uint64_t hash, judgements;
@@ -30,41 +30,6 @@ static void judged(void *ctx, const struct watch_judgement *j)
     s->hash = (s->hash ^ (j->rule << 8 | j->severity << 4 | j->side)) * 1099511628211u;
     for (const char *c = j->sentence; c != NULL && *c != '\0'; c++)
         s->hash = (s->hash ^ (uint8_t)*c) * 1099511628211u;
-}
-
-static void run_record(struct watch *w, const struct talk_record *r)
-{
-    w->time_ns += 1000000;
-    switch (r->op) {
-    case TALK_OPEN:
-        watch_open(w, r->client, !r->by_server); /* by the server: begun before the capture */
-        break;
-    case TALK_SEND:
-        watch_octets(w, r->client, r->by_server, r->octets);
-        break;
-    case TALK_SPLIT:
-        for (size_t i = 0; i < r->octets.len; i++)
-            watch_octets(w, r->client, r->by_server, view_of(r->octets.ptr + i, 1));
-        break;
-    case TALK_CLOSE:
-        watch_close(w, r->client, TRACK_CLOSE_FIN, r->by_server);
-        break;
-    case TALK_RESET:
-        watch_close(w, r->client, TRACK_CLOSE_RST, r->by_server);
-        break;
-    case TALK_WAIT:
-        watch_wait(w, r->number * INT64_C(10000000));
-        break;
-    case TALK_GAP:
-        if (r->number < WEBSOCKET_FAULTS)
-            watch_websocket(w, r->client, r->by_server, (enum track_websocket_fault)r->number);
-        else
-            watch_gap(w, r->client, r->by_server, r->number);
-        break;
-    case TALK_LONG_WAIT:
-        watch_wait(w, r->number * INT64_C(1000000000));
-        break;
-    }
 }
 
 static void run(struct view talk, unsigned rest, struct sum *sum)
@@ -89,7 +54,7 @@ static void run(struct view talk, unsigned rest, struct sum *sum)
     w->ctx = sum;
     bool started = watch_start(w, &config);
     for (unsigned n = 0; started && n < RECORDS_MAX && talk_next(talk, &pos, &record); n++)
-        run_record(w, &record);
+        watch_record(w, &record);
     if (started)
         watch_end(w);
     free(w);
