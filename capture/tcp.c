@@ -229,14 +229,19 @@ static void take_syn(struct flow *f, unsigned dir, const struct segment *g)
     }
 }
 
+static void tell_unseen(struct tcp *t, struct flow *f, unsigned dir)
+{
+    if (!(f->flags & (TCP_FLOW_IGNORED | TCP_FLOW_DONE)) && t->events->unseen != NULL)
+        t->events->unseen(t->ctx, f, dir);
+}
+
 static void take_octets(struct tcp *t, struct flow *f, unsigned dir, const struct segment *g, const struct stamp *stamp)
 {
     t->how = TCP_END_FIN;
     if (g->flags & TCP_ACK) {
-        struct stream *other = &f->dir[!dir];
-        stream_ack(other, &t->shared, g->ack, stamp);
-        if (stream_unseen(other) && !(f->flags & (TCP_FLOW_IGNORED | TCP_FLOW_DONE)) && t->events->unseen != NULL)
-            t->events->unseen(t->ctx, f, !dir);
+        stream_ack(&f->dir[!dir], &t->shared, g->ack, stamp);
+        if (stream_unseen(&f->dir[!dir]))
+            tell_unseen(t, f, !dir);
     }
     if (g->flags & TCP_RST) {
         t->how = TCP_END_RST;
@@ -244,8 +249,11 @@ static void take_octets(struct tcp *t, struct flow *f, unsigned dir, const struc
         stream_finish(&f->dir[dir], &t->shared, stamp);
         return;
     }
-    if (stream_segment(&f->dir[dir], &t->shared, g, stamp))
+    if (stream_segment(&f->dir[dir], &t->shared, g, stamp)) {
+        if (f->dir[dir].hold != NULL)
+            tell_unseen(t, f, dir);
         return;
+    }
     restart(t, f, stamp);
     f->first_seq[dir] = g->seq - 1;
     f->flags |= (uint8_t)(TCP_FLOW_SEEN << dir);

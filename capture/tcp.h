@@ -23,8 +23,9 @@ struct tcp_events {
     /* The connection is over: f->upper goes. `how` is how it ended at last. */
     void (*release)(void *ctx, struct flow *f, enum tcp_end how, const struct stamp *stamp);
     void (*differ)(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, uint64_t first_frame,
-                   const struct stamp *stamp);               /* as in stream.h */
-    void (*unseen)(void *ctx, struct flow *f, unsigned dir); /* acknowledged, but not captured so far; may be NULL */
+                   const struct stamp *stamp); /* as in stream.h */
+    void (*unseen)(void *ctx, struct flow *f,
+                   unsigned dir); /* acknowledged and not captured so far, or waiting behind a hole; may be NULL */
 };
 
 /* Bits of flow.flags; the rest is for the layer above. */
