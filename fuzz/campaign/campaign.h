@@ -15,6 +15,7 @@ struct talk {
     uint8_t *octets;
     uint32_t len;
     uint8_t version;
+    bool calm; /* time enough between what different clients do, for chance to have no part in it */
 };
 
 size_t talk_fresh(struct mutator *m, unsigned version, uint8_t *out, size_t cap); /* several clients, mostly valid */
@@ -97,7 +98,7 @@ bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *out)
 /* Between plans, now and then: does the broker use more than it should? */
 void stage_checkup(struct stage *s, struct outcome *out);
 bool stage_restart(struct stage *s); /* the broker anew, with a canary */
-bool stage_fresh(struct stage *s);   /* the same unless it is fresh, or not ours to start */
+bool stage_fresh(struct stage *s);   /* the same unless it is fresh, not ours to start, or takes seconds to do so */
 /* The broker is asked to end; leaks and bad ends are findings. */
 void stage_farewell(struct stage *s, struct outcome *out);
 

@@ -70,7 +70,8 @@ struct campaign {
 
 bool talk_copy(struct talk *to, const struct talk *from)
 {
-    *to = (struct talk){ .octets = malloc(from->len > 0 ? from->len : 1), .len = from->len, .version = from->version };
+    *to = *from;
+    to->octets = malloc(from->len > 0 ? from->len : 1);
     if (to->octets != NULL && from->len > 0)
         memcpy(to->octets, from->octets, from->len);
     return to->octets != NULL;

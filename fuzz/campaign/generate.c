@@ -8,7 +8,16 @@
 #include "fuzz/campaign/campaign.h"
 #include "fuzz/talk.h"
 
-enum { WAIT_MAX_MS = 1, LONG_WAIT_MAX_S = 3, SOFT_MS = 60, PATIENCE_MS = 1200, SETTLE_MS = 50, PACKET_ROOM = 8192 };
+enum {
+    WAIT_MAX_MS = 1,
+    LONG_WAIT_MAX_S = 3,
+    SOFT_MS = 60,
+    PATIENCE_MS = 1200,
+    SETTLE_MS = 50,
+    CALM_MS = 25,
+    CALM_END_MS = 100,
+    PACKET_ROOM = 8192
+};
 
 static size_t say(struct mutator *m, unsigned version, unsigned client, unsigned type, uint8_t *out, size_t len,
                   size_t cap)
@@ -173,6 +182,8 @@ bool talk_plan(const struct talk *talk, const char *prefix, bool patient, struct
     memset(usual, true, sizeof usual);
     memset(version, talk->version, sizeof version);
     bool waits, ok = own_names(out, talk, prefix, &waits);
+    unsigned before = TALK_CLIENTS;
+    struct plan_step calm = { .op = PLAN_WAIT, .ms = CALM_MS, .version = talk->version };
     while (ok && talk_next(view_of(out->memory, talk->len), &pos, &record)) {
         if (left_out(&record, waits))
             continue;
@@ -188,13 +199,18 @@ bool talk_plan(const struct talk *talk, const char *prefix, bool patient, struct
             usual[c] = true;
             connected[c] = false;
         }
-        ok = add_step(out, &step);
+        if (talk->calm && c != before && before != TALK_CLIENTS)
+            ok = add_step(out, &calm);
+        before = c;
+        ok = ok && add_step(out, &step);
         struct plan_step settle = { .op = PLAN_WAIT, .ms = SETTLE_MS, .version = talk->version };
         if (patient && step.soft)
             ok = ok && add_step(out, &settle);
     }
     struct plan_step pause = { .op = PLAN_WAIT, .ms = PATIENCE_MS, .version = talk->version };
     ok = ok && (!patient || add_step(out, &pause));
+    calm.ms = CALM_END_MS;
+    ok = ok && (!talk->calm || patient || add_step(out, &calm));
     for (unsigned c = 0; ok && c < TALK_CLIENTS; c++) {
         struct plan_step alive = { .op = PLAN_EXPECT,
                                    .want = PLAN_ALIVE,

@@ -72,7 +72,8 @@ static void read_one(const char *path, queue_each *each, void *ctx)
     if (n < 2 || n > TALK_MAX + 1)
         return;
     unsigned version = room[0] & 3u;
-    struct talk talk = { room + 1, (uint32_t)n - 1, (uint8_t)(version == 0 ? MQTT_V311 : MQTT_V31 + version - 1) };
+    struct talk talk = { .octets = room + 1, .len = (uint32_t)n - 1 };
+    talk.version = (uint8_t)(version == 0 ? MQTT_V311 : MQTT_V31 + version - 1);
     each(ctx, &talk);
 }
 

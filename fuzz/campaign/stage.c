@@ -11,15 +11,8 @@
 
 #include "fuzz/campaign/campaign.h"
 
-enum {
-    STATES_CAP = 1 << 16,
-    USAGE_EVERY = 256,
-    GLANCE_MS = 400,
-    PATIENT_TRIES = 3,
-    FD_SLACK = 64,
-    THREAD_SLACK = 64,
-    RSS_SLACK_KIB = 65536
-};
+enum { STATES_CAP = 1 << 16, GLANCE_MS = 400, PATIENT_TRIES = 3 };
+#define SLOW_START_NS 2000000000
 
 /* ---- feedback ---- */
 
@@ -119,7 +112,8 @@ void stage_close(struct stage *s)
 
 bool stage_fresh(struct stage *s)
 {
-    return s->bench->command->spawn == NULL || s->plans == s->plans_at_start || stage_restart(s);
+    bool dear = s->bench->start_ns > SLOW_START_NS; /* then what went before is put up with */
+    return s->bench->command->spawn == NULL || dear || s->plans == s->plans_at_start || stage_restart(s);
 }
 
 bool stage_restart(struct stage *s)
@@ -172,6 +166,32 @@ static bool leak(const struct process *p, char *out, size_t cap)
     return false;
 }
 
+/* What runtimes say of an error that nobody caught: the line itself, and the first of its places that is no inner one.
+ */
+static bool uncaught(const struct process *p, char *out, size_t cap)
+{
+    static const char *const words[] = {
+        "Error: ", "Error [", "panic: ", "panicked at ", "Exception in thread ", "terminate called "
+    };
+    const char *at = NULL;
+    for (size_t i = 0; at == NULL && i < sizeof words / sizeof *words; i++)
+        at = strstr(p->tail, words[i]);
+    if (at == NULL)
+        return false;
+    const char *place = strstr(at, "\n    at ");
+    while (place != NULL && strstr(place, "(node:") != NULL &&
+           strcspn(place + 1, "\n") > (size_t)(strstr(place, "(node:") - place))
+        place = strstr(place + 1, "\n    at ");
+    while (at > p->tail && at[-1] != '\n')
+        at--;
+    int n = (int)strcspn(at, "\n"), where = place != NULL ? (int)strcspn(place + 8, "(\n") : 0;
+    while (where > 0 && place[8 + where - 1] == ' ')
+        where--;
+    snprintf(out, cap, "%.*s%s%.*s", n < 120 ? n : 120, at, where > 0 ? " at " : "", where < 60 ? where : 60,
+             where > 0 ? place + 8 : "");
+    return true;
+}
+
 /* The one line of a sanitizer's latest report that names fault and place. */
 static bool summary(const struct process *p, char *out, size_t cap)
 {
@@ -181,7 +201,7 @@ static bool summary(const struct process *p, char *out, size_t cap)
     if (line == NULL)
         line = strstr(p->tail, "runtime error: ");
     if (line == NULL)
-        return false;
+        return uncaught(p, out, cap);
     if (strstr(line, "leaked in") != NULL && leak(p, out, cap))
         return true;
     line += strncmp(line, "SUMMARY: ", 9) == 0 ? 9 : 0;
@@ -282,7 +302,7 @@ static void weigh(struct stage *s, const struct run *run, struct outcome *o, boo
     if (broker_ended(s, o, 0))
         return;
     if (!canary_lives(&s->canary, &s->bench->target)) {
-        if (broker_ended(s, o, 1000))
+        if (broker_ended(s, o, CANARY_MS))
             return;
         s->hangs = true;
         set(o, "hang", "canary", MQTT_SEVERITY_ERROR);
