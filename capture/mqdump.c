@@ -474,6 +474,14 @@ static bool any_wants_exchanges(const struct dump *d)
     return any;
 }
 
+static bool any_wants_sentences(const struct dump *d)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+        any |= stats_wants_sentences(d->stats[i]);
+    return any;
+}
+
 static int open_pipeline(struct dump *d)
 {
     bool eve = d->o.format == OPTIONS_EVE && d->rows;
@@ -485,6 +493,7 @@ static int open_pipeline(struct dump *d)
     char error[PIPELINE_ERROR_MAX];
     bool usage = false;
     d->o.input.record.matching_only = d->filter != NULL;
+    d->o.input.terse = !eve && !any_wants_sentences(d);
     d->pipeline = pipeline_open(&d->o.input, &events, d, error, &usage);
     if (d->pipeline == NULL)
         return complain(usage ? EXIT_USAGE : EXIT_INPUT, error);

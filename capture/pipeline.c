@@ -148,6 +148,7 @@ static bool make_tracker(struct pipeline *p, uint64_t octets)
     c.max_topics = (uint32_t)at_most(c.max_topics, part / TRACK_COST_TOPIC);
     c.max_subscriptions = (uint32_t)at_most(c.max_subscriptions, part * 4 / TRACK_COST_SUBSCRIPTION);
     c.max_text = (uint32_t)at_most(c.max_text, part * 3);
+    c.terse = p->options.terse;
     struct track_events e = {
         .finding = p->events.finding, .exchange = p->events.exchange, .session = p->events.session, .ctx = p->ctx
     };

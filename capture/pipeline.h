@@ -68,6 +68,7 @@ struct pipeline_options {
     uint32_t stop_after_s;      /* -a duration:S */
     uint64_t stop_after_frames; /* -a packets:N */
     bool no_tracker;            /* rows carry no note; sessions and exchanges are not followed */
+    bool terse;                 /* findings come without their sentence */
 };
 
 /* Answer to a row: a bit set. */

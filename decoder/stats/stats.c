@@ -107,6 +107,11 @@ bool stats_wants_exchanges(const struct stats *s)
     return s->kind->exchange != NULL;
 }
 
+bool stats_wants_sentences(const struct stats *s)
+{
+    return s->kind == &stats_findings;
+}
+
 void stats_finding(struct stats *s, const struct track_finding *f)
 {
     if (s->kind->finding != NULL)

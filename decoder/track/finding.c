@@ -68,10 +68,12 @@ void found(struct track *t, const struct found *f, const char *sentence, ...)
         .client_id = s != NULL && s->client_id != NULL ? view_of(s->client_id, s->client_id_len) : (struct view){ 0 },
         .topic = f->topic.ptr != NULL ? f->topic : topic_view(f->exch != NULL ? f->exch->topic : NULL),
     };
-    va_list args;
-    va_start(args, sentence);
-    vsnprintf(out.sentence, sizeof out.sentence, sentence, args);
-    va_end(args);
+    if (!t->cfg.terse) {
+        va_list args;
+        va_start(args, sentence);
+        vsnprintf(out.sentence, sizeof out.sentence, sentence, args);
+        va_end(args);
+    }
     t->on.finding(t->on.ctx, &out);
 }
 
