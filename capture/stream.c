@@ -343,15 +343,20 @@ void stream_syn(struct stream *s, uint32_t seq)
     s->flags = (uint8_t)((s->flags & STREAM_ACKED) | STREAM_KNOWN | STREAM_FROM_SYN);
 }
 
-/* The first segment of a stream whose SYN was not captured. */
+/* The first segment of a stream whose SYN was not captured. What the peer acknowledged first tells where the next octet
+ * was to be: what lies between is missing. */
 static void start_midstream(struct stream *s, const struct segment *g, uint32_t seq)
 {
+    uint32_t len = (uint32_t)g->payload.len + g->cut;
+    int32_t missing = s->flags & STREAM_ACKED ? distance(seq, s->next) : 0;
     s->flags |= STREAM_KNOWN;
+    if (missing > 0 && missing < STREAM_LATE)
+        return;
     s->next = seq;
-    if (g->payload.len + g->cut == 0 && !(g->flags & TCP_FIN))
+    if (len == 0 && !(g->flags & TCP_FIN))
         s->flags |= STREAM_SOFT;
     /* an octet that the peer has long acknowledged is a keepalive probe with its garbage octet */
-    else if (g->payload.len + g->cut == 1 && (s->flags & STREAM_ACKED) && s->acked == seq + 1)
+    else if (len == 1 && (s->flags & STREAM_ACKED) && s->acked == seq + 1)
         s->next = seq + 1;
 }
 
@@ -449,6 +454,8 @@ void stream_ack(struct stream *s, struct stream_shared *shared, uint32_t ack, co
         return;
     if ((s->flags & STREAM_KNOWN) && distance(ack, s->next) >= STREAM_REACH)
         return;
+    if (!(s->flags & (STREAM_KNOWN | STREAM_ACKED)))
+        s->next = ack; /* see start_midstream() */
     s->acked = ack;
     s->flags |= STREAM_ACKED;
     if (s->hold != NULL)

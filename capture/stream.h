@@ -53,7 +53,11 @@ struct stream_shared {
     struct stream_recent recent[STREAM_RECENT];
 };
 
-enum { STREAM_PIECE_COST = 64, STREAM_REACH = 1 << 30 /* the widest window TCP has */ };
+enum {
+    STREAM_PIECE_COST = 64,
+    STREAM_REACH = 1 << 30, /* the widest window TCP has */
+    STREAM_LATE = 1 << 20,  /* octets that may be missing between an acknowledgment and the first segment seen */
+};
 
 enum stream_flag {
     STREAM_KNOWN = 1,    /* `next` is set */
@@ -68,7 +72,7 @@ enum stream_flag {
 struct stream {
     struct stream_hold *hold; /* NULL: in order */
     uint64_t at;              /* octets passed on, gaps included */
-    uint32_t next;            /* sequence number expected */
+    uint32_t next;            /* sequence number expected; before STREAM_KNOWN: the one acknowledged first */
     uint32_t acked;           /* highest acknowledgment number of the peer */
     uint32_t fin;             /* sequence number of the FIN */
     uint8_t flags;            /* enum stream_flag */

@@ -330,6 +330,27 @@ static void a_start_in_midstream(void **state)
     assert_int_equal(b.seen.at, 3);
 }
 
+/* The peer had acknowledged all before octet 0; the first segment that is seen begins at 4. */
+static void what_lacks_before_the_first_segment_is_a_gap(void **state)
+{
+    (void)state;
+    for (unsigned empty = 0; empty < 2; empty++) {
+        struct bench b;
+        begin(&b, 1 << 20);
+        b.stream = (struct stream){ 0 };
+        stream_ack(&b.stream, &b.shared, FIRST, &b.stamp);
+        stream_ack(&b.stream, &b.shared, FIRST + 4, &b.stamp);
+        if (empty != 0)
+            feed(&b, 4, 0, 0, TCP_ACK);
+        feed(&b, 4, 6, 0, 0);
+        assert_int_equal(b.seen.at, 0);
+        stream_finish(&b.stream, &b.shared, &b.stamp);
+        assert_int_equal(b.seen.gaps, 1);
+        assert_memory_equal(b.seen.data, "....EFGHIJ", 10);
+        assert_int_equal(b.seen.at, 10);
+    }
+}
+
 static void keepalives_and_probes_add_nothing(void **state)
 {
     (void)state;
@@ -387,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_later_copy_that_differs_is_told),
         cmocka_unit_test(the_snaplen_is_a_gap_of_its_own),
         cmocka_unit_test(a_start_in_midstream),
+        cmocka_unit_test(what_lacks_before_the_first_segment_is_a_gap),
         cmocka_unit_test(keepalives_and_probes_add_nothing),
         cmocka_unit_test(the_lost_tail_is_named_at_the_end),
         cmocka_unit_test(another_connection_shows_itself),

@@ -9,6 +9,7 @@ import bisect
 import collections
 import json
 import pathlib
+import random
 import struct
 import subprocess
 import tempfile
@@ -166,9 +167,23 @@ def check_side(side, known_from):
     return len(runs) - 1, len(whole)
 
 
-def check_capture(options):
+def lose(file, share, seed):
+    """Takes frames of any kind out of a capture: handshakes, acknowledgments and ends too."""
+    octets, at, chance = file.read_bytes(), 24, random.Random(seed)
+    kept = [octets[:24]]
+    while at < len(octets):
+        end = at + 16 + struct.unpack_from("=I", octets, at + 8)[0]
+        if chance.random() >= share:
+            kept.append(octets[at:end])
+        at = end
+    file.write_bytes(b"".join(kept))
+
+
+def check_capture(options, share=0.0):
     capture, sent, truth = (pathlib.Path(tmp.name, "l" + end) for end in (".pcap", ".txt", ".json"))
     subprocess.run([program("generate"), *map(str, options), "-o", capture, "--packets", sent, "--truth", truth], check=True, timeout=120)
+    if share > 0:
+        lose(capture, share, str(options))
     sides = read_sent(sent)
     accused = read_rows(capture, read_frames(capture, sides))
     holes, whole, first = 0, 0, {}
@@ -183,10 +198,10 @@ def check_capture(options):
     return holes, whole
 
 
-def add(*options):
-    @case(f"generate {' '.join(map(str, options))}")
+def add(*options, share=0.0):
+    @case(f"generate {' '.join(map(str, options))}" + (f", {share:.0%} of all frames lost" if share > 0 else ""))
     def _():
-        holes, whole = check_capture(options)
+        holes, whole = check_capture(options, share)
         check(holes > 0 and whole > 50, f"{holes} holes, {whole} packets captured whole")
 
 
@@ -199,6 +214,9 @@ for seed in (102, 105, 115):  # half a CONNECT whose Client Identifier, will and
     add("--preset", "small", "--scale", 0.1, "--seed", seed, "--loss", 300000, *(["--hdrcut"] if seed % 2 else []))
 for preset, scale in (("small", 0.2), ("telemetry", 0.005), ("dense", 0.005), ("fleet", 0.01), ("fat", 0.05)):
     add("--preset", preset, "--scale", scale, "--loss", 10000)
+for preset, scale in (("hostile", 0.05), ("small", 0.1), ("fleet", 0.005)):
+    for share in (0.01, 0.05, 0.3):
+        add("--preset", preset, "--scale", scale, "--seed", 6, "--midstream", 0, share=share)
 
 with tmp:
     harness.main()
