@@ -77,11 +77,18 @@ static void on_finding(void *ctx, const struct track_finding *f)
     add_fault(j, &fault);
 }
 
+/* The publisher's fault, that a broker hands on as it came: it has to pass the Payload Format Indicator on unaltered
+ * [MQTT-3.3.2-4] and need not look into the payload (5.0 section 3.3.2.3.2). */
+static bool hands_on(const struct mqtt_rule_info *info)
+{
+    return strcmp(info->id, "S5-3.3.2.3.2-c") == 0;
+}
+
 static void on_verdict(struct judge *j, const struct mqtt_verdict *v, const struct mqtt_packet *p, struct view octets)
 {
-    if (v->side != MQTT_SERVER || v->severity < j->least)
-        return;
     const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)v->rule);
+    if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info))
+        return;
     size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
                     ? octets.len
                     : 0;
