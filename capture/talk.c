@@ -6,6 +6,13 @@
 
 static const struct transport_events transport_events;
 
+enum { TALK_CHUNK = 63 }; /* 4,096 octets with the link */
+
+struct talk_chunk {
+    struct talk_chunk *next;
+    struct talk talk[TALK_CHUNK];
+};
+
 struct talks *talks_new(const struct talks_options *options)
 {
     struct talks *t = calloc(1, sizeof *t);
@@ -30,7 +37,11 @@ void talks_free(struct talks *t)
         free(t->spare_partial);
         t->spare_partial = next;
     }
-    free(t->spare);
+    while (t->chunks != NULL) {
+        struct talk_chunk *next = t->chunks->next;
+        free(t->chunks);
+        t->chunks = next;
+    }
     free(t->kept);
     free(t);
 }
@@ -118,12 +129,29 @@ static enum guess guess(const struct talks *t, const struct flow *f, unsigned di
     return guess_run(octets, expected, likely_sender(f, dir), segments, final, alive);
 }
 
+static struct talk *take_talk(struct talks *t)
+{
+    if (t->spare == NULL) {
+        struct talk_chunk *c = malloc(sizeof *c);
+        if (c == NULL)
+            return NULL;
+        c->next = t->chunks;
+        t->chunks = c;
+        for (unsigned i = 0; i < TALK_CHUNK; i++) {
+            c->talk[i].spare = t->spare;
+            t->spare = &c->talk[i];
+        }
+    }
+    struct talk *k = t->spare;
+    t->spare = k->spare;
+    return k;
+}
+
 static struct talk *make_talk(struct talks *t, struct flow *f)
 {
-    struct talk *k = t->spare != NULL ? t->spare : malloc(sizeof *k);
+    struct talk *k = take_talk(t);
     if (k == NULL)
         return NULL;
-    t->spare = NULL;
     *k = (struct talk){ .state = { STATE_PROBING, STATE_PROBING } };
     t->n.memory += sizeof *k;
     mqtt_conn_init(&k->conn);
@@ -146,7 +174,7 @@ static void drop_talk(struct talks *t, struct flow *f)
     t->n.held -= k->client_id_len;
     free(k->client_id);
     t->n.memory -= sizeof *k;
-    free(t->spare);
+    k->spare = t->spare;
     t->spare = k;
 }
 

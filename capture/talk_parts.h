@@ -33,12 +33,16 @@ struct partial {
 struct talk {
     struct mqtt_conn conn;
     bool decided, opened, closed;
+    bool named;       /* its client identifier is the tracker's, and no copy is kept here */
     uint8_t state[2]; /* enum direction_state */
     uint32_t client_id_len;
-    uint8_t *client_id;         /* NULL: not known */
+    uint8_t *client_id;         /* NULL: not known, or named */
     struct partial *partial[2]; /* NULL: between two packets */
     struct probe *probe[2];
-    track_conn track;
+    union {
+        track_conn track;
+        struct talk *spare;
+    };
 };
 
 enum { TALK_VERDICTS = 64, TALK_WRAPPED = TCP_FLOW_UPPER /* flow.transport is set */ };
@@ -55,7 +59,8 @@ struct talks {
     struct mqtt_packet packet;
     struct track_note note;
     struct mqtt_verdict verdicts[TALK_VERDICTS];
-    struct talk *spare; /* one, so that short connections need no allocation */
+    struct talk_chunk *chunks; /* memory of connections: it does not go back before the end */
+    struct talk *spare;        /* those not in use, chained by `spare` */
     struct partial *spare_partial;
     uint32_t n_spare_partial;
     uint8_t *kept;     /* bit set of the connections with a row that was answered with PIPELINE_KEEP */

@@ -23,6 +23,11 @@ RARELY static void turn_row(const struct arrival *a)
 }
 
 /* The parts of a row that hold for packets and gaps. */
+static struct view name_of(const struct talks *t, const struct talk *k)
+{
+    return k->named ? track_client_of(t->options.track, k->track) : view_of(k->client_id, k->client_id_len);
+}
+
 static struct row *begin_row(const struct arrival *a)
 {
     struct talks *t = a->t;
@@ -38,7 +43,7 @@ static struct row *begin_row(const struct arrival *a)
     r->sender = (uint8_t)mqtt_conn_sender(&a->k->conn, a->dir);
     r->version = a->k->conn.version;
     r->version_source = a->k->conn.source;
-    r->client_id = view_of(a->k->client_id, a->k->client_id_len);
+    r->client_id = name_of(a->t, a->k);
     return r;
 }
 
@@ -159,7 +164,8 @@ void talk_give_difference(const struct arrival *a, uint64_t at, uint64_t len, ui
 static void set_client_id(const struct arrival *a, struct view id)
 {
     struct talk *k = a->k;
-    if (id.ptr == NULL || id.len == 0 || (k->client_id_len == id.len && memcmp(k->client_id, id.ptr, id.len) == 0))
+    struct view known = name_of(a->t, k);
+    if (id.ptr == NULL || id.len == 0 || (known.len == id.len && memcmp(known.ptr, id.ptr, id.len) == 0))
         return;
     if (a->t->n.held + id.len > a->t->options.total_limit)
         return;
@@ -169,8 +175,22 @@ static void set_client_id(const struct arrival *a, struct view id)
     a->t->n.held += id.len;
     a->t->n.held -= k->client_id_len;
     memcpy(copy, id.ptr, id.len);
+    k->named = false;
     k->client_id = copy;
     k->client_id_len = (uint32_t)id.len;
+}
+
+/* One copy is enough: the tracker's, where it has the same. */
+RARELY static void share_client_id(struct talks *t, struct talk *k)
+{
+    struct view same = t->options.track != NULL ? track_client_of(t->options.track, k->track) : view_of(NULL, 0);
+    if (same.len != k->client_id_len || same.ptr == NULL || memcmp(same.ptr, k->client_id, same.len) != 0)
+        return;
+    t->n.held -= k->client_id_len;
+    free(k->client_id);
+    k->client_id = NULL;
+    k->client_id_len = 0;
+    k->named = true;
 }
 
 /* CONNECT names the client; with 5.0 CONNACK may do so instead. */
@@ -225,10 +245,13 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
         talk_open(a);
     struct mqtt_verdicts v = { .at = t->verdicts, .cap = TALK_VERDICTS };
     mqtt_conn_packet(&a->k->conn, a->dir, frame->octets, &t->packet, &v);
-    if ((t->packet.type == MQTT_CONNECT || t->packet.type == MQTT_CONNACK) && t->packet.header_len > 0)
+    bool names = (t->packet.type == MQTT_CONNECT || t->packet.type == MQTT_CONNACK) && t->packet.header_len > 0;
+    if (names)
         learn_client_id(a, &t->packet);
     if (t->options.track != NULL)
         track(a, first, end, &v);
+    if (names && a->k->client_id != NULL)
+        share_client_id(t, a->k);
     if (a->f->flags & TALK_WRAPPED)
         tell_faults(a);
     struct row *r = begin_row(a);

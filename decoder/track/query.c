@@ -155,6 +155,13 @@ bool track_subscription_next(const struct track *t, uint64_t session, uint32_t *
     return false;
 }
 
+struct view track_client_of(const struct track *t, track_conn h)
+{
+    const struct conn *c = conn_of(t, h);
+    bool known = c != NULL && c->session != NULL && c->session->client_id != NULL;
+    return known ? view_of(c->session->client_id, c->session->client_id_len) : (struct view){ 0 };
+}
+
 uint64_t track_session_of(const struct track *t, track_conn h)
 {
     const struct conn *c = conn_of(t, h);

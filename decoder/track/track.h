@@ -387,7 +387,9 @@ bool track_exchange_next(const struct track *t, uint32_t *pos, struct track_exch
 bool track_exchange_of(const struct track *t, uint64_t session, uint32_t *pos,
                        struct track_exchange *out); /* open, of a session */
 bool track_subscription_next(const struct track *t, uint64_t session, uint32_t *pos, struct track_subscription *out);
-/* The number of the session a connection belongs to, 0: none. */
+/* The client identifier of the session a connection belongs to, ptr NULL: not known. */
+struct view track_client_of(const struct track *t, track_conn c);
+/* The number of that session, 0: none. */
 uint64_t track_session_of(const struct track *t, track_conn c);
 
 struct track_counts {
