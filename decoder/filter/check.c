@@ -56,6 +56,13 @@ static bool wrong(struct checker *c, const struct operand *o, const char *messag
     return filter_fail(c->error, o->at, o->len, "%s", message);
 }
 
+static bool needs(struct checker *c, bool met, const struct operand *o, const char *message)
+{
+    if (!met)
+        wrong(c, o, message);
+    return met;
+}
+
 /* Does every leaf of the operand stand for itself, so that the other side has to give its type? */
 static bool is_literal(const struct operand *o)
 {
@@ -136,19 +143,19 @@ static bool check_call(struct checker *c, struct operand *o)
     case OPERAND_LOWER:
     case OPERAND_UPPER:
         o->type = FIELD_STRING;
-        return is_text(a->type) || wrong(c, a, "lower() and upper() take text");
+        return needs(c, is_text(a->type), a, "lower() and upper() take text");
     case OPERAND_LEN:
-        return is_text(a->type) || a->type == FIELD_BYTES || wrong(c, a, "len() takes text or octets");
+        return needs(c, is_text(a->type) || a->type == FIELD_BYTES, a, "len() takes text or octets");
     case OPERAND_ABS:
-        return a->type == FIELD_UINT || wrong(c, a, "abs() takes a number");
+        return needs(c, a->type == FIELD_UINT, a, "abs() takes a number");
     default: /* STRING */
         o->type = FIELD_STRING;
         o->scratch_size = 64;
         o->scratch = arena_take(&c->f->arena, o->scratch_size);
         if (o->scratch == NULL)
             return wrong(c, o, "the filter is too large");
-        return is_number(a->type) || a->type == FIELD_IPV4 || a->type == FIELD_IPV6 ||
-               wrong(c, a, "string() takes a number or an address");
+        return needs(c, is_number(a->type) || a->type == FIELD_IPV4 || a->type == FIELD_IPV6, a,
+                     "string() takes a number or an address");
     }
 }
 
@@ -186,8 +193,10 @@ static bool check_operand(struct checker *c, struct operand *o, unsigned wanted,
         o->type = FIELD_BYTES;
         if (!check_operand(c, o->left, FIELD_NONE, -1))
             return false;
-        return is_octets(o->left->type) ||
-               filter_fail(c->error, o->left->at, o->left->len, "%s has no octets to slice", type_name(o->left->type));
+        if (!is_octets(o->left->type))
+            return filter_fail(c->error, o->left->at, o->left->len, "%s has no octets to slice",
+                               type_name(o->left->type));
+        return true;
     case OPERAND_COUNT:
     case OPERAND_MAX:
     case OPERAND_MIN:
@@ -219,11 +228,12 @@ static bool check_right(struct checker *c, struct operand *right)
         return false;
     if (right->type == FIELD_NONE)
         return wrong(c, right, "this field is only there or not; it has no value");
-    if (c->t->compare == COMPARE_CONTAINS && is_octets(left->type) && is_octets(right->type))
+    if (c->t->compare == COMPARE_CONTAINS && is_octets(right->type)) /* the left side has octets, too */
         return true;
-    return compatible(left->type, right->type) ||
-           filter_fail(c->error, right->at, right->len, "cannot compare: the left side is %s, this is %s",
-                       type_name(left->type), type_name(right->type));
+    if (!compatible(left->type, right->type))
+        return filter_fail(c->error, right->at, right->len, "cannot compare: the left side is %s, this is %s",
+                           type_name(left->type), type_name(right->type));
+    return true;
 }
 
 static bool check_presence(struct checker *c)
@@ -236,8 +246,8 @@ static bool check_presence(struct checker *c)
         return false;
     if (o->kind == OPERAND_BITS)
         t->compare = COMPARE_TRUE;
-    return o->kind == OPERAND_FIELD || o->kind == OPERAND_SLICE || o->kind == OPERAND_BITS ||
-           wrong(c, o, "a comparison should follow: functions and sums are always there");
+    return needs(c, o->kind == OPERAND_FIELD || o->kind == OPERAND_SLICE || o->kind == OPERAND_BITS, o,
+                 "a comparison should follow: functions and sums are always there");
 }
 
 static bool check_members(struct checker *c)
@@ -258,7 +268,7 @@ static bool check_text_operator(struct checker *c)
     struct operand *left = t->left;
     bool octets = is_text(left->type) || left->type == FIELD_BYTES;
     if (t->compare == COMPARE_TOPIC)
-        return is_text(left->type) || wrong(c, left, "mqtt_match takes a field with topics");
+        return needs(c, is_text(left->type), left, "mqtt_match takes a field with topics");
     if (!octets)
         return filter_fail(c->error, left->at, left->len, "\"%s\" looks into text and octets; this is %s",
                            t->compare == COMPARE_MATCHES ? "matches" : "contains", type_name(left->type));
@@ -266,7 +276,7 @@ static bool check_text_operator(struct checker *c)
         return check_right(c, t->right);
     if (left->kind == OPERAND_LOWER || left->kind == OPERAND_UPPER || left->kind == OPERAND_SLICE) {
         t->subject = arena_take(&c->f->arena, SUBJECT_MAX);
-        return t->subject != NULL || wrong(c, left, "the filter is too large");
+        return needs(c, t->subject != NULL, left, "the filter is too large");
     }
     return true;
 }

@@ -63,8 +63,10 @@ static bool to_number(struct operand *o, int field, struct filter_error *error)
 {
     char word[WORD_MAX];
     if (o->token == TOKEN_CHAR) {
-        o->literal.number = o->literal.text.len == 1 ? o->literal.text.ptr[0] : -1;
-        return o->literal.text.len == 1 || fail_literal(o, error, "a single character");
+        if (o->literal.text.len != 1)
+            return fail_literal(o, error, "a single character");
+        o->literal.number = o->literal.text.ptr[0];
+        return true;
     }
     if (o->token == TOKEN_WORD && copy_word(o->literal.text, word) && read_integer(word, &o->literal.number))
         return true;
@@ -231,7 +233,9 @@ static bool to_address(struct operand *o, unsigned type, struct arena *arena, st
     if (octets == NULL)
         return filter_fail(error, o->at, o->len, "the filter is too large");
     o->literal.text = view_of(octets, size);
-    return inet_pton(type == FIELD_IPV4 ? AF_INET : AF_INET6, word, octets) == 1 || fail_literal(o, error, wanted);
+    if (inet_pton(type == FIELD_IPV4 ? AF_INET : AF_INET6, word, octets) != 1)
+        return fail_literal(o, error, wanted);
+    return true;
 }
 
 /* aa:bb:cc, aa-bb, aa.bb, aabb, 0xaabb, one digit */

@@ -421,7 +421,9 @@ static bool parse_members(struct parser *p, struct test *t)
         if (t->n_members++ == cap)
             break;
     } while (p->token.kind == TOKEN_COMMA);
-    return (p->token.kind == TOKEN_UNBRACE && advance(p)) || unexpected(p, "a comma or \"}\"");
+    if (p->token.kind != TOKEN_UNBRACE)
+        return unexpected(p, "a comma or \"}\"");
+    return advance(p);
 }
 
 static bool parse_pattern(struct parser *p, struct test *t)

@@ -30,6 +30,7 @@ extern const struct stats_kind stats_types, stats_conv, stats_topics, stats_clie
     stats_sessions, stats_exchanges, stats_findings, stats_latency;
 
 bool stats_fail(char *error, const char *message); /* always false */
+bool stats_enough(bool enough, char *error);       /* of memory, or the error says that it is too little */
 /* A copy of text that is only lent; what does not fit any more is unknown. */
 struct view keep_text(struct stats *s, struct view text);
 

@@ -17,7 +17,7 @@ static bool open_types(struct stats *s, const char *arguments, char *error)
 {
     (void)arguments;
     s->state = keep_take(&s->keep, 16 * sizeof(struct type_count));
-    return s->state != NULL || stats_fail(error, "too little memory for a statistic");
+    return stats_enough(s->state != NULL, error);
 }
 
 static void row_types(struct stats *s, const struct row *row)
@@ -32,7 +32,7 @@ static void row_types(struct stats *s, const struct row *row)
         c->most = octets;
     c->packets++;
     c->octets += octets;
-    c->from[row->sender < 3 ? row->sender : 0]++;
+    c->from[row->sender]++;
 }
 
 static void type_cells(struct table *t, const char *name, const struct type_count *c, const struct type_count *all,
@@ -113,8 +113,7 @@ static bool open_conv(struct stats *s, const char *arguments, char *error)
     (void)arguments;
     struct conv_state *c = s->state = keep_take(&s->keep, sizeof *c);
     uint32_t cap = (uint32_t)(s->keep.size / 2 / sizeof(struct conversation));
-    return (c != NULL && keep_table_init(&c->table, &s->keep, sizeof(struct conversation), cap)) ||
-           stats_fail(error, "too little memory for a statistic");
+    return stats_enough(c != NULL && keep_table_init(&c->table, &s->keep, sizeof(struct conversation), cap), error);
 }
 
 static bool same_endpoint(const struct row_endpoint *a, const struct row_endpoint *b)
@@ -225,8 +224,7 @@ static bool open_clients(struct stats *s, const char *arguments, char *error)
     (void)arguments;
     struct clients_state *c = s->state = keep_take(&s->keep, sizeof *c);
     uint32_t cap = (uint32_t)(s->keep.size / 2 / sizeof(struct client));
-    return (c != NULL && keep_table_init(&c->table, &s->keep, sizeof(struct client), cap)) ||
-           stats_fail(error, "too little memory for a statistic");
+    return stats_enough(c != NULL && keep_table_init(&c->table, &s->keep, sizeof(struct client), cap), error);
 }
 
 static void count_packet(struct client *c, const struct row *row)
@@ -356,7 +354,7 @@ static bool open_totals(struct stats *s, const char *arguments, char *error)
         c->streams_max = (uint32_t)(s->keep.size / 8);
         c->seen = keep_take(&s->keep, c->streams_max);
     }
-    return (ok && c->seen != NULL) || stats_fail(error, "too little memory for a statistic");
+    return stats_enough(ok && c->seen != NULL, error);
 }
 
 RARELY static void total_connection(struct totals *c, const struct row *row)
@@ -404,8 +402,8 @@ static void row_totals(struct stats *s, const struct row *row)
     c->packets++;
     c->octets += stats_octets(row);
     c->cut += row->packet->cut;
-    c->versions[row->version < 6 ? row->version : 0]++;
-    c->from[row->sender < 3 ? row->sender : 0]++;
+    c->versions[row->version]++;
+    c->from[row->sender]++;
     if (row->packet->type == MQTT_PUBLISH)
         total_publish(c, &row->packet->publish);
 }

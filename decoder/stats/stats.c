@@ -18,6 +18,13 @@ bool stats_fail(char *error, const char *message)
     return false;
 }
 
+bool stats_enough(bool enough, char *error)
+{
+    if (!enough)
+        stats_fail(error, "too little memory for a statistic");
+    return enough;
+}
+
 const char *stats_name(unsigned i)
 {
     return i < KINDS ? kinds[i]->name : i == KINDS ? "help" : NULL;

@@ -47,7 +47,7 @@ static bool open_topics(struct stats *s, const char *arguments, char *error)
         keep_table_init(&t->pairs, &s->keep, sizeof(struct keep_key), (uint32_t)(3 * part / sizeof(struct keep_key))) &&
         (t->order = keep_take(&s->keep, t->nodes.cap * sizeof *t->order)) != NULL &&
         (t->path = keep_take(&s->keep, PATH_MAX_OCTETS)) != NULL;
-    return ok || stats_fail(error, "too little memory for a statistic");
+    return stats_enough(ok, error);
 }
 
 /* True the first time this client is seen with this thing in this role. */

@@ -129,7 +129,7 @@ static bool open_exchanges(struct stats *s, const char *arguments, char *error)
         return stats_fail(error, "too little memory for a statistic");
     e->cap = (uint32_t)(s->keep.size / 4 * 3 / sizeof *e->at);
     e->at = keep_take(&s->keep, e->cap * sizeof *e->at);
-    return e->at != NULL || stats_fail(error, "too little memory for a statistic");
+    return stats_enough(e->at != NULL, error);
 }
 
 static uint64_t first_frame(const struct track_exchange *x)
@@ -143,8 +143,7 @@ static uint64_t first_frame(const struct track_exchange *x)
 static void add_exchange(struct stats *s, const struct track_exchange *x)
 {
     struct exchanges *e = s->state;
-    if (x->kind < TRACK_KINDS && x->outcome < TRACK_OUTCOMES)
-        e->counts[x->kind][x->outcome]++;
+    e->counts[x->kind][x->outcome]++;
     if (e->n == e->cap) {
         e->lost++;
         return;
@@ -271,7 +270,7 @@ static bool open_findings(struct stats *s, const char *arguments, char *error)
         return stats_fail(error, "too little memory for a statistic");
     f->cap = (uint32_t)(s->keep.size / 2 / sizeof *f->at);
     f->at = keep_take(&s->keep, f->cap * sizeof *f->at);
-    return f->at != NULL || stats_fail(error, "too little memory for a statistic");
+    return stats_enough(f->at != NULL, error);
 }
 
 static struct kept_finding *new_finding(struct stats *s, unsigned severity)
