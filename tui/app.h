@@ -263,6 +263,9 @@ void ladder_open(struct app *a, const uint32_t *sessions, int n, uint32_t stream
 void ladder_go(struct app *a, uint64_t seq);
 void packets_open(struct app *a, uint32_t session, uint32_t stream, uint64_t seq); /* seq UINT64_MAX: stay */
 void compare_open(struct app *a, uint64_t left, uint64_t right);
+/* The keys that select the packet of a line (UINT64_MAX: none) and compare it with the one selected last. False:
+ * another key. */
+bool compare_act(struct app *a, enum action action, uint64_t seq);
 bool app_is_selected(const struct app *a, uint64_t seq);
 void app_select(struct app *a, uint64_t seq); /* or deselect */
 /* Sets the mark of a letter to the line under the cursor, or goes there. */

@@ -20,6 +20,17 @@ void compare_open(struct app *a, uint64_t left, uint64_t right)
     app_push(a, SCREEN_COMPARE);
 }
 
+bool compare_act(struct app *a, enum action action, uint64_t seq)
+{
+    if (action == ACTION_SELECT && seq != UINT64_MAX)
+        app_select(a, seq);
+    else if (action == ACTION_COMPARE && seq != UINT64_MAX && a->n_selected > 0)
+        compare_open(a, a->selected[a->n_selected - 1], seq);
+    else if (action == ACTION_COMPARE)
+        app_say(a, true, "Space selects the packet to compare with");
+    return action == ACTION_SELECT || action == ACTION_COMPARE;
+}
+
 /* Where line i of `from` has its like in `other`, at or behind `after`; -1: nowhere. */
 static int like(const struct packet_line *line, const struct packet_line *other, int after, int n)
 {

@@ -520,18 +520,8 @@ static bool action(struct app *a, enum action action, unsigned count)
         if (seq != UINT64_MAX)
             open_line(a, seq, action == ACTION_RAW);
         return true;
-    case ACTION_SELECT:
-        if (seq != UINT64_MAX)
-            app_select(a, seq);
-        return true;
-    case ACTION_COMPARE:
-        if (seq != UINT64_MAX && a->n_selected > 0)
-            compare_open(a, a->selected[a->n_selected - 1], seq);
-        else
-            app_say(a, true, "Space selects the packet to compare with");
-        return true;
     default:
-        return false;
+        return compare_act(a, action, seq);
     }
 }
 

@@ -9,23 +9,7 @@
 
 #include <cmocka.h>
 
-static uint64_t state_of_random = 1;
-
-static uint32_t rnd(uint32_t below)
-{
-    state_of_random = state_of_random * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state_of_random >> 33) % below;
-}
-
-static void *resize(void *ctx, void *memory, size_t old_len, size_t new_len)
-{
-    (void)ctx;
-    (void)old_len;
-    if (new_len > 0)
-        return realloc(memory, new_len);
-    free(memory);
-    return NULL;
-}
+#include "tests/broker/host.h"
 
 static const struct broker_host host = { .resize = resize };
 

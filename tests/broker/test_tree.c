@@ -11,25 +11,9 @@
 
 #include <cmocka.h>
 
+#include "tests/broker/host.h"
+
 enum { FILTERS = 60, TOPICS = 400, TEXT_MAX = 24 };
-
-static uint64_t state_of_random = 7;
-
-static uint32_t rnd(uint32_t below)
-{
-    state_of_random = state_of_random * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state_of_random >> 33) % below;
-}
-
-static void *resize(void *ctx, void *memory, size_t old_len, size_t new_len)
-{
-    (void)ctx;
-    (void)old_len;
-    if (new_len > 0)
-        return realloc(memory, new_len);
-    free(memory);
-    return NULL;
-}
 
 static void give_random(void *ctx, uint8_t *out, size_t len)
 {
