@@ -61,7 +61,8 @@ fuzz-all:
 	+@$(in_fuzz) fuzzers replays
 	@fuzz/run.py all $(TIME) $(SEED)
 corpus:
-	+@$(in_fuzz) fuzzers build-fuzz/seeds
+	+@$(in_fuzz) build-fuzz/seeds build-fuzz/track_seeds
+	+@$(MAKE) --no-print-directory CC=clang B=build-corpus CFLAGS='-O0 -g -fsanitize=fuzzer-no-link' fuzzers
 	@fuzz/run.py corpus
 # Each planted bug of tests/fuzz/planted must be found within a minute.
 test-fuzzers:
@@ -135,6 +136,9 @@ AFL_RUN = AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFI
 # ---- corpus ----
 
 $B/seeds: $B/fuzz/engine/seeds.o $B/fuzz/engine/seeds_talk.o $B/libfuzz.a $(LIB)
+	@$(say) LD $@
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8
+$B/track_seeds: $B/tests/fuzz/track_seeds.o $B/libfuzz.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lpcre2-8
 .PHONY: afl reach fuzz-speed replays fuzzers fuzz fuzz-all corpus coverage test-fuzzers

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz/engine/rows.h"
 
+#include <string.h>
+
 #include "decoder/track/track.h"
 
 enum { VERDICTS = 32, ROWS_MAX = 64, PAIRS = 3 };
@@ -32,6 +34,16 @@ static struct row row_number(uint64_t n, bool by_client, bool old)
                          .dst = ends[n % PAIRS][!by_client] };
 }
 
+/* The same text somewhere else: a tracker keeps its own. */
+static struct view copy_of(struct view text)
+{
+    static uint8_t copy[64];
+    size_t len = text.len < sizeof copy ? text.len : sizeof copy;
+    if (len > 0)
+        memcpy(copy, text.ptr, len);
+    return text.ptr != NULL ? view_of(copy, len) : text;
+}
+
 /* What a tracker might say of row n: every kind, outcome and flag in turn. */
 static struct track_note note_number(uint64_t n, const struct row *row, struct view topic)
 {
@@ -41,6 +53,10 @@ static struct track_note note_number(uint64_t n, const struct row *row, struct v
                                .latency_ns = -1,
                                .step_ns = -1,
                                .flags = (uint16_t)(n % 4 == 3 ? 1u << n / 4 % 9 : 0) };
+    if (n % 5 == 3)
+        note.client_id = copy_of(row->client_id);
+    if (n % 5 == 2)
+        note.alias_topic = copy_of(row->alias_topic);
     if (n % 5 == 4)
         return note;
     note.exchange = n;

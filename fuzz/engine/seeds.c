@@ -4,7 +4,7 @@
  * DIRECTORY [SCRIPTS]
  *
  * packet: one valid packet of each type, version and side, one for every property that a packet may carry, and one for
- * each rule that a packet can break; stream and talk: runs of them, and the conversations of the file SCRIPTS
+ * each rule that a packet can break; stream and talk: runs of them, and what the file SCRIPTS says
  * (fuzz/engine/seeds_talk.c). dictionary and filter-dictionary print the two .dict files of corpus/ instead. */
 #include "fuzz/engine/seeds.h"
 
@@ -207,6 +207,6 @@ int main(int argc, char **argv)
         seeds_of_talks();
     }
     if (argc == 4)
-        seeds_of_scripts(argv[3]);
+        seeds_of_scripts(argv[3], strcmp(argv[1], "talk") == 0);
     return 0;
 }

@@ -15,5 +15,6 @@ static inline uint8_t seeds_scene(unsigned version, unsigned sender, unsigned re
 void seeds_write(const char *name, const uint8_t *octets, size_t len);
 
 void seeds_of_talks(void);
-/* One seed for each conversation of the file; ends the process when a line of it makes no sense. */
-void seeds_of_scripts(const char *path);
+/* One seed for each conversation of the file, of its packets alone unless `talk`; ends the process when a line of it
+ * makes no sense. */
+void seeds_of_scripts(const char *path, bool talk);

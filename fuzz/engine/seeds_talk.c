@@ -7,6 +7,10 @@
  *     = NAME OCTET          a new conversation and its octet of scene, in hexadecimal
  *     = NAME OCTET faults   the same, once for each fault of the broker (fuzz/broker/fault.def)
  *     = NAME OCTET lengths  the same, with 0 to 199 octets more: some targets refuse memory by the length of the input
+ *                           (a script of packets alone grows by PINGREQ)
+ *     = NAME OCTET scenes   the same, for each of the first 24 values of the upper six bits of that octet, and with
+ *                           some octets more
+ *     repeat 9              the lines up to "end" so often, with the count for each %
  * and statements (fuzz/script.h). */
 #include "fuzz/engine/seeds.h"
 
@@ -18,6 +22,8 @@
 #include "fuzz/campaign/plan.h"
 #include "fuzz/mutator.h"
 #include "fuzz/script.h"
+
+enum { SCENES = 24 };
 
 static uint8_t room[SEEDS_ROOM];
 
@@ -140,7 +146,10 @@ struct file {
     const char *path;
     unsigned line;
     char name[64];
-    bool faults, lengths;
+    bool talk; /* else packets one behind the other */
+    bool faults, lengths, scenes;
+    unsigned times, held; /* of a repetition under way; its lines */
+    char lines[8][256];
     size_t len; /* of the seed so far; 0: none */
 };
 
@@ -148,6 +157,38 @@ static _Noreturn void no_sense(const struct file *s, const char *why)
 {
     fprintf(stderr, "seeds: %s:%u: %s\n", s->path, s->line, why);
     exit(1);
+}
+
+/* Some octets more than were said: a connection that says nothing, or the half of a PINGREQ. */
+static size_t one_octet_more(const struct file *s, unsigned more)
+{
+    if (s->talk)
+        return add_event(s->len, TALK_OPEN, TALK_CLIENTS - 1, false, 0);
+    room[s->len] = more % 2 ? MQTT_PINGREQ << 4 : 0;
+    return s->len + 1;
+}
+
+static void write_longer(struct file *s, const char *what, unsigned step, unsigned most)
+{
+    char name[96];
+    for (unsigned more = 1; more <= most; more++) {
+        s->len = one_octet_more(s, more);
+        snprintf(name, sizeof name, "%s%s-%u", s->name, what, more);
+        if (more % step == 0)
+            seeds_write(name, room, s->len);
+    }
+}
+
+static void write_scenes(struct file *s)
+{
+    char what[16];
+    for (unsigned scene = 0; scene < SCENES; scene++) {
+        size_t len = s->len;
+        room[0] = (uint8_t)(scene << 2 | (room[0] & 3));
+        snprintf(what, sizeof what, "-%u", scene);
+        write_longer(s, what, 3, 160);
+        s->len = len;
+    }
 }
 
 static void finish(struct file *s)
@@ -159,11 +200,10 @@ static void finish(struct file *s)
         snprintf(name, sizeof name, "%s-%u", s->name, fault);
         seeds_write(name, room, add_event(s->len, TALK_GAP, 0, false, fault));
     }
-    for (unsigned more = 1; s->len > 0 && s->lengths && more < 200; more++) {
-        snprintf(name, sizeof name, "%s-%u", s->name, more);
-        s->len = add_event(s->len, TALK_OPEN, TALK_CLIENTS - 1, false, 0); /* one octet */
-        seeds_write(name, room, s->len);
-    }
+    if (s->len > 0 && s->lengths)
+        write_longer(s, "", 1, 199);
+    if (s->len > 0 && s->scenes)
+        write_scenes(s);
     s->len = 0;
 }
 
@@ -178,6 +218,51 @@ static void begin(struct file *s, const char *line)
     s->script.version = MQTT_V5;
     s->faults = strstr(line, " faults") != NULL;
     s->lengths = strstr(line, " lengths") != NULL;
+    s->scenes = strstr(line, " scenes") != NULL;
+}
+
+/* A statement of a script of packets: their octets without the records around them. */
+static bool packets_statement(struct file *s, const char *line)
+{
+    static uint8_t talk[SEEDS_ROOM];
+    struct talk_record record;
+    size_t len = 0, pos = 0;
+    if (!script_statement(&s->script, line, talk, &len, sizeof talk))
+        return false;
+    while (talk_next(view_of(talk, len), &pos, &record)) {
+        if (record.octets.len > SEEDS_ROOM - s->len)
+            no_sense(s, "the packets are too long");
+        if (record.octets.len > 0)
+            memcpy(room + s->len, record.octets.ptr, record.octets.len);
+        s->len += record.octets.len;
+    }
+    return true;
+}
+
+static void run_statement(struct file *s, const char *line)
+{
+    if (line[0] == '=') {
+        begin(s, line);
+        return;
+    }
+    if (s->len == 0)
+        no_sense(s, "no conversation has begun");
+    if (!(s->talk ? script_statement(&s->script, line, room, &s->len, SEEDS_ROOM) : packets_statement(s, line)))
+        no_sense(s, s->script.why);
+}
+
+static void repeat(struct file *s)
+{
+    for (unsigned time = 0; time < s->times; time++)
+        for (unsigned i = 0; i < s->held; i++) {
+            char line[512], *mark = strchr(s->lines[i], '%');
+            int head = mark != NULL ? (int)(mark - s->lines[i]) : (int)strlen(s->lines[i]);
+            snprintf(line, sizeof line, "%.*s", head, s->lines[i]);
+            if (mark != NULL)
+                snprintf(line + head, sizeof line - (size_t)head, "%u%s", time, mark + 1);
+            run_statement(s, line);
+        }
+    s->times = s->held = 0;
 }
 
 static void run_line(struct file *s, char *line)
@@ -185,19 +270,21 @@ static void run_line(struct file *s, char *line)
     line[strcspn(line, "\n")] = '\0';
     if (line[0] == '\0' || line[0] == '#')
         return;
-    if (line[0] == '=') {
-        begin(s, line);
+    if (sscanf(line, "repeat %u", &s->times) == 1)
         return;
-    }
-    if (s->len == 0)
-        no_sense(s, "no conversation has begun");
-    if (!script_statement(&s->script, line, room, &s->len, SEEDS_ROOM))
-        no_sense(s, s->script.why);
+    if (s->times == 0)
+        run_statement(s, line);
+    else if (strcmp(line, "end") == 0)
+        repeat(s);
+    else if (s->held == sizeof s->lines / sizeof *s->lines || strlen(line) >= sizeof *s->lines)
+        no_sense(s, "too much to repeat");
+    else
+        strcpy(s->lines[s->held++], line);
 }
 
-void seeds_of_scripts(const char *path)
+void seeds_of_scripts(const char *path, bool talk)
 {
-    struct file file = { .path = path };
+    struct file file = { .path = path, .talk = talk };
     char line[4096];
     FILE *f = fopen(path, "r");
     if (f == NULL)

@@ -8,7 +8,12 @@
 #include "decoder/track/track.h"
 #include "fuzz/talk.h"
 
-enum { WATCH_CLIENTS = 8, WATCH_ROOM = 4096 };
+enum {
+    WATCH_CLIENTS = 8,
+    WATCH_OTHER = 6 /* clients from this one on have another server */,
+    WATCH_PUSHED = 5 /* as if its connections had been pushed out of the table that knows their addresses */,
+    WATCH_ROOM = 4096
+};
 #define WATCH_START_NS INT64_C(1700000000000000000)
 
 /* A verdict of a packet, or a finding (sentence not NULL). */
@@ -25,6 +30,7 @@ struct watch {
         struct track_opening opening;
         struct mqtt_conn mqtt;
         uint64_t octets[2];           /* of each direction, so far */
+        bool ended[2];                /* this side has sent FIN; the other one may go on */
         struct mqtt_framer framer[2]; /* 0: of the client */
         uint8_t room[2][WATCH_ROOM];
     } conns[WATCH_CLIENTS];
@@ -39,7 +45,10 @@ struct watch {
     void (*session)(void *ctx, const struct track_session_event *e);
     void (*finding)(void *ctx, const struct track_finding *f);
     void *ctx;
-    uint64_t rows;
+    uint64_t rows, late;   /* late: packets of connections that one side has ended; time may have ended them wholly */
+    bool no_acks;          /* nothing is known of what TCP acknowledged; else everything that came before */
+    bool skewed;           /* what comes octet by octet has the time of another clock */
+    int64_t skew_ns;       /* added to the time of packets, whose first octet then seems to come after the last */
     uint32_t refuse_after; /* 0: memory as asked for; else so many takings, and then none */
     uint32_t taken;
 };

@@ -16,7 +16,7 @@ const struct fuzz_target fuzz_target = { "filter", FUZZ_TEXT };
 
 /* One packet a line, all by the client, whoever may send them. */
 #define BEGINNING                                                                                                      \
-    "\x10\x2f\0\4MQTT\5\xc6\0\x3c\5\x11\0\0\0\x0a\0\5sen-1\0\0\4will\0\3bye\0\4user\0\4pass" /* CONNECT with a Will */ \
+    "\x10\x2f\0\4MQTT\5\xc6\0\x3c\5\x11\0\0\0\x0a\0\5Sen-1\0\0\4will\0\3bye\0\4user\0\4pass" /* CONNECT with a Will */ \
     "\x82\x0d\0\1\2\x0b\7\0\5a/+/#\2"                            /* SUBSCRIBE with a Subscription Identifier */        \
     "\x32\x1b\0\3a/b\0\7\x0c\x26\0\1n\0\1v\x23\0\5\1\1{\"v\":1}" /* PUBLISH with properties, a Topic Alias among them  \
                                                                   */                                                   \

@@ -8,6 +8,7 @@
  * The scene chooses what is shown and the length of the input how: time, columns, EVE, masks (style_of). */
 #include "fuzz/target/target.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "decoder/show/eve.h"
@@ -166,6 +167,24 @@ static void each(void *ctx, const struct row *row)
     check_json(s, row, eve);
 }
 
+/* Whatever a number is, it has a name, or none. */
+static void check_names(unsigned n)
+{
+    const char *const names[] = { mqtt_type_name(n),     mqtt_version_name(n),    mqtt_severity_name(n),
+                                  mqtt_side_name(n),     track_kind_name(n),      track_outcome_name(n),
+                                  track_link_name(n),    track_will_name(n),      track_change_name(n),
+                                  mqtt_rule_info(n)->id, track_diag_info(n)->name };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        HOLDS(names[i] != NULL && output_is_text(view_of(names[i], strlen(names[i])), ""));
+    HOLDS(n < 16 || (mqtt_type_sender(n, MQTT_V5) == MQTT_NOBODY && mqtt_type_flags(n) == 0));
+    HOLDS(n <= 0xff || (mqtt_reason_name(MQTT_CONNACK, n) == NULL && mqtt_disconnect_sender(n) == MQTT_NOBODY));
+    HOLDS(n < 16 || (mqtt_reason_name(n, 0) == NULL && mqtt_return_name(n) == NULL));
+    const struct mqtt_rule_info *rule = mqtt_rule_info(n);
+    HOLDS(n == 0 || n >= MQTT_RULE_COUNT ||
+          strcmp(mqtt_rule_info(mqtt_rule_by_id(rule->id, rule->version))->id, rule->id) == 0);
+    HOLDS(mqtt_rule_by_id("MQTT-0.0.0-0", n) == MQTT_RULE_NONE);
+}
+
 /* What is written around rows. */
 static void check_frame(struct screen *s)
 {
@@ -236,6 +255,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     style_of(&s, scene.rest, size, masks);
     memset(connections, 0, sizeof connections);
     s.eve.connections = connections;
+    check_names((unsigned)size);
+    check_names((unsigned)size / 16);
+    check_names(UINT_MAX - (unsigned)size);
     check_frame(&s);
     rows_of(view_of(data + 1, size - 1), scene, each, &s);
     return 0;

@@ -5,9 +5,9 @@
  * within the limits, and comes back; the same conversation gives the same judgement twice; what is
  * written of it as EVE is one valid object a line.
  *
- * Of the octet of scene, bit 4 makes the limits small and bit 5 has all written; bit 6 alone refuses memory after a
- * while, earlier or later by the length of the input. A gap of 0 to 3 octets is none: it stands for a fault of the
- * WebSocket around the packets. */
+ * Of the octet of scene, bit 4 makes the limits small, bit 5 has all written, bit 7 leaves out what TCP acknowledged;
+ * bit 6 without 4 and 5 refuses memory after a while, earlier or later by the length of the input. A gap of 0 to 3
+ * octets is none: it stands for a fault of the WebSocket around the packets. */
 #include "fuzz/target/target.h"
 
 #include <stdlib.h>
@@ -50,6 +50,8 @@ static void run(struct view talk, unsigned rest, struct sum *sum)
         w->refuse_after = 1 + (uint32_t)(talk.len % REFUSALS);
     config.judge = rest != 14;
     w->judged = judged;
+    w->skewed = true;
+    w->no_acks = (rest & 8) != 0;
     w->written = (rest & 2) != 0;
     w->ctx = sum;
     bool started = watch_start(w, &config);
