@@ -764,6 +764,21 @@ static bool speaks_of_ours(const struct weighing *w, const struct ledger_party *
     return false;
 }
 
+/* Called malformed or a protocol error, though neither decoder nor tracker nor the reference broker find it so. */
+static void weigh_refused(const struct weighing *w)
+{
+    enum { MALFORMED = 0x81, PROTOCOL_ERROR = 0x82 };
+    for (uint32_t i = 0; i < w->l->n_parties; i++) {
+        const struct ledger_party *p = &w->l->party[i];
+        if (p->version != MQTT_V5 || p->faulty || p->end_at >= w->tail_at ||
+            (p->told != MALFORMED && p->told != PROTOCOL_ERROR) || !model_goes_on(w->l->run, p->client, p->number))
+            continue;
+        accuse(w, GUARANTEE_REFUSED, MQTT_V5, false,
+               "client %c broke no rule, mqbroker goes on with the same octets, and the broker closes with 0x%02x",
+               'a' + p->client, p->told);
+    }
+}
+
 void ledger_judge(const struct ledger *l, void (*accuse_)(void *ctx, const struct accusation *a), void *ctx)
 {
     struct weighing w = { .l = l, .tail_at = l->run->n_log, .accuse = accuse_, .ctx = ctx };
@@ -786,4 +801,5 @@ void ledger_judge(const struct ledger *l, void (*accuse_)(void *ctx, const struc
     weigh_sessions(&w);
     weigh_answers(&w);
     weigh_served(&w);
+    weigh_refused(&w);
 }

@@ -77,17 +77,19 @@ static void on_finding(void *ctx, const struct track_finding *f)
     add_fault(j, &fault);
 }
 
-/* The publisher's fault, that a broker hands on as it came: it has to pass the Payload Format Indicator on unaltered
- * [MQTT-3.3.2-4] and need not look into the payload (5.0 section 3.3.2.3.2). */
-static bool hands_on(const struct mqtt_rule_info *info)
+/* The publisher's fault, that a broker hands on as it came: it has to pass Payload Format Indicator and Response Topic
+ * on unaltered [MQTT-3.3.2-4, MQTT-3.3.2-15] and need not look into the payload. That it took them is another matter.
+ */
+static bool hands_on(const struct mqtt_rule_info *info, const struct mqtt_packet *p)
 {
-    return strcmp(info->id, "S5-3.3.2.3.2-c") == 0;
+    return p->type == MQTT_PUBLISH && info->version == MQTT_V5 && info->where == MQTT_WHERE_PACKET &&
+           (!rule_forces_refusal(info) || strcmp(info->id, "MQTT-3.3.2-14") == 0);
 }
 
 static void on_verdict(struct judge *j, const struct mqtt_verdict *v, const struct mqtt_packet *p, struct view octets)
 {
     const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)v->rule);
-    if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info))
+    if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info, p))
         return;
     size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
                     ? octets.len

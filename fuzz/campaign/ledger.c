@@ -302,6 +302,8 @@ static void on_connack(struct ledger *l, int16_t number, struct ledger_party *me
                        uint32_t at)
 {
     struct mqtt_prop assigned;
+    if (p->reason != 0 && !me->accepted)
+        me->told = p->reason;
     if (p->reason != 0 || me->accepted)
         return;
     me->accepted = true;

@@ -28,8 +28,8 @@ struct ledger_party {
     bool there, clean, accepted, present, faulty, taken; /* faulty: broke a rule, or spoke unclearly */
     bool ours;                                           /* its client identifier belongs to this run alone */
     bool closed_here, reset_here, left, left_strange;    /* left: said DISCONNECT; strange: not 0x00, or a new expiry */
-    uint8_t told;                                        /* reason of the broker's DISCONNECT, 0: none */
-    int16_t session, previous;                           /* of the same session; -1: none */
+    uint8_t told;              /* reason of the broker's DISCONNECT, or of a CONNACK that refuses; 0: none */
+    int16_t session, previous; /* of the same session; -1: none */
     uint32_t connect_at, accepted_at, end_at, left_at;
     uint32_t ping_at, pings, pongs, pong_for; /* pong_for: the latest PINGREQ that surely was answered */
     int64_t connect_ns, end_ns, pong_ns;
@@ -139,4 +139,6 @@ struct accusation {
 
 /* Everything that the run proves against the broker. */
 void ledger_judge(const struct ledger *l, void (*accuse)(void *ctx, const struct accusation *a), void *ctx);
+/* The reference broker gets the octets of the run, too: had it this connection still when the broker closed it? */
+bool model_goes_on(const struct run *run, unsigned client, unsigned number);
 bool rule_forces_refusal(const struct mqtt_rule_info *info); /* a server that sees it broken has no choice */

@@ -172,6 +172,7 @@ static void unsubscribed(void **state)
     judged(UP("a") SUB("a", "1") UNSUB("10") UP("b") PUB("b", "60", "7", "x") GOT("a", "62", "1", "x"), MQTT_V311,
            "MQTT-3.10.4-2");
     judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") UNSUB("61") GOT("a", "62", "1", "x"), MQTT_V311, "");
+    judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") UNSUB("61") PING("a", "1500"), MQTT_V311, "");
     judged(UP("a") SUB("a", "1") UNSUB("59") UP("b") PUB("b", "60", "7", "x") GOT("a", "62", "1", "x"), MQTT_V311,
            "MQTT-3.10.4-2?");
 }
@@ -232,6 +233,21 @@ static void reactions(void **state)
     judged(UP("a") "10 a > pingreq header=4\n10 a < pingresp\n20 a gone\n", MQTT_V311, "");
 }
 
+/* The reference broker is asked about the same octets: here it would go on, there it would not. */
+static void refusals(void **state)
+{
+    (void)state;
+    judged(UP("a") PUB("a", "10", "7", "x") "20 a < disconnect reason=0x82\n20 a gone\n", MQTT_V5, "MQTT-4.13.1-1");
+    judged(UP("a") PUB("a", "10", "7", "x") "20 a < disconnect reason=0x97\n20 a gone\n", MQTT_V5, "");
+    judged(
+        UP("a") "10 a > publish topic=~/t topic_alias=3 payload=x\n11 a > publish topic=\"\" topic_alias=2 payload=x\n"
+                "20 a < disconnect reason=0x82\n20 a gone\n",
+        MQTT_V5, "");
+    judged("0 a open\n0 a > connect receive_maximum=9\n1 a < connack reason=0x81\n2 a gone\n", MQTT_V5,
+           "MQTT-4.13.1-1");
+    judged("0 a open\n0 a > connect receive_maximum=0\n1 a < connack reason=0x82\n2 a gone\n", MQTT_V5, "");
+}
+
 /* Every name that can be told stands in the rule tables of its version. */
 static void names(void **state)
 {
@@ -253,7 +269,7 @@ int main(void)
         cmocka_unit_test(unsubscribed), cmocka_unit_test(copies_order_and_qos),
         cmocka_unit_test(retained),     cmocka_unit_test(wills),
         cmocka_unit_test(reactions),    cmocka_unit_test(shared_and_local),
-        cmocka_unit_test(names),
+        cmocka_unit_test(names),        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

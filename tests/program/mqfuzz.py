@@ -82,6 +82,41 @@ def _():
         check(list(pathlib.Path(out).glob("crash*.plan")), "its plan was written")
 
 
+@case("a long plan of four clients becomes small, and its finding replays")
+def _():
+    with scratch() as out:
+        lines = ["version 5"] + [f"{c} > connect id=~{c}\n{c} <? connack" for c in "abcd"]
+        for n in range(1, 61):
+            extra = " content_type=x correlation_data=y" if n == 41 else ""
+            lines.append(f"{'abcd'[n % 4]} > publish qos=1 id={n} topic=~/{n}/t/u payload=~.{n} user_property=a:b{extra}")
+        plan = pathlib.Path(out, "long.plan")
+        plan.write_text("\n".join(lines) + "\n")
+        crasher = f"{BROKER} --fault crash-property"
+        done = run("mqfuzz", "--minimize", plan, "--spawn", crasher)
+        equal(done.status, 3, f"status; {done.out.decode()} {done.err.decode()}")
+        small = done.out.decode()
+        sent = [line for line in small.splitlines() if re.match(r"[a-h] >", line)]
+        check(len(sent) == 2 and "connect" in sent[0] and "publish" in sent[1], small)
+        check("user_property" not in small and "/t/u" not in small, f"simpler: {small}")
+        shown, tries = map(int, re.search(r"replays (\d+) of (\d+)", small).groups())
+        check(shown == tries and tries >= 5, small)
+        plan.write_text(small)
+        equal(run("mqfuzz", "--replay", plan, "--spawn", crasher).status, 3, "replay of what is left")
+
+
+@case("a message that goes astray is named by its guarantee")
+def _():
+    with scratch() as out:
+        done = run("mqfuzz", "run", "--spawn", f"{BROKER} --fault swap-order", "--seed", "1", "--time", "20s", "--runs", "400",
+                   "--version", "3.1.1", "--out", out)
+        equal(done.status, 3, f"status; {done.out.decode()} {done.err.decode()}")
+        check(re.search(r"^FINDING +guarantee .*order.*\[MQTT-4\.6\.0-6\]$", done.out.decode(), re.M), done.out.decode())
+        plan = next(pathlib.Path(out).glob("*4.6.0-6*.plan"))
+        faulty = run("mqfuzz", "--replay", plan, "--spawn", f"{BROKER} --fault swap-order")
+        equal(faulty.status, 3, f"replay; {faulty.out.decode()}")
+        equal(run("mqfuzz", "--replay", plan, "--spawn", BROKER).status, 0, "the same plan at a broker without the fault")
+
+
 @case("the same seed says the same to a broker that answers the same")
 def _():
     with scratch() as out:
