@@ -244,6 +244,13 @@ static void move_into(struct track *t, struct conn *c, struct session *from, str
     session_free(t, from);
 }
 
+static void doubt_parked(struct session *s)
+{
+    for (struct exch *x = s->parked; x != NULL; x = x->next)
+        if (x->conn == NULL)
+            x->marks |= X_OLD;
+}
+
 /* The server's state for this client begins anew. */
 static void restart(struct track *t, struct conn *c, struct session *s)
 {
@@ -251,9 +258,7 @@ static void restart(struct track *t, struct conn *c, struct session *s)
     bool may_go_on = c->version != MQTT_V5 && (c->flags & C_CLEAN) == 0;
     finish_parked(t, s, TRACK_REPLACED, may_go_on ? 2 : 3);
     subs_clear(t, s, c);
-    for (struct exch *x = s->parked; x != NULL; x = x->next)
-        if (x->conn == NULL)
-            x->marks |= X_OLD;
+    doubt_parked(s);
     if (s->past != NULL) {
         s->past->taint = 0;
         s->past->prev_aliases[0] = s->past->prev_aliases[1] = 0;
@@ -396,6 +401,7 @@ void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint
     if (s == NULL)
         return;
     conn_release(t, old, true);
+    doubt_parked(s); /* the end of the old connection was not seen, nor what may have come before it */
     struct past *p = past_make(t, s);
     p->taken_over++;
     session_event(t, s, TRACK_SESSION_TAKEN_OVER, taker->connect_frame);

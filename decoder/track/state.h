@@ -113,7 +113,7 @@ enum exch_mark {
     X_RESUMED_REL = 128, /* resumed at PUBREL: cost no quota here */
     X_RECEIVED = 256,    /* a PUBREC was seen at some time */
     X_FEW = 512,         /* found by the list of its session, not by the hash table */
-    X_OLD = 1024,        /* the client may go on with it, or have dropped it */
+    X_OLD = 1024,        /* may have gone on unseen, or been dropped */
 };
 
 struct exch {

@@ -40,7 +40,7 @@ FAULTS = {
     "PUBLISH after PUBREL on another connection is fine": ("track/publish.c", "else if (sure && released)", "else if (false && released)"),
     # sessions
     "Session Present 0 drops what a 3.1.1 client has": ("track/session.c", "finish_parked(t, s, TRACK_REPLACED, may_go_on ? 2 : 3);", "finish_parked(t, s, TRACK_REPLACED, 3);"),
-    "what a 3.1.1 client may have dropped is held against it": ("track/session.c", "x->marks |= X_OLD;", ";"),
+    "what a 3.1.1 client may have dropped is held against it": ("track/session.c", "doubt_parked(s);\n    if (s->past", "if (s->past"),
     "Session Present 0 keeps the subscriptions": ("track/session.c", "finish_parked(t, s, TRACK_REPLACED, may_go_on ? 2 : 3);\n    subs_clear(t, s, c);", "finish_parked(t, s, TRACK_REPLACED, may_go_on ? 2 : 3);"),
     "a session that the capture joined late counts as whole": ("track/session.c", "judge_ended(t, c, s);\n            s->flags &= ~(uint32_t)S_WHOLE;", "judge_ended(t, c, s);"),
     "DISCONNECT does not drop the will": ("track/session.c", "if (orderly && ", "if (false && "),
@@ -51,6 +51,7 @@ FAULTS = {
     "one direction alone is the whole": ("track/state.h", "return (c->flags & C_FROM_SYN) == 0 && c->last_ns[slot] == INT64_MIN;", "(void)c, (void)slot;\n    return false;"),
     "what was not captured is held against its sender": ("track/conn.c", "c->unseen = (uint8_t)(c->unseen | 1u <<", "c->unseen = (uint8_t)(c->unseen & 0u <<"),
     "a session that had ended may go on": ("track/session.c", "judge_ended(t, c, s);", ";"),
+    "what a take-over cut short is held against the server": ("track/session.c", "conn_release(t, old, true);\n    doubt_parked(s);", "conn_release(t, old, true);"),
     # limits
     "PUBREC gives the quota back": ("track/ack.c", "x->marks |= X_RECEIVED;\n", "x->marks |= X_RECEIVED;\n    quota_give(t, c, x);\n"),
     "PUBACK does not give the quota back": ("track/ack.c", "x->reason = in->packet->reason;\n    quota_give(t, c, x);\n", "x->reason = in->packet->reason;\n"),

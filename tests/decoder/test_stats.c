@@ -384,6 +384,28 @@ static void test_exchanges(void **state)
     has(printed(&f, true), "\"kind\":\"qos1\",\"starter\":\"client\",\"mqtt.msgid\":0,\"outcome\":\"abandoned\",");
 }
 
+/* Connections and client identifiers are counted once each, also where a connection tells another name, or none. The
+ * connection is the second letter of the name. */
+static void test_totals(void **state)
+{
+    static const char connect[] = "\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02zz";
+    (void)state;
+    struct feed f = open_stats("stats");
+    publish(&f, MQTT_CLIENT, "d1", 0, 0, "t", "1");
+    publish(&f, MQTT_CLIENT, "d1", 0, 0, "t", "2");
+    publish(&f, MQTT_CLIENT, "e1", 0, 0, "t", "3"); /* told by no CONNECT: not looked at again */
+    feed(&f, MQTT_CLIENT, "f1", 1, connect, sizeof connect - 1);
+    publish(&f, MQTT_CLIENT, "f1", 1, 0, "t", "4");
+    feed(&f, MQTT_CLIENT, "d2", 2, connect, sizeof connect - 1);
+    feed(&f, MQTT_CLIENT, "d1-again", 2, connect, sizeof connect - 1); /* connection '1' */
+    feed(&f, MQTT_CLIENT, "f1", 3, connect, sizeof connect - 1);
+    const char *lines = printed(&f, true);
+    has(lines, "\"figure\":\"connections\",\"value\":2}");
+    has(lines, "\"figure\":\"clients\",\"value\":4}"); /* d1 f1 d2 d1-again */
+    has(lines, "\"figure\":\"packets\",\"value\":8}");
+    has(lines, "\"figure\":\"publish_qos0\",\"value\":4}");
+}
+
 /* Thousands of topics and clients in little memory: the sums stay right, the rest is counted together. */
 static void test_bounds(void **state)
 {
@@ -437,16 +459,11 @@ static void test_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_topics),
-                                        cmocka_unit_test(test_types),
-                                        cmocka_unit_test(test_clients_and_conv),
-                                        cmocka_unit_test(test_io),
-                                        cmocka_unit_test(test_findings),
-                                        cmocka_unit_test(test_latency),
-                                        cmocka_unit_test(test_latency_steps),
-                                        cmocka_unit_test(test_latency_bounds),
-                                        cmocka_unit_test(test_exchanges),
-                                        cmocka_unit_test(test_bounds),
-                                        cmocka_unit_test(test_names) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_topics),           cmocka_unit_test(test_types),
+                                        cmocka_unit_test(test_clients_and_conv), cmocka_unit_test(test_io),
+                                        cmocka_unit_test(test_findings),         cmocka_unit_test(test_latency),
+                                        cmocka_unit_test(test_latency_steps),    cmocka_unit_test(test_latency_bounds),
+                                        cmocka_unit_test(test_exchanges),        cmocka_unit_test(test_bounds),
+                                        cmocka_unit_test(test_totals),           cmocka_unit_test(test_names) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,14 @@ def match(side, wanted, whole):
     return found, invented
 
 
+def findings(capture):
+    """Warnings and errors that no packet carries."""
+    out = subprocess.run([program("mqdump"), "-r", capture, "-q", "-z", "stats", "-z", "findings", "-T", "json"], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, timeout=300, check=True).stdout
+    rows = [json.loads(line) for line in out.splitlines()]
+    return [row for row in rows if row["stat"] == "findings" and row.get("severity") in ("warning", "error")]
+
+
 def check_side(side, known_from):
     """known_from: frame of the packet of the connection that was told first; nobody knew before that it is MQTT."""
     name = f"side {side.key[1]} of port {side.key[0]}"
@@ -195,6 +203,7 @@ def check_capture(options, share=0.0):
         holes += h
         whole += w
     equal(dict(accused), {}, "rules said to be broken")
+    equal(findings(capture), [], "findings that are no notes")
     return holes, whole
 
 
