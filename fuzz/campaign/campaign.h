@@ -99,6 +99,8 @@ bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *out)
 void stage_checkup(struct stage *s, struct outcome *out);
 bool stage_restart(struct stage *s); /* the broker anew, with a canary */
 bool stage_fresh(struct stage *s);   /* the same unless it is fresh, not ours to start, or takes seconds to do so */
+/* A little later: is it dead after all? */
+void stage_second_look(struct stage *s, struct outcome *out);
 /* The broker is asked to end; leaks and bad ends are findings. */
 void stage_farewell(struct stage *s, struct outcome *out);
 

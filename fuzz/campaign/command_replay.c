@@ -35,6 +35,8 @@ static bool replay_once(struct stage *s, const struct plan *plan, struct outcome
     if (!stage_perform(s, plan, true, o, &news, run))
         return false;
     if (!o->found)
+        stage_second_look(s, o);
+    if (!o->found)
         stage_farewell(s, o);
     return true;
 }

@@ -60,6 +60,8 @@ static bool shows(struct stage *s, const struct talk *talk, struct outcome *want
     s->wants_ctx = wanted;
     s->canary.wait_ms = AGAIN_MS;
     bool news, ok = hasty ? stage_glance(s, talk, &o) : stage_play(s, talk, &plan, &o, &news, &run);
+    if (ok && !o.found && (strcmp(wanted->oracle, "crash") == 0 || strcmp(wanted->oracle, "sanitizer") == 0))
+        stage_second_look(s, &o);
     if (ok && strcmp(wanted->oracle, "end") == 0) { /* shows when the broker is asked to end */
         stage_farewell(s, &o);
         ok = stage_restart(s);

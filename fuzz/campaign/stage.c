@@ -433,6 +433,15 @@ bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *o)
     return ok;
 }
 
+void stage_second_look(struct stage *s, struct outcome *o)
+{
+    enum { LATE_DEATH_MS = 40 };
+    *o = (struct outcome){ 0 };
+    poll(NULL, 0, LATE_DEATH_MS);
+    if (!broker_ended(s, o, 0) && s->bench->process.pid > 0 && !canary_lives(&s->canary, &s->bench->target))
+        broker_ended(s, o, CANARY_MS);
+}
+
 void stage_farewell(struct stage *s, struct outcome *o)
 {
     struct process *p = &s->bench->process;
