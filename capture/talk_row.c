@@ -43,7 +43,7 @@ static struct row *begin_row(const struct arrival *a)
     r->sender = (uint8_t)mqtt_conn_sender(&a->k->conn, a->dir);
     r->version = a->k->conn.version;
     r->version_source = a->k->conn.source;
-    r->client_id = name_of(a->t, a->k);
+    r->client_id = view_of(a->k->client_id, a->k->client_id_len);
     return r;
 }
 
@@ -122,6 +122,7 @@ void talk_open(const struct arrival *a)
 static void give_gap_row(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
 {
     struct row r = *begin_row(a);
+    r.client_id = name_of(a->t, a->k);
     r.kind = ROW_GAP;
     r.packet = NULL;
     r.verdicts = NULL;
@@ -255,6 +256,8 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
     if (a->f->flags & TALK_WRAPPED)
         tell_faults(a);
     struct row *r = begin_row(a);
+    if (a->k->named)
+        r->client_id = t->note.client_id;
     r->plain = !(a->f->flags & TALK_WRAPPED);
     r->frame_first = first->stamp.frame;
     r->time_first_ns = first->stamp.time_ns;

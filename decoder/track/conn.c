@@ -74,15 +74,6 @@ static void list_append(const struct track *t, struct conn *c, uint32_t *first, 
     *last = c->index;
 }
 
-struct conn *conn_of(const struct track *t, track_conn h)
-{
-    uint32_t index = (uint32_t)h;
-    if (index == 0 || index > t->conns.held)
-        return NULL;
-    struct conn *c = slab_at(&t->conns, index - 1);
-    return c->gen == (uint32_t)(h >> 32) && c->index == index ? c : NULL;
-}
-
 static void prefetch(const void *p, size_t size)
 {
     for (size_t at = 0; at < size; at += 64)

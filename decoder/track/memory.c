@@ -42,11 +42,6 @@ static bool slab_grow(struct track *t, struct slabs *s)
     return true;
 }
 
-void *slab_at(const struct slabs *s, uint32_t index)
-{
-    return (char *)s->slab[index / SLAB] + (size_t)(index % SLAB) * s->size;
-}
-
 void *slab_take(struct track *t, struct slabs *s)
 {
     void *p = s->free;
@@ -142,8 +137,6 @@ void *pool_take(struct track *t, struct pool *p, size_t size)
         at = mem_take(t, units * POOL_UNIT); /* the limits of what they hold bound these */
     else
         at = p->free[units] != NULL ? take_free(p, units) : bump(t, p, units);
-    if (at != NULL)
-        memset(at, 0, units * POOL_UNIT);
     return at;
 }
 

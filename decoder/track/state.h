@@ -384,8 +384,11 @@ void mem_give(struct track *t, void *p, size_t size);
 void *slab_take(struct track *t, struct slabs *s); /* zeroed; NULL: no memory */
 void slab_give(struct slabs *s, void *p);
 void slab_free(struct track *t, struct slabs *s);
-void *slab_at(const struct slabs *s, uint32_t index);          /* index < s->held */
-void *pool_take(struct track *t, struct pool *p, size_t size); /* zeroed; NULL: no memory, or the budget is spent */
+static inline void *slab_at(const struct slabs *s, uint32_t index) /* index < s->held */
+{
+    return (char *)s->slab[index / SLAB] + (size_t)(index % SLAB) * s->size;
+}
+void *pool_take(struct track *t, struct pool *p, size_t size); /* NULL: no memory, or the budget is spent */
 void pool_give(struct track *t, struct pool *p, void *record, size_t size);
 void pool_free(struct track *t, struct pool *p);
 
@@ -513,9 +516,8 @@ void aliases_free(struct track *t, struct bounds *b);
 /* conn.c */
 void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame);
 void conn_free(struct track *t, struct conn *c);
-void conn_settle(struct track *t, struct conn *c); /* nothing more is awaited after its closing */
-void conn_hole(struct track *t, struct conn *c);   /* something of it was not seen */
-struct conn *conn_of(const struct track *t, track_conn h);
+void conn_settle(struct track *t, struct conn *c);           /* nothing more is awaited after its closing */
+void conn_hole(struct track *t, struct conn *c);             /* something of it was not seen */
 struct rare *rare_make(struct track *t, struct conn *c);     /* never NULL; without memory it has a hole and forgets */
 struct bounds *bounds_make(struct track *t, struct conn *c); /* likewise */
 void conn_join(struct track *t, struct conn *c, struct session *s); /* NULL: none */
@@ -630,6 +632,15 @@ static inline uint64_t tally_of(const struct session *s, unsigned which)
 static inline struct conn *conn_at(const struct track *t, uint32_t index)
 {
     return index != 0 ? slab_at(&t->conns, index - 1) : NULL;
+}
+
+static inline struct conn *conn_of(const struct track *t, track_conn h)
+{
+    uint32_t index = (uint32_t)h;
+    if (index == 0 || index > t->conns.held)
+        return NULL;
+    struct conn *c = slab_at(&t->conns, index - 1);
+    return c->gen == (uint32_t)(h >> 32) && c->index == index ? c : NULL;
 }
 
 static inline struct session *session_at(const struct track *t, uint32_t index)

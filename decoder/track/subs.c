@@ -136,6 +136,7 @@ struct sub *sub_add(struct track *t, struct session *s, struct view filter)
         s->flags |= S_SUBS_LOST;
         return NULL;
     }
+    *b = (struct sub){ 0 };
     if (filter.len > 0)
         memcpy(b->filter, filter.ptr, filter.len);
     b->len = filter.len & UINT16_MAX;
