@@ -70,7 +70,7 @@ static void on_finding(void *ctx, const struct track_finding *f)
     if (f->side != MQTT_SERVER || f->severity < j->least)
         return;
     struct judge_fault fault = {
-        .rule = f->rule, .severity = f->severity, .version = f->version, .oracle = "violation"
+        .rule = f->rule, .severity = f->severity, .version = f->version, .oracle = "violation", .connection = f->stream
     };
     snprintf(fault.name, sizeof fault.name, "%s", f->name);
     snprintf(fault.sentence, sizeof fault.sentence, "%s", f->sentence);
@@ -86,7 +86,8 @@ static bool hands_on(const struct mqtt_rule_info *info, const struct mqtt_packet
            (!rule_forces_refusal(info) || strcmp(info->id, "MQTT-3.3.2-14") == 0);
 }
 
-static void on_verdict(struct judge *j, const struct mqtt_verdict *v, const struct mqtt_packet *p, struct view octets)
+static void on_verdict(struct judge *j, uint32_t connection, const struct mqtt_verdict *v, const struct mqtt_packet *p,
+                       struct view octets)
 {
     const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)v->rule);
     if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info, p))
@@ -94,9 +95,11 @@ static void on_verdict(struct judge *j, const struct mqtt_verdict *v, const stru
     size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
                     ? octets.len
                     : 0;
-    struct judge_fault fault = {
-        .rule = v->rule, .severity = v->severity, .version = info->version, .oracle = "violation"
-    };
+    struct judge_fault fault = { .rule = v->rule,
+                                 .severity = v->severity,
+                                 .version = info->version,
+                                 .oracle = "violation",
+                                 .connection = connection };
     fault.octets = view_of(octets.ptr, at);
     snprintf(fault.name, sizeof fault.name, "%s", info->id);
     snprintf(fault.sentence, sizeof fault.sentence, "%s: %s", mqtt_type_name(p->type),
@@ -137,7 +140,7 @@ static void on_packet(struct judge *j, struct connection *c, unsigned dir, struc
     if (j->track != NULL)
         track_packet(j->track, c->track, &in, &v, &note);
     for (uint32_t i = 0; i < v.n; i++) {
-        on_verdict(j, &at[i], &p, octets);
+        on_verdict(j, (uint32_t)(c - j->connection), &at[i], &p, octets);
         if (at[i].side == MQTT_CLIENT && at[i].severity >= MQTT_SEVERITY_WARNING && j->ledger != NULL)
             ledger_fault(j->ledger, (unsigned)(c - j->connection), at[i].rule, &p, j->at);
     }
@@ -220,6 +223,20 @@ static void on_accusation(void *ctx, const struct accusation *a)
     add_fault(j, &fault);
 }
 
+/* Connections of one client identifier that were opened at the same time: which came first only the broker knows, so
+ * what the tracker says of their session is not certain. */
+static void drop_raced(struct judge *j)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < j->out->n; i++) {
+        const struct judge_fault *f = &j->out->fault[i];
+        bool alone = mqtt_rule_info((enum mqtt_rule)f->rule)->where == MQTT_WHERE_PACKET && f->rule != MQTT_RULE_NONE;
+        if (alone || !ledger_raced(j->ledger, f->connection))
+            j->out->fault[kept++] = *f;
+    }
+    j->out->n = kept;
+}
+
 /* A client whose octets end in the middle of a packet, or cannot be framed, is no witness. */
 static void weigh_ledger(struct judge *j)
 {
@@ -229,6 +246,7 @@ static void weigh_ledger(struct judge *j)
     for (unsigned i = 0; i < j->n; i++)
         if (mqtt_framer_under_way(&j->connection[i].framer[0]) || j->connection[i].framer[0].lost)
             ledger_cut(j->ledger, i);
+    drop_raced(j);
     ledger_judge(j->ledger, on_accusation, j);
     ledger_free(j->ledger);
 }

@@ -12,10 +12,11 @@ struct judge_fault {
     uint16_t rule;    /* enum mqtt_rule, MQTT_RULE_NONE for a diagnosis */
     uint8_t severity; /* enum mqtt_severity */
     uint8_t version;
-    const char *oracle; /* "violation", "guarantee", "reaction" */
-    bool hasty;         /* something stayed away that may only be late: the same plan with more time will tell */
-    char name[32];      /* id of the rule, or name of the diagnosis */
-    char title[120];    /* "": none but the name */
+    const char *oracle;  /* "violation", "guarantee", "reaction" */
+    uint32_t connection; /* in the order of the log; of a guarantee: none */
+    bool hasty;          /* something stayed away that may only be late: the same plan with more time will tell */
+    char name[32];       /* id of the rule, or name of the diagnosis */
+    char title[120];     /* "": none but the name */
     char sentence[JUDGE_SENTENCE];
     struct view octets; /* the packet at fault, in the run's log; ptr NULL: none */
 };

@@ -471,6 +471,20 @@ void ledger_fault(struct ledger *l, unsigned conn, uint16_t rule, const struct m
     me->faulty = true;
 }
 
+bool ledger_raced(const struct ledger *l, unsigned conn)
+{
+    if (conn >= l->n_parties || l->party[conn].session < 0)
+        return false;
+    const struct ledger_party *me = &l->party[conn];
+    for (uint32_t i = 0; i < l->n_parties; i++) {
+        const struct ledger_party *p = &l->party[i];
+        if (i != conn && p->session == me->session && p->connect_at < me->accepted_at &&
+            me->connect_at < p->accepted_at)
+            return true;
+    }
+    return false;
+}
+
 void ledger_cut(struct ledger *l, unsigned conn)
 {
     if (conn < l->n_parties)

@@ -113,6 +113,8 @@ void ledger_packet(struct ledger *l, unsigned conn, bool by_broker, const struct
                    uint32_t at);
 /* rule: the broken one of class PACKET, or MQTT_RULE_NONE; p: the packet that broke it, or NULL. */
 void ledger_fault(struct ledger *l, unsigned conn, uint16_t rule, const struct mqtt_packet *p, uint32_t at);
+/* Was another connection of the same client identifier opened before it was known what became of this one? */
+bool ledger_raced(const struct ledger *l, unsigned conn);
 void ledger_cut(struct ledger *l, unsigned conn); /* its client's octets end in the middle of a packet */
 void ledger_close(struct ledger *l, unsigned conn, enum log_what what, uint32_t at);
 

@@ -248,6 +248,17 @@ static void refusals(void **state)
     judged("0 a open\n0 a > connect receive_maximum=0\n1 a < connack reason=0x82\n2 a gone\n", MQTT_V5, "");
 }
 
+/* Two connections of one client identifier at once: the broker may have taken the second first. */
+static void raced(void **state)
+{
+    (void)state;
+#define TWO(first, second)                                                                                             \
+    "0 a open\n0 b open\n0 a > connect id=~x\n" first "1 b > connect id=~x\n" second                                   \
+    "2 b < connack reason=0\n3 b < suback id=9 codes=0\n"
+    judged(TWO("0 a < connack reason=0\n", ""), MQTT_V311, "MQTT-2.3.1-7");
+    judged(TWO("", "2 a < connack reason=0\n"), MQTT_V311, "");
+}
+
 /* Every name that can be told stands in the rule tables of its version. */
 static void names(void **state)
 {
@@ -270,6 +281,7 @@ int main(void)
         cmocka_unit_test(retained),     cmocka_unit_test(wills),
         cmocka_unit_test(reactions),    cmocka_unit_test(shared_and_local),
         cmocka_unit_test(names),        cmocka_unit_test(refusals),
+        cmocka_unit_test(raced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
