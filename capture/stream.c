@@ -352,8 +352,9 @@ static void start_midstream(struct stream *s, const struct segment *g, uint32_t 
     s->flags |= STREAM_KNOWN;
     if (missing > 0 && missing < STREAM_LATE)
         return;
+    bool sure = (s->flags & STREAM_ACKED) && missing == 0;
     s->next = seq;
-    if (len == 0 && !(g->flags & TCP_FIN))
+    if (len == 0 && !(g->flags & TCP_FIN) && !sure)
         s->flags |= STREAM_SOFT;
     /* an octet that the peer has long acknowledged is a keepalive probe with its garbage octet */
     else if (len == 1 && (s->flags & STREAM_ACKED) && s->acked == seq + 1)

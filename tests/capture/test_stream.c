@@ -351,6 +351,20 @@ static void what_lacks_before_the_first_segment_is_a_gap(void **state)
     }
 }
 
+/* A segment without data where the peer had acknowledged up to is no probe of one octet behind. */
+static void an_empty_first_segment_is_believed(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin(&b, 1 << 20);
+    b.stream = (struct stream){ 0 };
+    stream_ack(&b.stream, &b.shared, FIRST, &b.stamp);
+    feed(&b, 0, 0, 0, TCP_ACK);
+    feed(&b, 1, 9, 0, 0);
+    feed(&b, 0, 1, 0, 0);
+    is_whole(&b, 10);
+}
+
 static void keepalives_and_probes_add_nothing(void **state)
 {
     (void)state;
@@ -409,6 +423,7 @@ int main(void)
         cmocka_unit_test(the_snaplen_is_a_gap_of_its_own),
         cmocka_unit_test(a_start_in_midstream),
         cmocka_unit_test(what_lacks_before_the_first_segment_is_a_gap),
+        cmocka_unit_test(an_empty_first_segment_is_believed),
         cmocka_unit_test(keepalives_and_probes_add_nothing),
         cmocka_unit_test(the_lost_tail_is_named_at_the_end),
         cmocka_unit_test(another_connection_shows_itself),
