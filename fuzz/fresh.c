@@ -14,8 +14,9 @@ static struct view pick(struct mutator *m, const char *const *pool, size_t n)
 }
 #define PICK(m, pool) pick(m, pool, sizeof(pool) / sizeof *(pool))
 
-static const char *const names[] = { "a", "a/b",    "a/b/c", "t/1",
-                                     "/", "$SYS/x", "b//c",  "gr\xc3\xbc\xc3\x9f/\xf0\x9f\x98\x80" };
+static const char *const names[] = { "a",    "a/b",         "a/b/c",
+                                     "t/1",  "/",           "$SYS/x",
+                                     "b//c", "say \"x\"\\", "gr\xc3\xbc\xc3\x9f/\xf0\x9f\x98\x80" };
 static const char *const filters[] = { "a", "a/b", "#", "+", "a/+", "a/#", "+/b/+", "$SYS/#", "t/1" };
 static const char *const filters_v5[] = { "a/#", "$share/g/a/#", "$share/h/t/1", "+/+", "a/b" };
 static const char *const payloads[] = { "", "x", "{\"n\":1}", "on", "0123456789abcdef0123456789abcdef" };
