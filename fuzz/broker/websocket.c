@@ -115,11 +115,13 @@ static enum websocket_status take_payload(struct websocket *w, uint8_t *chunk, s
                                           struct view *out)
 {
     size_t take = len - *used < w->left ? len - *used : (size_t)w->left;
-    *out = unmask(w, chunk + *used, take);
+    struct view octets = unmask(w, chunk + *used, take);
     *used += take;
     w->in_frame = w->left > 0;
-    if (w->opcode < WS_CLOSE)
+    if (w->opcode < WS_CLOSE) {
+        *out = octets;
         return take > 0 ? WEBSOCKET_DATA : WEBSOCKET_MORE;
+    }
     return w->in_frame ? WEBSOCKET_MORE : end_control(w, out);
 }
 
