@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults planted in the tracker: each is put into a copy of decoder/, and the tests of the tracker have to fail.
 
-    make test-planted        all of them: some two minutes; prints which tests caught what
+    make test-planted        all of them, some four minutes: prints which tests caught what
     tests/decoder/planted.py NAME...
 
 A fault whose text is no longer in the file counts as not caught: it has to be written anew.
