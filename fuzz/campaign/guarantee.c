@@ -764,13 +764,14 @@ static bool speaks_of_ours(const struct weighing *w, const struct ledger_party *
     return false;
 }
 
-/* Called malformed or a protocol error, though neither decoder nor tracker nor the reference broker find it so. */
+/* Called malformed or a protocol error, though neither decoder nor tracker nor the reference broker find it so. Only of
+ * clients that answered nothing: which Packet Identifiers a broker gives its messages is its own affair. */
 static void weigh_refused(const struct weighing *w)
 {
     enum { MALFORMED = 0x81, PROTOCOL_ERROR = 0x82 };
     for (uint32_t i = 0; i < w->l->n_parties; i++) {
         const struct ledger_party *p = &w->l->party[i];
-        if (p->version != MQTT_V5 || p->faulty || p->end_at >= w->tail_at ||
+        if (p->version != MQTT_V5 || p->faulty || p->answers || !p->ours || p->end_at >= w->tail_at ||
             (p->told != MALFORMED && p->told != PROTOCOL_ERROR) || !model_goes_on(w->l->run, p->client, p->number))
             continue;
         accuse(w, GUARANTEE_REFUSED, MQTT_V5, false,

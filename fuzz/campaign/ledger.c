@@ -262,6 +262,7 @@ static void said(struct ledger *l, int16_t number, struct ledger_party *me, cons
                  struct view topic, uint32_t at)
 {
     struct ledger_pub *pub;
+    me->answers = me->answers || (p->type >= MQTT_PUBACK && p->type <= MQTT_PUBCOMP) || p->type == MQTT_AUTH;
     switch ((enum mqtt_type)p->type) {
     case MQTT_CONNECT:
         on_connect(l, number, me, p, at);

@@ -30,6 +30,7 @@ struct ledger_party {
     bool closed_here, reset_here, left, left_strange;    /* left: said DISCONNECT; strange: not 0x00, or a new expiry */
     uint8_t told;              /* reason of the broker's DISCONNECT, or of a CONNACK that refuses; 0: none */
     int16_t session, previous; /* of the same session; -1: none */
+    bool answers;              /* said PUBACK, PUBREC, PUBREL, PUBCOMP or AUTH */
     uint32_t connect_at, accepted_at, end_at, left_at;
     uint32_t ping_at, pings, pongs, pong_for; /* pong_for: the latest PINGREQ that surely was answered */
     int64_t connect_ns, end_ns, pong_ns;

@@ -243,6 +243,8 @@ static void refusals(void **state)
         UP("a") "10 a > publish topic=~/t topic_alias=3 payload=x\n11 a > publish topic=\"\" topic_alias=2 payload=x\n"
                 "20 a < disconnect reason=0x82\n20 a gone\n",
         MQTT_V5, "");
+    judged(UP("a") SUB("a", "1") GOT("a", "10", "7", "x") "20 a < disconnect reason=0x82\n20 a gone\n", MQTT_V5,
+           "MQTT-3.3.2-3"); /* that nobody sent it is another matter */
     judged("0 a open\n0 a > connect receive_maximum=9\n1 a < connack reason=0x81\n2 a gone\n", MQTT_V5,
            "MQTT-4.13.1-1");
     judged("0 a open\n0 a > connect receive_maximum=0\n1 a < connack reason=0x82\n2 a gone\n", MQTT_V5, "");

@@ -107,7 +107,7 @@ def _():
 @case("a message that goes astray is named by its guarantee")
 def _():
     with scratch() as out:
-        done = run("mqfuzz", "run", "--spawn", f"{BROKER} --fault swap-order", "--seed", "1", "--time", "20s", "--runs", "400",
+        done = run("mqfuzz", "run", "--spawn", f"{BROKER} --fault swap-order", "--seed", "1", "--time", "60s", "--runs", "3000",
                    "--version", "3.1.1", "--out", out)
         equal(done.status, 3, f"status; {done.out.decode()} {done.err.decode()}")
         check(re.search(r"^FINDING +guarantee .*order.*\[MQTT-4\.6\.0-6\]$", done.out.decode(), re.M), done.out.decode())
