@@ -569,11 +569,26 @@ bool capfile_progress(const struct capfile *c, uint64_t *done, uint64_t *total)
     return at >= 0;
 }
 
+/* Blocks between are passed over on the way to the next packet, so that all of them have to be at hand. */
+static bool has_packet_block(const struct capfile *c, size_t left)
+{
+    size_t at = 0;
+    while (left - at >= 12) {
+        uint32_t type = u32_at(c, at), len = u32_at(c, at + 4);
+        if (type == NG_SECTION || len < 12 || len > left - at) /* a section may change the order of octets */
+            return false;
+        if (type == NG_ENHANCED || type == NG_PACKET_OLD || type == NG_SIMPLE)
+            return true;
+        at += len;
+    }
+    return false;
+}
+
 bool capfile_has_frame(const struct capfile *c)
 {
     size_t left = c->end - c->pos;
     if (c->ng)
-        return left >= 12 && left >= u32_at(c, 4);
+        return has_packet_block(c, left);
     return left >= c->record_len && left - c->record_len >= u32_at(c, 8);
 }
 
