@@ -180,11 +180,16 @@ static enum have need(struct capfile *c, size_t n)
     return HAVE;
 }
 
-static uint32_t u32_at(const struct capfile *c, size_t at)
+static uint32_t word(const uint8_t *at, bool swapped)
 {
     uint32_t v;
-    memcpy(&v, c->data + c->pos + at, 4);
-    return c->swapped ? __builtin_bswap32(v) : v;
+    memcpy(&v, at, 4);
+    return swapped ? __builtin_bswap32(v) : v;
+}
+
+static uint32_t u32_at(const struct capfile *c, size_t at)
+{
+    return word(c->data + c->pos + at, c->swapped);
 }
 
 static uint16_t u16_at(const struct capfile *c, size_t at)
@@ -393,6 +398,11 @@ void capfile_on_secrets(struct capfile *c, capfile_secrets *secrets, void *ctx)
     c->secrets_ctx = ctx;
 }
 
+static bool is_frame(uint32_t type)
+{
+    return type == NG_ENHANCED || type == NG_PACKET_OLD || type == NG_SIMPLE;
+}
+
 static enum source_status next_block(struct capfile *c, struct frame *out)
 {
     for (;;) {
@@ -410,7 +420,7 @@ static enum source_status next_block(struct capfile *c, struct frame *out)
         have = need(c, len);
         if (have != HAVE)
             return end_of(c, have, cut_short);
-        bool frame = type == NG_ENHANCED || type == NG_PACKET_OLD || type == NG_SIMPLE, good = true;
+        bool frame = is_frame(type), good = true;
         if (type == NG_INTERFACE)
             read_interface(c, len);
         else if (type == NG_SECRETS)
@@ -569,17 +579,23 @@ bool capfile_progress(const struct capfile *c, uint64_t *done, uint64_t *total)
     return at >= 0;
 }
 
-/* Blocks between are passed over on the way to the next packet, so that all of them have to be at hand. */
-static bool has_packet_block(const struct capfile *c, size_t left)
+/* Blocks without a frame may lie before it. When it is not whole, reading it moves the octets of those that came. */
+static bool has_frame_block(const struct capfile *c)
 {
-    size_t at = 0;
-    while (left - at >= 12) {
-        uint32_t type = u32_at(c, at), len = u32_at(c, at + 4);
-        if (type == NG_SECTION || len < 12 || len > left - at) /* a section may change the order of octets */
+    bool swapped = c->swapped;
+    const uint8_t *at = c->data + c->pos;
+    for (size_t left = c->end - c->pos, len; left >= 12; left -= len, at += len) {
+        uint32_t type = word(at, swapped);
+        if (type == NG_SECTION) {
+            if (left < 28)
+                return false;
+            swapped = word(at + 8, false) != NG_ORDER;
+        }
+        len = word(at + 4, swapped);
+        if (len < 12 || len > left)
             return false;
-        if (type == NG_ENHANCED || type == NG_PACKET_OLD || type == NG_SIMPLE)
+        if (is_frame(type))
             return true;
-        at += len;
     }
     return false;
 }
@@ -588,7 +604,7 @@ bool capfile_has_frame(const struct capfile *c)
 {
     size_t left = c->end - c->pos;
     if (c->ng)
-        return has_packet_block(c, left);
+        return has_frame_block(c);
     return left >= c->record_len && left - c->record_len >= u32_at(c, 8);
 }
 

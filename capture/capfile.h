@@ -51,7 +51,7 @@ const char *capfile_error(const struct capfile *c); /* "" when there is none */
 int capfile_fd(const struct capfile *c);
 /* Octets of the file read so far, and its size (both compressed where it is). False: a pipe or memory. */
 bool capfile_progress(const struct capfile *c, uint64_t *done, uint64_t *total);
-/* True when a frame is at hand without reading. */
+/* True when the next frame is at hand without reading: then those before it stay where they are. */
 bool capfile_has_frame(const struct capfile *c);
 
 uint32_t capfile_interfaces(const struct capfile *c);

@@ -134,6 +134,7 @@ static void pcapng_interfaces_have_their_own_clocks(void **state)
         assert_non_null(c);
         for (size_t i = 0; i < 5; i++) {
             struct frame f;
+            assert_true(capfile_has_frame(c));
             assert_int_equal(capfile_next(c, &f), SOURCE_FRAME);
             assert_int_equal(f.interface_id, want[i].id);
             assert_int_equal(f.link_type, want[i].link);
@@ -150,6 +151,27 @@ static void pcapng_interfaces_have_their_own_clocks(void **state)
 }
 
 /* Cut anywhere, a file gives the frames that are whole and then says that it is cut. */
+/* A whole block is no whole frame: to read on moves the octets of the frames before. */
+static void a_block_without_a_frame_is_none(void **state)
+{
+    (void)state;
+    char error[CAPFILE_ERROR_MAX];
+    struct bytes b = { 0 };
+    struct frame f;
+    section(&b);
+    interface(&b, 1, 6, 0);
+    packet(&b, 0, 1, "one");
+    u32(&b, 0xbad), u32(&b, 12), u32(&b, 12);
+    packet(&b, 0, 2, "two");
+    b.len -= 4;
+    struct capfile *c = open_image(&b, error);
+    assert_non_null(c);
+    assert_true(capfile_has_frame(c));
+    assert_int_equal(capfile_next(c, &f), SOURCE_FRAME);
+    assert_false(capfile_has_frame(c));
+    capfile_close(c);
+}
+
 static void cut_anywhere(void **state)
 {
     (void)state;
@@ -282,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pcap_of_both_orders_and_units),
         cmocka_unit_test(pcapng_interfaces_have_their_own_clocks),
+        cmocka_unit_test(a_block_without_a_frame_is_none),
         cmocka_unit_test(cut_anywhere),
         cmocka_unit_test(no_capture_files),
         cmocka_unit_test(damage_is_named),
