@@ -17,7 +17,7 @@
 enum {
     LATER_MAX = 256,
     SHRINKING_SHARE = 3,
-    ASIDES = 32,
+    ASIDES = 128,
     KEPT_MAX = 1024,
     HISTORY_MAX = 1024,
     MINIMISE_S = 20,

@@ -22,20 +22,21 @@ void health_begin(struct health *h, const struct process *p, uint64_t octets_sen
     process_usage(p, &h->first);
 }
 
-static bool too_much(const struct health *h, const struct process_usage *now, uint64_t sent_kib, struct ailment *out)
+static bool too_much(const struct health *h, const struct process_usage *now, uint64_t sent_kib, uint32_t open,
+                     struct ailment *out)
 {
     const struct process_usage *first = &h->first;
     *out = (struct ailment){ 0 };
-    if (now->fds > first->fds + FD_SLACK) {
+    if (now->fds > first->fds + 2 * open + FD_SLACK) {
         snprintf(out->name, sizeof out->name, "descriptors");
         snprintf(out->title, sizeof out->title, "file descriptors are not given back");
-        snprintf(out->why, sizeof out->why, "%u open descriptors, %u at the start, though all clients are gone",
-                 now->fds, first->fds);
-    } else if (now->threads > first->threads + THREAD_SLACK) {
+        snprintf(out->why, sizeof out->why, "%u descriptors, %u at the start, with %u connections open", now->fds,
+                 first->fds, open);
+    } else if (now->threads > first->threads + 2 * open + THREAD_SLACK) {
         snprintf(out->name, sizeof out->name, "threads");
         snprintf(out->title, sizeof out->title, "threads are not given back");
-        snprintf(out->why, sizeof out->why, "%u threads, %u at the start, though all clients are gone", now->threads,
-                 first->threads);
+        snprintf(out->why, sizeof out->why, "%u threads, %u at the start, with %u connections open", now->threads,
+                 first->threads, open);
     } else if (now->rss_kib > 2 * first->rss_kib + RSS_SLACK_KIB + RSS_PER_KIB_SENT * sent_kib) {
         snprintf(out->name, sizeof out->name, "memory");
         snprintf(out->title, sizeof out->title, "memory grows out of proportion");
@@ -76,15 +77,15 @@ static bool spins(struct health *h, const struct process *p, struct ailment *out
     return true;
 }
 
-bool health_check(struct health *h, const struct process *p, uint64_t octets_sent, struct ailment *out)
+bool health_check(struct health *h, const struct process *p, uint64_t octets_sent, uint32_t open, struct ailment *out)
 {
     struct process_usage now;
     uint64_t sent_kib = (octets_sent - h->sent_at_first) / 1024;
     if (!process_usage(p, &now))
         return false;
-    if (too_much(h, &now, sent_kib, out)) {
+    if (too_much(h, &now, sent_kib, open, out)) {
         poll(NULL, 0, SECOND_LOOK_MS); /* it may not have noticed yet that the clients are gone */
-        if (process_usage(p, &now) && too_much(h, &now, sent_kib, out))
+        if (process_usage(p, &now) && too_much(h, &now, sent_kib, open, out))
             return true;
     }
     return spins(h, p, out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/campaign/health.h -- what the broker's process uses, between plans, when all clients but the canary are gone. */
+ * fuzz/campaign/health.h -- what the broker's process uses, between plans, beside what connections that go on may take.
+ */
 #pragma once
 #include "fuzz/campaign/process.h"
 
@@ -18,5 +19,6 @@ struct ailment {
 
 void health_begin(struct health *h, const struct process *p, uint64_t octets_sent);
 /* What is out of proportion: descriptors, threads, memory; or, every few seconds, a processor kept busy by nothing.
- * What may pass is looked at again after a while: this can take some seconds. */
-bool health_check(struct health *h, const struct process *p, uint64_t octets_sent, struct ailment *out);
+ * open: connections that are still under way. What may pass is looked at again after a while: this can take some
+ * seconds. */
+bool health_check(struct health *h, const struct process *p, uint64_t octets_sent, uint32_t open, struct ailment *out);

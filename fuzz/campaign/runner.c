@@ -795,6 +795,15 @@ void runner_abort(struct runner *e, const char *why)
         finish(e->runs[i], RUN_UNKNOWN, "%s", why);
 }
 
+uint32_t runner_open(const struct runner *e)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->n; i++)
+        for (unsigned c = 0; c < PLAN_CLIENTS; c++)
+            n += e->runs[i]->link[c].fd >= 0;
+    return n;
+}
+
 static bool is_loopback(const struct sockaddr *a)
 {
     if (a->sa_family == AF_INET)

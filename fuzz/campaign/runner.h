@@ -94,6 +94,7 @@ struct run *runner_step(struct runner *e, int timeout_ms);
 /* Ends all runs as RUN_UNKNOWN with this reason; runner_step() hands them out. */
 void runner_abort(struct runner *e, const char *why);
 void run_free(struct run *r);
+uint32_t runner_open(const struct runner *e); /* connections of the runs that go on */
 
 const char *run_end_name(enum run_end end); /* "pass", "fail", "unknown", "n/a" */
 

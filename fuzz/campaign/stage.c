@@ -286,7 +286,7 @@ void stage_checkup(struct stage *s, struct outcome *o)
     struct ailment a;
     *o = (struct outcome){ 0 };
     if (s->bench->process.pid <= 0 || s->plans % HEALTH_EVERY != 0 ||
-        !health_check(&s->health, &s->bench->process, s->octets_sent, &a))
+        !health_check(&s->health, &s->bench->process, s->octets_sent, runner_open(&s->runner), &a))
         return;
     set(o, "resources", a.name, MQTT_SEVERITY_ERROR);
     snprintf(o->title, sizeof o->title, "%s", a.title);
