@@ -198,10 +198,11 @@ static void failed(const struct hand *h, size_t len)
         s->sequence++; /* it had a number all the same */
     else if (s->slack < SLACK_MAX)
         s->slack++;
-    if (s->opened)
+    bool either = tls_fate(h->t) == TLS_OPENED; /* a key log may hold the secrets of one direction alone */
+    if (either)
         h->events->gap(h->ctx, h->dir, len, true, "TLS record that no key opens");
     s->over = ++s->failures >= FAILURES_MAX;
-    if (s->over && !s->opened)
+    if (s->over && !either)
         h->events->other(h->ctx);
 }
 
@@ -326,7 +327,7 @@ void tls_take(struct tls *t, unsigned dir, struct view octets, const struct tls_
     size_t used = 0;
     while (used < octets.len && !h.s->over)
         used += take_some(&h, view_of(octets.ptr + used, octets.len - used));
-    if (h.s->opened && used < octets.len)
+    if (used < octets.len && tls_fate(t) == TLS_OPENED)
         events->gap(ctx, dir, octets.len - used, true, "TLS cannot be read any more");
 }
 

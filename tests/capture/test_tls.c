@@ -339,6 +339,35 @@ static void without_a_key_it_says_so(void **state)
     close_ends(&e);
 }
 
+/* The secrets of one direction open that one; the other is told to be missing. */
+static void one_direction_alone_is_read(void **state)
+{
+    (void)state;
+    static struct seen s;
+    struct ends e;
+    struct tls_keys *all = tls_keys_new(), *k = tls_keys_new();
+    struct tls *t = tls_new(0, k);
+    memset(&s, 0, sizeof s);
+    open_ends(&e, TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256", true);
+    shake_hands(&e, 100, t, all, &s);
+    const char *line = strstr(e.key_log, "CLIENT_TRAFFIC_SECRET_0");
+    assert_non_null(line);
+    tls_keys_text(k, view_of(line, strcspn(line, "\n")));
+    for (unsigned i = 0; i < 40; i++)
+        for (unsigned end = 0; end < 2; end++) {
+            say(&e, end, (const uint8_t *)"word", 4);
+            carry(&e, end, 100, 0, t, all, &s);
+        }
+    assert_int_equal(s.len[0], 160);
+    assert_int_equal(s.len[1], 0);
+    assert_int_equal(tls_fate(t), TLS_OPENED);
+    assert_true(s.gaps >= 40 && s.others == 0);
+    tls_free(t);
+    tls_keys_free(all);
+    tls_keys_free(k);
+    close_ends(&e);
+}
+
 /* A forged record is not taken for text, and a wrong key opens nothing. */
 static void a_changed_octet_is_seen(void **state)
 {
@@ -366,9 +395,9 @@ static void a_changed_octet_is_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_suite_is_read),      cmocka_unit_test(a_key_update_is_followed),
-        cmocka_unit_test(behind_a_hole_it_goes_on), cmocka_unit_test(without_a_key_it_says_so),
-        cmocka_unit_test(a_changed_octet_is_seen),
+        cmocka_unit_test(every_suite_is_read),         cmocka_unit_test(a_key_update_is_followed),
+        cmocka_unit_test(behind_a_hole_it_goes_on),    cmocka_unit_test(without_a_key_it_says_so),
+        cmocka_unit_test(one_direction_alone_is_read), cmocka_unit_test(a_changed_octet_is_seen),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
 }
