@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* accept4 */
 #include "fuzz/broker/server.h"
 #include "fuzz/broker/websocket.h"
+#include "fuzz/heap.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -67,16 +68,6 @@ static uint64_t now_ms(void)
 }
 
 /* ---- the host of the step function ---- */
-
-static void *host_resize(void *ctx, void *memory, size_t old_len, size_t new_len)
-{
-    (void)ctx;
-    (void)old_len;
-    if (new_len > 0)
-        return realloc(memory, new_len);
-    free(memory);
-    return NULL;
-}
 
 static void host_random(void *ctx, uint8_t *out, size_t len)
 {
@@ -648,7 +639,7 @@ int server_run(const struct server_options *options, const struct broker_config 
     raise_limits();
     *s = (struct server){ .options = options, .epoll = epoll_create1(EPOLL_CLOEXEC), .signals = { .fd = -1 } };
     s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    struct broker_host host = { s, host_resize, host_random, host_ready, host_log };
+    struct broker_host host = { s, heap_resize, host_random, host_ready, host_log };
     s->broker = broker_new(config, &host, now_ms());
     bool fine = s->broker != NULL && s->epoll >= 0 && start(s);
     if (fine)

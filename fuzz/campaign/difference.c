@@ -6,6 +6,7 @@
 
 #include "fuzz/broker/broker.h"
 #include "fuzz/campaign/ledger.h"
+#include "fuzz/heap.h"
 
 struct twin { /* of one connection of the log */
     struct broker_conn *conn;
@@ -20,16 +21,6 @@ struct model {
     unsigned n;
     uint64_t now_ms, random;
 };
-
-static void *resize(void *ctx, void *memory, size_t old_len, size_t new_len)
-{
-    (void)ctx;
-    (void)old_len;
-    if (new_len > 0)
-        return realloc(memory, new_len);
-    free(memory);
-    return NULL;
-}
 
 static void give_random(void *ctx, uint8_t *out, size_t len)
 {
@@ -97,7 +88,7 @@ bool model_goes_on(const struct run *run, unsigned client, unsigned number)
     if (m == NULL)
         return false;
     struct broker_config config = broker_defaults();
-    struct broker_host host = { .ctx = m, .resize = resize, .random = give_random, .ready = on_ready };
+    struct broker_host host = { .ctx = m, .resize = heap_resize, .random = give_random, .ready = on_ready };
     bool goes_on = false, over = (m->broker = broker_new(&config, &host, 0)) == NULL;
     for (uint32_t i = 0; i < run->n_log && !over; i++) {
         const struct log_entry *e = &run->log[i];

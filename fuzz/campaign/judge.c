@@ -8,6 +8,7 @@
 #include "decoder/mqtt/framer.h"
 #include "decoder/track/track.h"
 #include "fuzz/campaign/ledger.h"
+#include "fuzz/heap.h"
 
 enum { CONNECTIONS_MAX = 64, KEEP = 1 << 20, VERDICTS = 16 };
 /* The standards say what a server does after one and a half times Keep Alive, not how often it has to look. */
@@ -34,17 +35,6 @@ struct judge {
     struct connection connection[CONNECTIONS_MAX];
     unsigned n;
 };
-
-static void *resize(void *ctx, void *old, size_t old_size, size_t size)
-{
-    (void)ctx;
-    (void)old_size;
-    if (size == 0) {
-        free(old);
-        return NULL;
-    }
-    return realloc(old, size);
-}
 
 static void add_fault(struct judge *j, const struct judge_fault *fault)
 {
@@ -266,7 +256,7 @@ void judge_run(const struct run *run, enum mqtt_severity least, struct judge_res
     j->least = least;
     j->out = out;
     j->ledger = ledger_new(run);
-    j->track = track_new(&config, (struct track_memory){ resize, NULL },
+    j->track = track_new(&config, (struct track_memory){ heap_resize, NULL },
                          (struct track_events){ .finding = on_finding, .ctx = j });
     for (uint32_t i = 0; i < run->n_log; i++) {
         const struct log_entry *entry = &run->log[i];

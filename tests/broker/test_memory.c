@@ -11,7 +11,7 @@
 
 #include "tests/broker/host.h"
 
-static const struct broker_host host = { .resize = resize };
+static const struct broker_host host = { .resize = heap_resize };
 
 static void test_limit(void **state)
 {

@@ -27,7 +27,7 @@ static void ready(void *ctx, void *user)
     (void)user;
 }
 
-static const struct broker_host host = { NULL, resize, give_random, ready, NULL };
+static const struct broker_host host = { NULL, heap_resize, give_random, ready, NULL };
 
 static struct broker *make(void)
 {

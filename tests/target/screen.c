@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/heap.h"
 #include "tui/app.h"
 
 const struct fuzz_target fuzz_target = { "screen", FUZZ_OCTETS };
@@ -31,17 +32,6 @@ struct scene {
 
 static struct scene scene;
 
-static void *resize(void *ctx, void *old, size_t old_size, size_t size)
-{
-    (void)ctx;
-    (void)old_size;
-    if (size == 0) {
-        free(old);
-        return NULL;
-    }
-    return realloc(old, size);
-}
-
 static void on_finding(void *ctx, const struct track_finding *f)
 {
     store_add_finding(((struct scene *)ctx)->store, f);
@@ -55,7 +45,7 @@ static void begin(struct scene *s)
     config_defaults(&config);
     track_defaults(&track);
     s->store = store_new(STORE_BUDGET_LEAST);
-    s->track = track_new(&track, (struct track_memory){ .resize = resize },
+    s->track = track_new(&track, (struct track_memory){ .resize = heap_resize },
                          (struct track_events){ .finding = on_finding, .ctx = s });
     s->now = 1000000000;
     HOLDS(s->store != NULL && s->track != NULL && app_init(&s->app, s->store, &config) &&
