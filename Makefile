@@ -35,6 +35,7 @@ objs      = $(patsubst %.c,$B/%.o,$(foreach d,$(1),$(wildcard $(d)/*.c)))
 MAINS     = $B/capture/mqdump.o $B/tui/mqshark.o $B/fuzz/mqfuzz.o $B/fuzz/broker/mqbroker.o
 parts     = $(filter-out $(MAINS),$(call objs,$(1)))
 DECODER   = decoder/base decoder/mqtt decoder/show decoder/track decoder/filter decoder/stats
+CAPTURE   = capture capture/frames capture/stream capture/talk
 PROGRAMS  = $(patsubst %,$B/%,$(notdir $(basename $(wildcard capture/mqdump.c tui/mqshark.c fuzz/mqfuzz.c fuzz/broker/mqbroker.c))))
 TESTS     = $(patsubst %.c,$B/%,$(wildcard tests/*/test_*.c))
 LIB       = $B/libdecoder.a
@@ -44,7 +45,7 @@ all: $(PROGRAMS)
 $B/libdecoder.a: $(call objs,$(DECODER))
 	@$(say) AR $@; rm -f $@
 	$Q$(AR) rcs $@ $^
-$B/libcapture.a: $(call parts,capture)
+$B/libcapture.a: $(call parts,$(CAPTURE))
 	@$(say) AR $@; rm -f $@
 	$Q$(AR) rcs $@ $^
 $B/libbroker.a: $(call parts,fuzz/broker)

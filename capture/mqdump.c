@@ -4,7 +4,7 @@
  *
  * This file has the signals, the loop and the exit status; the packets come from capture/pipeline.h, their looks from
  * decoder/show/. Rows go to standard output, all else to standard error. */
-#include "capture/masked.h"
+#include "capture/frames/masked.h"
 #include "capture/options.h"
 #include "capture/pipeline.h"
 #include "capture/progress.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/segment.h"
+#include "capture/stream/segment.h"
 #include "decoder/base/cursor.h"
 
 struct image {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Capture files of every kind give the same frames, and bad ones a clear word (capture/capfile.h). */
-#include "capture/capfile.h"
+ * Capture files of every kind give the same frames, and bad ones a clear word (capture/frames/capfile.h). */
+#include "capture/frames/capfile.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

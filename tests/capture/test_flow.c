@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The flow table finds what was put in, in both directions, and stays within its bound (capture/flow.h). */
-#include "capture/flow.h"
+ * The flow table finds what was put in, in both directions, and stays within its bound (capture/stream/flow.h). */
+#include "capture/stream/flow.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every link layer and tunnel leads to the same TCP segment (capture/link.h, capture/ip.h, capture/fragment.h). */
-#include "capture/ip.h"
-#include "capture/link.h"
+ * Every link layer and tunnel leads to the same TCP segment (capture/stream/link.h, capture/stream/ip.h,
+ * capture/stream/fragment.h). */
+#include "capture/stream/ip.h"
+#include "capture/stream/link.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

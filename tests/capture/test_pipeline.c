@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * However the network cut, delayed, doubled or lost the octets, the rows are those of the conversation; what was lost
- * is named, and nothing is made up (capture/pipeline.h, capture/talk.h). */
+ * is named, and nothing is made up (capture/pipeline.h, capture/talk/talk.h). */
 #include "capture/pipeline.h"
 
 #include <glob.h>
@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "capture/ip.h"
-#include "capture/source.h"
-#include "capture/tcp.h"
+#include "capture/frames/source.h"
+#include "capture/stream/ip.h"
+#include "capture/stream/tcp.h"
 #include "tests/capture/build.h"
 
 enum { SIDES = 512 }; /* directions of one capture: 256 connections */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What one thread puts into the ring the other gets out, whole and in order, however full it is (capture/ring.h). */
-#include "capture/ring.h"
+ * What one thread puts into the ring the other gets out, whole and in order, however full it is
+ * (capture/frames/ring.h). */
+#include "capture/frames/ring.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One direction of TCP comes out in order, once, and with its holes named (capture/stream.h). */
-#include "capture/stream.h"
+ * One direction of TCP comes out in order, once, and with its holes named (capture/stream/stream.h). */
+#include "capture/stream/stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

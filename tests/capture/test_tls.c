@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * capture/tls.h against OpenSSL's own TLS: two ends talk through memory, their octets go to the onlooker together with
- * the key log that the client writes, and what it reads has to be what they said. */
+ * capture/talk/tls.h against OpenSSL's own TLS: two ends talk through memory, their octets go to the onlooker together
+ * with the key log that the client writes, and what it reads has to be what they said. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include "capture/tls.h"
+#include "capture/talk/tls.h"
 
 enum { TEXT_MAX = 1 << 17, SPEECH = 20000 };
 

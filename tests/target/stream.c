@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture/stream.h"
+#include "capture/stream/stream.h"
 #include "decoder/base/cursor.h"
 
 const struct fuzz_target fuzz_target = { "stream", FUZZ_OCTETS };

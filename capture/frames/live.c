@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/frames/live.h"
+#include "capture/frames/ring.h"
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    READ_TIMEOUT_MS = 100, /* the kernel hands on a block that is not full after this time */
+    LAST_LOOK_MS = 150,    /* so what came before the end has arrived after this one */
+    STATS_MS = 500,
+    RING_MIB_MIN = 16,
+    LINK_RAW_FILE = 101, /* LINKTYPE_RAW, where libpcap says DLT_RAW */
+};
+
+struct device {
+    struct live *live;
+    const char *name;
+    pcap_t *pcap;
+    uint32_t id, link_type, snaplen;
+    int64_t to_ns; /* factor of the fraction of its timestamps */
+    bool gone, told;
+    char why[PCAP_ERRBUF_SIZE];
+};
+
+struct live {
+    uint32_t n;
+    struct device *device;
+    struct ring ring;
+    pthread_t thread;
+    bool started;
+    int wake; /* eventfd: ends the wait of the thread */
+    atomic_bool stop, abandon, over;
+    atomic_uint left; /* devices that still deliver */
+    int64_t stop_ns;
+    atomic_ullong received, kernel_drops, interface_drops;
+    char error[LIVE_ERROR_MAX];
+};
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- opening ---- */
+
+static void explain(const struct device *d, int status, char *error)
+{
+    const char *detail = pcap_geterr(d->pcap);
+    switch (status) {
+    case PCAP_ERROR_PERM_DENIED:
+    case PCAP_ERROR_PROMISC_PERM_DENIED:
+        snprintf(error, LIVE_ERROR_MAX,
+                 "%s: no permission to capture. Run it as root, give it the capability (setcap "
+                 "cap_net_raw,cap_net_admin=eip PROGRAM), or let dumpcap capture: dumpcap -i %s -w - | mqdump -r -",
+                 d->name, d->name);
+        break;
+    case PCAP_ERROR_NO_SUCH_DEVICE:
+        snprintf(error, LIVE_ERROR_MAX, "%s: no such interface (-D lists them)", d->name);
+        break;
+    case PCAP_ERROR_IFACE_NOT_UP:
+        snprintf(error, LIVE_ERROR_MAX, "%s: the interface is down (ip link set %s up)", d->name, d->name);
+        break;
+    default:
+        snprintf(error, LIVE_ERROR_MAX, "%s: %s", d->name, detail[0] != '\0' ? detail : pcap_statustostr(status));
+    }
+}
+
+static bool set_filter(const struct device *d, const char *filter, char *error, bool *usage)
+{
+    struct bpf_program code;
+    if (filter == NULL || filter[0] == '\0')
+        return true;
+    if (pcap_compile(d->pcap, &code, filter, 1, PCAP_NETMASK_UNKNOWN) != 0) {
+        snprintf(error, LIVE_ERROR_MAX, "capture filter '%s': %s", filter, pcap_geterr(d->pcap));
+        *usage = true;
+        return false;
+    }
+    bool set = pcap_setfilter(d->pcap, &code) == 0;
+    if (!set)
+        snprintf(error, LIVE_ERROR_MAX, "%s: %s", d->name, pcap_geterr(d->pcap));
+    pcap_freecode(&code);
+    return set;
+}
+
+static bool open_device(struct device *d, const struct live_options *o, char *error, bool *usage)
+{
+    char text[PCAP_ERRBUF_SIZE] = "";
+    d->pcap = pcap_create(d->name, text);
+    if (d->pcap == NULL) {
+        snprintf(error, LIVE_ERROR_MAX, "%s: %s", d->name, text);
+        return false;
+    }
+    pcap_set_snaplen(d->pcap, (int)o->snaplen);
+    pcap_set_promisc(d->pcap, o->promiscuous);
+    pcap_set_timeout(d->pcap, READ_TIMEOUT_MS);
+    pcap_set_buffer_size(d->pcap, (int)(o->buffer_mib * 1024 * 1024));
+    pcap_set_tstamp_precision(d->pcap, PCAP_TSTAMP_PRECISION_NANO);
+    int status = pcap_activate(d->pcap);
+    if (status < 0) {
+        explain(d, status, error);
+        return false;
+    }
+    d->to_ns = pcap_get_tstamp_precision(d->pcap) == PCAP_TSTAMP_PRECISION_NANO ? 1 : 1000;
+    int link = pcap_datalink(d->pcap);
+    d->link_type = link == DLT_RAW ? LINK_RAW_FILE : (uint32_t)link;
+    d->snaplen = o->snaplen;
+    if (pcap_setnonblock(d->pcap, 1, text) != 0) {
+        snprintf(error, LIVE_ERROR_MAX, "%s: %s", d->name, text);
+        return false;
+    }
+    return set_filter(d, o->filter, error, usage);
+}
+
+struct live *live_open(const struct live_options *o, char *error, bool *usage)
+{
+    struct live *l = calloc(1, sizeof *l);
+    struct device *devices = calloc(o->n_interfaces, sizeof *devices);
+    if (l == NULL || devices == NULL) {
+        snprintf(error, LIVE_ERROR_MAX, "no memory");
+        free(devices);
+        free(l);
+        return NULL;
+    }
+    l->device = devices;
+    l->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    for (uint32_t i = 0; i < o->n_interfaces; i++) {
+        l->device[i] = (struct device){ .live = l, .name = o->interfaces[i], .id = i };
+        l->n++;
+        if (!open_device(&l->device[i], o, error, usage)) {
+            live_close(l);
+            return NULL;
+        }
+    }
+    atomic_store(&l->left, l->n);
+    size_t mib = o->buffer_mib * 2 > RING_MIB_MIN ? o->buffer_mib * 2 : RING_MIB_MIN;
+    if (l->wake < 0 || !ring_init(&l->ring, mib << 20)) {
+        snprintf(error, LIVE_ERROR_MAX, "no memory for a ring of %zu MiB", mib);
+        live_close(l);
+        return NULL;
+    }
+    return l;
+}
+
+void live_close(struct live *l)
+{
+    if (l == NULL)
+        return;
+    atomic_store(&l->abandon, true);
+    live_stop(l);
+    if (l->started)
+        pthread_join(l->thread, NULL);
+    for (uint32_t i = 0; i < l->n; i++)
+        if (l->device[i].pcap != NULL)
+            pcap_close(l->device[i].pcap);
+    ring_done(&l->ring);
+    if (l->wake >= 0)
+        close(l->wake);
+    free(l->device);
+    free(l);
+}
+
+/* ---- the thread ---- */
+
+static void on_frame(u_char *user, const struct pcap_pkthdr *h, const u_char *octets)
+{
+    struct device *d = (struct device *)user;
+    struct live *l = d->live;
+    struct frame f = { .octets = view_of(octets, h->caplen),
+                       .wire_len = h->len,
+                       .interface_id = d->id,
+                       .link_type = d->link_type,
+                       .time_ns = (int64_t)h->ts.tv_sec * 1000000000 + (int64_t)h->ts.tv_usec * d->to_ns };
+    bool late = atomic_load_explicit(&l->stop, memory_order_acquire) && f.time_ns > l->stop_ns;
+    if (late || !ring_put(&l->ring, &f, &l->abandon))
+        pcap_breakloop(d->pcap);
+}
+
+static void drain_device(struct live *l, struct device *d)
+{
+    if (d->gone)
+        return;
+    if (pcap_dispatch(d->pcap, -1, on_frame, (u_char *)d) != PCAP_ERROR)
+        return;
+    snprintf(d->why, sizeof d->why, "%s", pcap_geterr(d->pcap));
+    d->gone = true;
+    atomic_fetch_sub(&l->left, 1);
+}
+
+static void read_stats(struct live *l)
+{
+    uint64_t received = 0, kernel = 0, interface = 0;
+    for (uint32_t i = 0; i < l->n; i++) {
+        struct pcap_stat s;
+        if (pcap_stats(l->device[i].pcap, &s) != 0)
+            continue;
+        received += s.ps_recv;
+        kernel += s.ps_drop;
+        interface += s.ps_ifdrop;
+    }
+    atomic_store(&l->received, received);
+    atomic_store(&l->kernel_drops, kernel);
+    atomic_store(&l->interface_drops, interface);
+}
+
+static void poll_devices(struct live *l, struct pollfd *fds, int timeout_ms)
+{
+    for (uint32_t i = 0; i < l->n; i++)
+        fds[i] = (struct pollfd){ .fd = l->device[i].gone ? -1 : pcap_get_selectable_fd(l->device[i].pcap),
+                                  .events = POLLIN };
+    fds[l->n] = (struct pollfd){ .fd = l->wake, .events = POLLIN };
+    poll(fds, l->n + 1, timeout_ms);
+}
+
+static void *run(void *arg)
+{
+    struct live *l = arg;
+    struct pollfd *fds = calloc(l->n + 1, sizeof *fds);
+    int64_t next_stats = 0;
+    while (fds != NULL && !atomic_load(&l->stop) && atomic_load(&l->left) > 0) {
+        poll_devices(l, fds, STATS_MS);
+        for (uint32_t i = 0; i < l->n; i++)
+            if (fds[i].revents != 0)
+                drain_device(l, &l->device[i]);
+        ring_wake(&l->ring);
+        int64_t now = clock_ns(CLOCK_MONOTONIC);
+        if (now >= next_stats) {
+            read_stats(l);
+            next_stats = now + STATS_MS * INT64_C(1000000);
+        }
+    }
+    if (fds != NULL && !atomic_load(&l->abandon) && atomic_load(&l->left) > 0) { /* the kernel's unfinished block */
+        struct timespec pause = { .tv_nsec = LAST_LOOK_MS * 1000000L };
+        nanosleep(&pause, NULL);
+        for (uint32_t i = 0; i < l->n; i++)
+            drain_device(l, &l->device[i]);
+    }
+    read_stats(l);
+    free(fds);
+    atomic_store(&l->over, true);
+    atomic_store(&l->ring.reader_waits, true); /* wake it in any case */
+    ring_wake(&l->ring);
+    return NULL;
+}
+
+bool live_start(struct live *l, char *error)
+{
+    sigset_t all, before; /* signals are for the thread that steps the pipeline */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int status = pthread_create(&l->thread, NULL, run, l);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    l->started = status == 0;
+    if (!l->started)
+        snprintf(error, LIVE_ERROR_MAX, "no thread to capture on: %s", strerror(status));
+    return l->started;
+}
+
+/* ---- the reader ---- */
+
+static enum source_status at_end(struct live *l)
+{
+    if (atomic_load(&l->left) > 0)
+        return SOURCE_END;
+    const struct device *last = &l->device[l->n - 1];
+    snprintf(l->error, sizeof l->error, "%s: %s", last->name, last->why);
+    return SOURCE_ERROR;
+}
+
+enum source_status live_next(struct live *l, struct frame *out)
+{
+    bool over = atomic_load(&l->over); /* before the ring is looked at: nothing comes after it */
+    if (ring_get(&l->ring, out))
+        return SOURCE_FRAME;
+    return over ? at_end(l) : SOURCE_IDLE;
+}
+
+void live_release(struct live *l)
+{
+    ring_release(&l->ring);
+}
+
+bool live_wait(struct live *l, int timeout_ms)
+{
+    return atomic_load(&l->over) || ring_wait(&l->ring, timeout_ms) || atomic_load(&l->over);
+}
+
+void live_stop(struct live *l)
+{
+    if (atomic_load(&l->stop))
+        return;
+    l->stop_ns = clock_ns(CLOCK_REALTIME);
+    atomic_store(&l->stop, true);
+    uint64_t one = 1;
+    ssize_t n = write(l->wake, &one, sizeof one);
+    (void)n;
+}
+
+int live_fd(const struct live *l)
+{
+    return l->ring.filled;
+}
+
+const char *live_error(const struct live *l)
+{
+    return l->error;
+}
+
+bool live_warning(struct live *l, char *text)
+{
+    if (atomic_load(&l->left) == l->n || atomic_load(&l->left) == 0)
+        return false;
+    for (uint32_t i = 0; i < l->n; i++) {
+        struct device *d = &l->device[i];
+        if (!d->gone || d->told)
+            continue;
+        d->told = true;
+        snprintf(text, LIVE_ERROR_MAX, "%s: %s; the other interfaces go on", d->name, d->why);
+        return true;
+    }
+    return false;
+}
+
+struct live_counters live_count(const struct live *l)
+{
+    return (struct live_counters){ .received = atomic_load(&l->received),
+                                   .kernel_drops = atomic_load(&l->kernel_drops),
+                                   .interface_drops = atomic_load(&l->interface_drops) };
+}
+
+uint32_t live_interfaces(const struct live *l)
+{
+    return l->n;
+}
+
+struct capfile_interface live_interface(const struct live *l, uint32_t id)
+{
+    if (id >= l->n)
+        return (struct capfile_interface){ .name = "" };
+    const struct device *d = &l->device[id];
+    return (struct capfile_interface){ .name = d->name, .link_type = d->link_type, .snaplen = d->snaplen };
+}
+
+bool live_list(void (*each)(void *ctx, const char *name, const char *description), void *ctx, char *error)
+{
+    char text[PCAP_ERRBUF_SIZE];
+    pcap_if_t *all;
+    if (pcap_findalldevs(&all, text) != 0) {
+        snprintf(error, LIVE_ERROR_MAX, "the interfaces cannot be listed: %s", text);
+        return false;
+    }
+    for (pcap_if_t *i = all; i != NULL; i = i->next)
+        each(ctx, i->name, i->description != NULL ? i->description : "");
+    pcap_freealldevs(all);
+    return true;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * capture/talk/talk_parts.h -- what the parts of capture/talk/talk.h share: talk.c decides what a connection is and
+ * takes the events of TCP, talk_frame.c frames and searches for borders, talk_row.c gives the rows. */
+#pragma once
+#include "capture/talk/probe.h"
+#include "capture/talk/talk.h"
+#include "capture/talk/transport.h"
+#include "decoder/mqtt/conn.h"
+#include "decoder/mqtt/framer.h"
+
+enum direction_state {
+    STATE_FRAMING,
+    STATE_PROBING,   /* the protocol is not known yet */
+    STATE_SEARCHING, /* it is MQTT, but the next packet border is not known */
+    STATE_OVER,      /* ended */
+};
+
+/* Of the packet under way. */
+struct first_octet {
+    struct stamp stamp;
+    uint64_t acked; /* octets of the other direction that the sender had acknowledged by then; 0: not known */
+};
+
+/* A packet that is under way in one direction. */
+struct partial {
+    struct mqtt_framer framer;
+    struct first_octet first;
+    struct partial *next; /* in the list of spare ones */
+};
+
+/* Small, for a fleet of idle connections: what only some of them need hangs on pointers. */
+struct talk {
+    struct mqtt_conn conn;
+    bool decided, opened, closed;
+    bool named;       /* its client identifier is the tracker's, and no copy is kept here */
+    uint8_t state[2]; /* enum direction_state */
+    uint32_t client_id_len;
+    uint8_t *client_id;         /* NULL: not known, or named */
+    struct partial *partial[2]; /* NULL: between two packets */
+    struct probe *probe[2];
+    union {
+        track_conn track;
+        struct talk *spare;
+    };
+};
+
+enum { TALK_VERDICTS = 64, TALK_WRAPPED = TCP_FLOW_UPPER /* flow.transport is set */ };
+
+struct talks {
+    struct talks_options options;
+    struct talks_counters n;
+    struct transports transports;
+    bool stopped;
+    uint64_t current_frame;
+    struct row row;              /* of a packet; what does not change from one to the next stays */
+    const struct flow *row_flow; /* whose endpoints are in `row`, in direction row_dir */
+    unsigned row_dir;
+    struct mqtt_packet packet;
+    struct track_note note;
+    struct mqtt_verdict verdicts[TALK_VERDICTS];
+    struct talk_chunk *chunks; /* memory of connections: it does not go back before the end */
+    struct talk *spare;        /* those not in use, chained by `spare` */
+    struct partial *spare_partial;
+    uint32_t n_spare_partial;
+    uint8_t *kept;     /* bit set of the connections with a row that was answered with PIPELINE_KEEP */
+    uint32_t kept_len; /* octets */
+};
+
+/* What octets come with. */
+struct arrival {
+    struct talks *t;
+    struct flow *f;
+    struct talk *k;
+    unsigned dir;
+    const struct stamp *stamp;
+    uint64_t acked;
+};
+
+/* ---- talk_row.c ---- */
+
+void talk_open(const struct arrival *a); /* right before the first row */
+void talk_give_link(const struct arrival *a, enum pipeline_link what, unsigned dir);
+void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why);
+/* A later copy of octets of the stream is not as the first one, which counts. */
+void talk_give_difference(const struct arrival *a, uint64_t at, uint64_t len, uint64_t first_frame);
+/* `end`: place in the stream behind its last octet. */
+void talk_give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
+                      uint64_t end);
+
+/* ---- talk_frame.c ---- */
+
+void talk_frame(const struct arrival *a, uint64_t at, struct view octets);
+void talk_drop_partial(struct talks *t, struct talk *k, unsigned dir);
+/* From here on the next border is searched for. gap: octets never captured before it; skipped: captured, but of no use;
+ * why: of the gap row to come, NULL: nothing was lost. False: no memory to search with. */
+bool talk_begin_search(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why);
+enum search_end {
+    SEARCH_ON,      /* more octets may follow */
+    SEARCH_SNAPLEN, /* what follows was cut off by the capture, in the middle of a segment */
+    SEARCH_HOLE     /* what follows is lost, or nothing does */
+};
+void talk_search(const struct arrival *a, enum search_end end);
+void talk_feed_probe(const struct arrival *a, struct probe *p, uint32_t start); /* its octets from `start` on */
+void talk_give_probe_gap(const struct arrival *a, struct probe *p);             /* if anything was lost or skipped */
+void talk_release_probe(struct talks *t, struct probe *p);

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/talk/talk_parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void set_endpoint(struct row_endpoint *e, const struct flow *f, unsigned side)
+{
+    e->addr.family = f->family;
+    memcpy(e->addr.octets, f->addr[side], sizeof e->addr.octets);
+    e->port = f->port[side];
+}
+
+/* What stays the same from row to row of a direction. */
+RARELY static void turn_row(const struct arrival *a)
+{
+    struct talks *t = a->t;
+    struct row *r = &t->row;
+    set_endpoint(&r->src, a->f, a->dir);
+    set_endpoint(&r->dst, a->f, !a->dir);
+    r->stream = a->f->number;
+    t->row_flow = a->f;
+    t->row_dir = a->dir;
+}
+
+/* The parts of a row that hold for packets and gaps. */
+static struct view name_of(const struct talks *t, const struct talk *k)
+{
+    return k->named ? track_client_of(t->options.track, k->track) : view_of(k->client_id, k->client_id_len);
+}
+
+static struct row *begin_row(const struct arrival *a)
+{
+    struct talks *t = a->t;
+    struct row *r = &t->row;
+    if (t->row_flow != a->f || t->row_dir != a->dir)
+        turn_row(a);
+    r->number = ++t->n.rows;
+    r->frame = r->frame_first = a->stamp->frame;
+    r->time_ns = r->time_first_ns = a->stamp->time_ns;
+    r->time_before_ns = a->stamp->before_ns;
+    r->frame_len = a->stamp->frame_len;
+    r->interface_id = a->stamp->interface_id;
+    r->sender = (uint8_t)mqtt_conn_sender(&a->k->conn, a->dir);
+    r->version = a->k->conn.version;
+    r->version_source = a->k->conn.source;
+    r->client_id = view_of(a->k->client_id, a->k->client_id_len);
+    return r;
+}
+
+static void keep(struct talks *t, uint32_t connection)
+{
+    if (connection / 8 >= t->kept_len) {
+        uint32_t len = (connection / 8 + 1) * 2;
+        uint8_t *grown = realloc(t->kept, len);
+        if (grown == NULL)
+            return;
+        memset(grown + t->kept_len, 0, len - t->kept_len);
+        t->kept = grown;
+        t->kept_len = len;
+    }
+    t->kept[connection / 8] |= (uint8_t)(1u << connection % 8);
+}
+
+static void give_row(const struct arrival *a, const struct row *r)
+{
+    struct talks *t = a->t;
+    if (t->options.events->row == NULL)
+        return;
+    unsigned answer = t->options.events->row(t->options.ctx, r);
+    if (answer & PIPELINE_STOP)
+        t->stopped = true;
+    if (answer & PIPELINE_KEEP)
+        keep(t, a->f->number);
+}
+
+void talk_give_link(const struct arrival *a, enum pipeline_link what, unsigned dir)
+{
+    if (a->t->options.events->connection == NULL || a->t->stopped)
+        return;
+    struct pipeline_connection c = {
+        .what = what,
+        .stream = a->f->number,
+        .interface_id = a->stamp->interface_id,
+        .sender = (uint8_t)mqtt_conn_sender(&a->k->conn, dir),
+        .from_syn = a->f->dir[dir].flags & STREAM_FROM_SYN,
+        .time_ns = what == PIPELINE_OPENED ? a->f->first_ns : a->stamp->time_ns,
+        .frame = what == PIPELINE_OPENED ? a->f->first_frame : a->stamp->frame,
+        .session =
+            what != PIPELINE_OPENED && a->t->options.track ? track_session_of(a->t->options.track, a->k->track) : 0,
+    };
+    set_endpoint(&c.src, a->f, dir);
+    set_endpoint(&c.dst, a->f, !dir);
+    a->t->options.events->connection(a->t->options.ctx, &c);
+}
+
+static bool is_from_syn(const struct flow *f)
+{
+    return f->dir[0].flags & f->dir[1].flags & STREAM_FROM_SYN;
+}
+
+/* Right before the first row. */
+void talk_open(const struct arrival *a)
+{
+    struct talk *k = a->k;
+    if (k->opened)
+        return;
+    k->opened = true;
+    a->t->n.connections++;
+    talk_give_link(a, PIPELINE_OPENED, a->f->client < 2 ? a->f->client : a->dir);
+    if (a->t->options.track == NULL)
+        return;
+    struct track_opening o = { .stream = a->f->number,
+                               .client_dir = a->f->client,
+                               .from_syn = is_from_syn(a->f),
+                               .time_ns = a->f->first_ns,
+                               .frame = a->f->first_frame };
+    set_endpoint(&o.side[0], a->f, 0);
+    set_endpoint(&o.side[1], a->f, 1);
+    k->track = track_open(a->t->options.track, &o);
+}
+
+static void give_gap_row(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
+{
+    struct row r = *begin_row(a);
+    r.client_id = name_of(a->t, a->k);
+    r.kind = ROW_GAP;
+    r.packet = NULL;
+    r.verdicts = NULL;
+    r.n_verdicts = 0;
+    r.alias_topic = view_of(NULL, 0);
+    r.note = NULL;
+    r.gap_octets = gap;
+    r.skipped_octets = skipped;
+    r.gap_reason = why;
+    give_row(a, &r);
+}
+
+void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
+{
+    if (a->t->stopped)
+        return;
+    talk_open(a);
+    if (a->t->options.track != NULL)
+        track_gap(a->t->options.track, a->k->track, a->dir, gap + skipped, a->stamp->time_ns, a->stamp->frame);
+    a->t->n.gaps++;
+    a->t->n.gap_octets += gap;
+    a->t->n.skipped_octets += skipped;
+    give_gap_row(a, gap, skipped, why);
+}
+
+void talk_give_difference(const struct arrival *a, uint64_t at, uint64_t len, uint64_t first_frame)
+{
+    talk_open(a);
+    if (a->t->options.track != NULL)
+        track_differ(a->t->options.track, a->k->track,
+                     &(struct track_difference){ .dir = a->dir,
+                                                 .at = at,
+                                                 .octets = len,
+                                                 .time_ns = a->stamp->time_ns,
+                                                 .first_frame = first_frame,
+                                                 .frame = a->stamp->frame });
+    give_gap_row(a, 0, 0, "later copy with other octets");
+}
+
+static void set_client_id(const struct arrival *a, struct view id)
+{
+    struct talk *k = a->k;
+    struct view known = name_of(a->t, k);
+    if (id.ptr == NULL || id.len == 0 || (known.len == id.len && memcmp(known.ptr, id.ptr, id.len) == 0))
+        return;
+    if (a->t->n.held + id.len > a->t->options.total_limit)
+        return;
+    uint8_t *copy = realloc(k->client_id, id.len);
+    if (copy == NULL)
+        return;
+    a->t->n.held += id.len;
+    a->t->n.held -= k->client_id_len;
+    memcpy(copy, id.ptr, id.len);
+    k->named = false;
+    k->client_id = copy;
+    k->client_id_len = (uint32_t)id.len;
+}
+
+/* One copy is enough: the tracker's, where it has the same. */
+RARELY static void share_client_id(struct talks *t, struct talk *k)
+{
+    struct view same = t->options.track != NULL ? track_client_of(t->options.track, k->track) : view_of(NULL, 0);
+    if (same.len != k->client_id_len || same.ptr == NULL || memcmp(same.ptr, k->client_id, same.len) != 0)
+        return;
+    t->n.held -= k->client_id_len;
+    free(k->client_id);
+    k->client_id = NULL;
+    k->client_id_len = 0;
+    k->named = true;
+}
+
+/* CONNECT names the client; with 5.0 CONNACK may do so instead. */
+RARELY static void learn_client_id(const struct arrival *a, const struct mqtt_packet *p)
+{
+    struct mqtt_prop assigned;
+    if (p->type == MQTT_CONNECT)
+        set_client_id(a, p->connect.client_id);
+    else if (p->type == MQTT_CONNACK && mqtt_props_find(&p->props, MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER, &assigned))
+        set_client_id(a, assigned.text);
+}
+
+/* Sessions and exchanges; adds the verdicts of conduct. */
+static void track(const struct arrival *a, const struct first_octet *first, uint64_t end, struct mqtt_verdicts *v)
+{
+    struct talks *t = a->t;
+    const struct mqtt_conn *c = &a->k->conn;
+    bool counted = !(a->f->flags & TALK_WRAPPED);
+    struct track_input in = { .packet = &t->packet,
+                              .dir = (uint8_t)a->dir,
+                              .sender = (uint8_t)mqtt_conn_sender(c, a->dir),
+                              .version = c->version,
+                              .version_source = c->source,
+                              .roles_sure = c->roles_sure,
+                              .frame = a->stamp->frame,
+                              .frame_first = first->stamp.frame,
+                              .time_ns = a->stamp->time_ns,
+                              .time_first_ns = first->stamp.time_ns,
+                              .end = counted ? end : 0,
+                              .acked = counted ? first->acked : 0 };
+    track_packet(t->options.track, a->k->track, &in, v, &t->note);
+}
+
+/* What was wrong with the WebSocket around it; told once the version is known, for 3.1 has a name of its own. */
+RARELY static void tell_faults(const struct arrival *a)
+{
+    struct transport_fault w;
+    while (transport_fault(a->f->transport, &w)) {
+        bool fits_31 = a->k->conn.version == MQTT_V31 && w.offers_31;
+        if (a->t->options.track != NULL && (w.fault == TRACK_WS_TEXT || !fits_31))
+            track_websocket(a->t->options.track, a->k->track, w.fault, w.dir, w.time_ns, w.frame);
+    }
+}
+
+static void give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
+                        uint64_t end)
+{
+    struct talks *t = a->t;
+    if (t->stopped)
+        return;
+    if (!a->k->opened)
+        talk_open(a);
+    struct mqtt_verdicts v = { .at = t->verdicts, .cap = TALK_VERDICTS };
+    mqtt_conn_packet(&a->k->conn, a->dir, frame->octets, &t->packet, &v);
+    bool names = (t->packet.type == MQTT_CONNECT || t->packet.type == MQTT_CONNACK) && t->packet.header_len > 0;
+    if (names)
+        learn_client_id(a, &t->packet);
+    if (t->options.track != NULL)
+        track(a, first, end, &v);
+    if (names && a->k->client_id != NULL)
+        share_client_id(t, a->k);
+    if (a->f->flags & TALK_WRAPPED)
+        tell_faults(a);
+    struct row *r = begin_row(a);
+    if (a->k->named)
+        r->client_id = t->note.client_id;
+    r->plain = !(a->f->flags & TALK_WRAPPED);
+    r->frame_first = first->stamp.frame;
+    r->time_first_ns = first->stamp.time_ns;
+    r->n_verdicts = v.n;
+    r->alias_topic = t->note.alias_topic;
+    const struct stream *stream = &a->f->dir[a->dir];
+    r->seq_end = stream->next - (uint32_t)stream->at + (uint32_t)end;
+    t->n.packets++;
+    t->n.packet_octets += frame->total;
+    if (frame->octets.len + frame->missing < frame->total)
+        t->n.cut_packets++;
+    give_row(a, r);
+}
+
+void talk_give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
+                      uint64_t end)
+{
+    if (first->stamp.frame <= a->stamp->frame) {
+        give_packet(a, frame, first, end);
+        return;
+    }
+    /* out of order: what came last completes the packet, though it holds its beginning */
+    struct arrival completed = *a;
+    completed.stamp = &first->stamp;
+    give_packet(&completed, frame, &(struct first_octet){ *a->stamp, first->acked }, end);
+}
