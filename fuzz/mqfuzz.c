@@ -34,7 +34,8 @@ static const char help[] =
     "  run       stateful fuzzing (the default)\n"
     "\n"
     "Broker\n"
-    "  --target HOST:PORT   a broker that runs already; on this machine unless --allow-remote is given\n"
+    "  --target HOST:PORT   a broker that runs already; on this machine unless --allow-remote is given;\n"
+    "                       ws://HOST:PORT/PATH and wss:// connect by WebSocket\n"
     "  --spawn COMMAND      starts the broker itself; {port} becomes a free port of 127.0.0.1\n"
     "  --allow-remote       permit a target that is not on this machine\n"
     "  --user NAME          log in as this user: with every CONNECT that is valid and names none\n"
@@ -43,6 +44,7 @@ static const char help[] =
     "  --tls                connect by TLS\n"
     "  --cafile FILE        with --tls: trust these certificates, not the system's\n"
     "  --insecure           with --tls: trust anybody\n"
+    "  --websocket PATH     connect by WebSocket, as to ws://HOST:PORT/PATH; for --spawn\n"
     "  --version V          3.1, 3.1.1 or 5; may be repeated (default: all three)\n"
     "\n"
     "conform\n"
@@ -104,6 +106,7 @@ enum {
     OPT_TLS,
     OPT_CAFILE,
     OPT_INSECURE,
+    OPT_WEBSOCKET,
     OPT_FROM,
     OPT_CORPUS,
     OPT_HELP
@@ -134,6 +137,7 @@ static const struct option long_options[] = {
     { "tls", no_argument, NULL, OPT_TLS },
     { "cafile", required_argument, NULL, OPT_CAFILE },
     { "insecure", no_argument, NULL, OPT_INSECURE },
+    { "websocket", required_argument, NULL, OPT_WEBSOCKET },
     { "from", required_argument, NULL, OPT_FROM },
     { "corpus", required_argument, NULL, OPT_CORPUS },
     { "help", no_argument, NULL, OPT_HELP },
@@ -250,6 +254,10 @@ static int take(struct command *c, int option, char *const *argv)
     case OPT_INSECURE:
         c->tls = c->insecure = true;
         return 0;
+    case OPT_WEBSOCKET:
+        c->websocket = optarg;
+        return *optarg == '/' && strlen(optarg) < 250 ? 0
+                                                      : 1 + usage("--websocket wants a path like /mqtt, not", optarg);
     case OPT_VERSION: { /* with a value: of MQTT; alone: ours */
         const char *value = optarg;
         if (value == NULL && argv[optind] != NULL && argv[optind][0] >= '0' && argv[optind][0] <= '9')

@@ -1,32 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "fuzz/campaign/command.h"
 
-enum { START_MS = 60000, STOP_MS = 5000 };
+enum { START_MS = 60000, STOP_MS = 5000, GREET_MS = 10000, ADDRESS = 300 };
 
-/* One connection before the first: what is wrong with certificates is said now. */
-static bool greet_tls(const struct bench *b)
+/* A PINGREQ through all layers, refused or not. */
+static bool shake_hands(struct wire *wire, int fd)
 {
-    struct timeval patience = { START_MS / 1000, 0 };
-    char octet;
+    char octets[64];
+    for (int64_t until = runner_now_ns() + (int64_t)GREET_MS * 1000000; runner_now_ns() < until;) {
+        if (wire_send(wire, fd, "\xc0\x00", 2) == 2)
+            return true;
+        if (errno != EAGAIN || wire_recv(wire, fd, octets, sizeof octets) >= 0 || errno != EAGAIN)
+            return false;
+        poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 100);
+    }
+    return false;
+}
+
+/* One connection before the first: what is wrong with certificates and paths is said now. */
+static bool greet(const struct bench *b)
+{
+    const struct wire_kind *kind = &b->target.wire;
+    if (wire_is_plain(kind))
+        return true;
     int fd = socket(b->target.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&b->target.addr, b->target.addr_len) == 0;
     if (!ok) {
         fprintf(stderr, "mqfuzz: the broker does not accept connections: %s\n", strerror(errno));
     } else {
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        struct tls *tls = tls_begin(b->tls, fd);
-        ok = tls != NULL && tls_send(tls, "\xc0\x00", 2) == 2; /* a PINGREQ, refused or not */
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+        struct wire *wire = wire_begin(kind, fd);
+        ok = wire != NULL && shake_hands(wire, fd);
         if (!ok)
-            fprintf(stderr, "mqfuzz: no TLS with the broker: %s\n", tls == NULL ? "no memory" : tls_trouble());
-        if (ok)
-            (void)tls_recv(tls, &octet, 0);
-        tls_end(tls, true);
+            fprintf(stderr, "mqfuzz: no %s with the broker: %s\n", kind->websocket ? "WebSocket" : "TLS",
+                    wire == NULL ? "no memory" : wire_trouble());
+        wire_end(wire, true);
     }
     if (fd >= 0)
         close(fd);
@@ -59,8 +74,7 @@ static bool set_up(const struct bench *b)
 static bool ready(struct bench *b)
 {
     b->target.login = (struct login){ b->command->user, b->command->password };
-    b->target.tls = b->tls;
-    return (b->tls == NULL || greet_tls(b)) && set_up(b);
+    return greet(b) && set_up(b);
 }
 
 static bool start(struct bench *b)
@@ -78,13 +92,29 @@ static bool start(struct bench *b)
     return false;
 }
 
-static bool make_tls(struct bench *b, const struct command *c)
+/* ws://HOST[:PORT][/PATH] and wss://: what that says of the wire; the address is left as HOST:PORT. */
+static bool take_url(struct wire_kind *kind, bool *tls, const char *target, char *address)
 {
-    char host[256] = "localhost", error[PROCESS_ERROR];
-    const char *colon = c->target != NULL ? strrchr(c->target, ':') : NULL;
-    if (colon != NULL && colon > c->target && (size_t)(colon - c->target) < sizeof host) {
-        bool bracketed = c->target[0] == '[';
-        snprintf(host, sizeof host, "%.*s", (int)(colon - c->target) - 2 * bracketed, c->target + bracketed);
+    bool secure = strncmp(target, "wss://", 6) == 0;
+    if (!secure && strncmp(target, "ws://", 5) != 0)
+        return snprintf(address, ADDRESS, "%s", target) < ADDRESS;
+    const char *host = target + (secure ? 6 : 5);
+    size_t n = strcspn(host, "/?#"), behind = strcspn(host, "]") < n ? strcspn(host, "]") : 0;
+    bool has_port = memchr(host + behind, ':', n - behind) != NULL;
+    int len = snprintf(address, ADDRESS, "%.*s%s", (int)n, host, has_port ? "" : secure ? ":443" : ":80");
+    *tls = *tls || secure;
+    kind->websocket = true;
+    return n > 0 && len < ADDRESS &&
+           snprintf(kind->path, sizeof kind->path, "%s", host[n] == '/' ? host + n : "/") < (int)sizeof kind->path;
+}
+
+static bool make_tls(struct bench *b, const struct command *c, const char *address)
+{
+    char host[ADDRESS] = "localhost", error[PROCESS_ERROR];
+    const char *colon = strrchr(address, ':');
+    if (colon != NULL && colon > address) {
+        bool bracketed = address[0] == '[';
+        snprintf(host, sizeof host, "%.*s", (int)(colon - address) - 2 * bracketed, address + bracketed);
     }
     b->tls = tls_context_new(c->cafile, c->insecure, host, error, sizeof error);
     if (b->tls == NULL)
@@ -92,15 +122,34 @@ static bool make_tls(struct bench *b, const struct command *c)
     return b->tls != NULL;
 }
 
+/* What carries the octets, and where to. False: said on stderr. */
+static bool read_target(struct bench *b, const struct command *c, char *address)
+{
+    struct wire_kind *kind = &b->target.wire;
+    bool tls = c->tls;
+    if (!take_url(kind, &tls, c->target != NULL ? c->target : "", address)) {
+        fprintf(stderr, "mqfuzz: '%s' is not ws://HOST:PORT/PATH\n", c->target);
+        return false;
+    }
+    if (tls && !make_tls(b, c, address))
+        return false;
+    kind->tls = b->tls;
+    kind->websocket = kind->websocket || c->websocket != NULL;
+    if (c->websocket != NULL)
+        snprintf(kind->path, sizeof kind->path, "%s", c->websocket);
+    snprintf(kind->host, sizeof kind->host, "%.255s", address[0] != '\0' ? address : "localhost");
+    return true;
+}
+
 bool bench_open(struct bench *b, const struct command *c)
 {
-    char error[PROCESS_ERROR];
+    char error[PROCESS_ERROR], address[ADDRESS];
     *b = (struct bench){ .command = c };
-    if (c->tls && !make_tls(b, c))
+    if (!read_target(b, c, address))
         return false;
     if (c->spawn != NULL)
         return start(b);
-    if (runner_resolve(c->target, c->allow_remote, &b->target, error, sizeof error))
+    if (runner_resolve(address, c->allow_remote, &b->target, error, sizeof error))
         return ready(b);
     fprintf(stderr, "mqfuzz: %s\n", error);
     return false;

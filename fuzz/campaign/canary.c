@@ -17,14 +17,12 @@ static bool exchange(struct canary *c, const uint8_t *out, size_t n, uint8_t exp
     size_t sent = 0, held = 0, wanted = expected == MQTT_CONNACK ? 4 : 2;
     int64_t until = runner_now_ns() + (int64_t)wait_of(c) * 1000000;
     while (runner_now_ns() < until) {
-        ssize_t taken = sent == n        ? 0
-                        : c->tls != NULL ? tls_send(c->tls, out + sent, n - sent)
-                                         : send(c->fd, out + sent, n - sent, MSG_NOSIGNAL);
+        ssize_t taken = sent < n ? wire_send(c->wire, c->fd, out + sent, n - sent) : 0;
         if (taken < 0 && errno != EAGAIN)
             return false;
         sent += taken > 0 ? (size_t)taken : 0;
-        ssize_t got = c->tls != NULL ? tls_recv(c->tls, in + held, sizeof in - held)
-                                     : recv(c->fd, in + held, sizeof in - held, 0);
+        wire_flush(c->wire);
+        ssize_t got = wire_recv(c->wire, c->fd, in + held, sizeof in - held);
         held += got > 0 ? (size_t)got : 0;
         if (held >= wanted && in[0] >> 4 == expected) {
             c->refused = expected == MQTT_CONNACK ? in[3] : 0;
@@ -52,8 +50,8 @@ static bool open_socket(struct canary *c, const struct runner_target *target)
         (errno != EINPROGRESS || poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, wait_of(c)) <= 0 ||
          getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0))
         return false;
-    c->tls = target->tls != NULL ? tls_begin(target->tls, c->fd) : NULL;
-    return target->tls == NULL || c->tls != NULL;
+    c->wire = wire_is_plain(&target->wire) ? NULL : wire_begin(&target->wire, c->fd);
+    return wire_is_plain(&target->wire) || c->wire != NULL;
 }
 
 bool canary_connect(struct canary *c, const struct runner_target *target)
@@ -77,9 +75,9 @@ bool canary_lives(struct canary *c, const struct runner_target *target)
 
 void canary_close(struct canary *c)
 {
-    tls_end(c->tls, false);
+    wire_end(c->wire, false);
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;
-    c->tls = NULL;
+    c->wire = NULL;
 }

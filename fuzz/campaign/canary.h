@@ -8,7 +8,7 @@ enum { CANARY_MS = 3000 }; /* what it waits for an answer */
 
 struct canary {
     int fd; /* -1: not connected */
-    struct tls *tls;
+    struct wire *wire;
     uint32_t wait_ms; /* for an answer; 0: CANARY_MS */
     uint8_t refused;  /* return code of the CONNACK when it was not 0 */
 };

@@ -11,7 +11,7 @@ enum { EXIT_CLEAN = 0, EXIT_USAGE = 1, EXIT_TROUBLE = 2, EXIT_FINDINGS = 3 };
 
 struct command {
     const char *target, *spawn, *rule, *out, *junit, *sarif, *baseline, *replay, *minimize;
-    const char *user, *password, *cafile, *setup, *from, *corpus;
+    const char *user, *password, *cafile, *websocket, *setup, *from, *corpus;
     bool allow_remote, list, verbose, has_seed, tls, insecure;
     unsigned versions;          /* bit set of 1 << version */
     uint32_t deadline_ms, jobs; /* jobs 0: as many as the command likes */

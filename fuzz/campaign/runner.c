@@ -25,7 +25,7 @@ struct arrival {
 
 struct link {
     int fd;                                   /* -1: none */
-    struct tls *tls;                          /* NULL: plain TCP */
+    struct wire *wire;                        /* NULL: plain TCP */
     bool connecting, closed_by_broker, ended; /* ended: opened once and closed since, by whomever */
     bool manual;
     bool silent; /* something waited for did not come: what is waited for softly is not waited for long any more */
@@ -143,9 +143,8 @@ struct run *runner_start(struct runner *e, const struct plan *plan, void *tag, b
 
 static void drop_link(struct link *l)
 {
-    if (l->tls != NULL)
-        tls_end(l->tls, false);
-    l->tls = NULL;
+    wire_end(l->wire, false);
+    l->wire = NULL;
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
@@ -182,8 +181,8 @@ static bool open_link(struct runner *e, struct run *r, struct link *l)
         finish(r, RUN_UNKNOWN, "socket: %s", strerror(errno));
         return false;
     }
-    if (e->target.tls != NULL && (l->tls = tls_begin(e->target.tls, l->fd)) == NULL) {
-        finish(r, RUN_UNKNOWN, "no memory for TLS");
+    if (!wire_is_plain(&e->target.wire) && (l->wire = wire_begin(&e->target.wire, l->fd)) == NULL) {
+        finish(r, RUN_UNKNOWN, "no memory for a connection");
         return false;
     }
     l->opened++;
@@ -213,7 +212,7 @@ static bool open_link(struct runner *e, struct run *r, struct link *l)
 /* Writes what the socket takes. Returns the octets taken. */
 static uint32_t send_some(struct run *r, struct link *l, const uint8_t *octets, uint32_t n)
 {
-    ssize_t taken = l->tls != NULL ? tls_send(l->tls, octets, n) : send(l->fd, octets, n, MSG_NOSIGNAL);
+    ssize_t taken = wire_send(l->wire, l->fd, octets, n);
     if (taken > 0) {
         log_event(r, l, LOG_SENT, octets, (uint32_t)taken);
         return (uint32_t)taken;
@@ -308,15 +307,14 @@ static void broker_closed(struct run *r, struct link *l, bool reset)
     drop_link(l);
 }
 
-/* True: there may be more that no poll() shows, since TLS has unwrapped it already. */
+/* True: there may be more that no poll() shows, since the wire has unwrapped it already. */
 static bool read_link(struct runner *e, struct run *r, struct link *l)
 {
     if (!reserve(&l->in, &l->in_cap, l->n_in + READ_CHUNK, 1)) {
         finish(r, RUN_UNKNOWN, "no memory");
         return false;
     }
-    ssize_t n =
-        l->tls != NULL ? tls_recv(l->tls, l->in + l->n_in, READ_CHUNK) : recv(l->fd, l->in + l->n_in, READ_CHUNK, 0);
+    ssize_t n = wire_recv(l->wire, l->fd, l->in + l->n_in, READ_CHUNK);
     if (n > 0) {
         int one = 1; /* a broker that leaves Nagle's algorithm on waits for this acknowledgement, 40 ms by default */
         setsockopt(l->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
@@ -325,12 +323,13 @@ static bool read_link(struct runner *e, struct run *r, struct link *l)
         parse_arrivals(r, l);
         if (r->n_octets > e->octets_max)
             finish(r, RUN_FAILED, "the broker sent more than %u octets", e->octets_max);
-        return l->tls != NULL && r->end == RUN_GOING;
+        return l->wire != NULL && r->end == RUN_GOING;
     }
-    if (n == 0)
-        broker_closed(r, l, false);
-    else if (errno != EAGAIN && errno != EINTR)
-        broker_closed(r, l, true);
+    int error = n < 0 ? errno : 0;
+    if (error == EPROTO)
+        finish(r, RUN_FAILED, "%s", wire_trouble());
+    if (error != EAGAIN && error != EINTR)
+        broker_closed(r, l, n < 0);
     return false;
 }
 
@@ -348,6 +347,8 @@ static void service_link(struct runner *e, struct run *r, struct link *l, short 
         }
         return;
     }
+    if ((events & POLLOUT) != 0)
+        wire_flush(l->wire);
     if (l->n_out > 0 && (events & POLLOUT) != 0) {
         uint32_t n = send_some(r, l, l->out, l->n_out);
         memmove(l->out, l->out + n, l->n_out - n);
@@ -427,8 +428,8 @@ static bool send_together(const struct runner *e, struct run *r, struct link *l)
         part[n++] = (struct iovec){ (void *)(uintptr_t)(octets.ptr + sent), octets.len - sent };
     }
     struct msghdr message = { .msg_iov = part, .msg_iovlen = (size_t)n };
-    ssize_t taken =
-        l->tls != NULL ? tls_send(l->tls, part[0].iov_base, part[0].iov_len) : sendmsg(l->fd, &message, MSG_NOSIGNAL);
+    ssize_t taken = l->wire != NULL ? wire_send(l->wire, l->fd, part[0].iov_base, part[0].iov_len)
+                                    : sendmsg(l->fd, &message, MSG_NOSIGNAL);
     uint32_t before = r->step;
     for (int i = 0; i < n && taken >= 0 && r->end == RUN_GOING; i++) {
         size_t of_this = (size_t)taken < part[i].iov_len ? (size_t)taken : part[i].iov_len;
@@ -661,9 +662,9 @@ static void close_by_plan(struct run *r, struct link *l, bool reset)
     struct linger hard = { 1, 0 };
     if (reset) {
         setsockopt(l->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    } else if (l->tls != NULL) {
-        tls_end(l->tls, true);
-        l->tls = NULL;
+    } else {
+        wire_end(l->wire, true);
+        l->wire = NULL;
     }
     log_event(r, l, reset ? LOG_RESET_BY_US : LOG_CLOSED_BY_US, NULL, 0);
     drop_link(l);
@@ -748,7 +749,8 @@ static void serve(struct runner *e, int wait)
             if (l->fd < 0)
                 continue;
             bool sending = s != NULL && s->op == PLAN_SEND && s->client == c && r->sent_part > 0;
-            short events = (short)(POLLIN | (l->connecting || l->n_out > 0 || sending ? POLLOUT : 0));
+            bool waiting = l->connecting || l->n_out > 0 || sending || wire_waits(l->wire);
+            short events = (short)(POLLIN | (waiting ? POLLOUT : 0));
             fds[n] = (struct pollfd){ .fd = l->fd, .events = l->connecting ? POLLOUT : events };
             whose[n++] = (struct polled){ r, l };
         }

@@ -9,14 +9,14 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "fuzz/campaign/login.h"
 #include "fuzz/campaign/plan.h"
+#include "fuzz/campaign/wire.h"
 
 struct runner_target {
     struct sockaddr_storage addr;
     socklen_t addr_len;
-    struct login login;      /* for every CONNECT that breaks no rule and names no user */
-    struct tls_context *tls; /* NULL: plain TCP; borrowed */
+    struct login login; /* for every CONNECT that breaks no rule and names no user */
+    struct wire_kind wire;
 };
 
 enum log_what {
