@@ -72,7 +72,7 @@ static void on_puback(struct track *t, struct conn *c, struct exch *x, unsigned 
     bool failed = c->version == MQTT_V5 && in->packet->reason >= FAILURE;
     if (slot == 0)
         judge_order(t, c, x, 0);
-    exch_step(t, x, c, 1, 0, in);
+    exch_last_step(t, x, c, 1, in);
     exch_owes(t, x, 0, 0);
     x->reason = in->packet->reason;
     quota_give(t, c, x);
@@ -162,7 +162,10 @@ static void on_pubcomp(struct track *t, struct conn *c, struct exch *x, unsigned
         judge(t, c, by_version(c, MQTT_R4_4_3_3_2, MQTT_R5_4_3_3_11), MQTT_SEVERITY_NONE, slot_side(c, slot));
     if (early)
         misuse(t, c, x->slot, x->id, slot);
-    exch_step(t, x, c, 3, early ? TRACK_OUT_OF_PLACE : 0, in);
+    if (early)
+        exch_step(t, x, c, 3, TRACK_OUT_OF_PLACE, in);
+    else
+        exch_last_step(t, x, c, 3, in);
     x->reason = in->packet->reason;
     if (x->reason != 0)
         tell_code(t, c, x, in, slot);

@@ -96,8 +96,11 @@ void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type)
     x->owed_slot = (uint8_t)slot;
     x->owed_type = (uint8_t)type;
     struct conn *c = x->conn;
-    if (c != NULL && type != 0)
-        timer_set(t, c->index, x->last_ns + exch_patience(t, x));
+    if (c == NULL || type == 0)
+        return;
+    int64_t due = x->last_ns + exch_patience(t, x);
+    if (due < c->timer.due)
+        timer_set(t, c->index, due);
 }
 
 const struct xstep *exch_at(const struct exch *x, unsigned place)
@@ -129,8 +132,8 @@ static struct xstep *step_at(struct track *t, struct exch *x, unsigned place)
     return &t->no_later.step[place - 1];
 }
 
-void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
-               const struct track_input *in)
+static void take_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
+                      const struct track_input *in)
 {
     struct track_note *n = t->note;
     wait_unlink(x);
@@ -144,7 +147,6 @@ void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, 
     x->marks &= (uint16_t)~X_REPORTED;
     x->conn = c;
     x->stream = c->stream;
-    list_append(x, &c->wait);
     if (x->n_steps > 0) {
         n->latency_ns = in->time_ns - x->first.time_ns;
         if (x->first.type == 0)
@@ -174,6 +176,30 @@ void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, 
     n->step = (uint8_t)(place + 1);
 }
 
+void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
+               const struct track_input *in)
+{
+    take_step(t, x, c, place, flags, in);
+    list_append(x, &c->wait);
+}
+
+void exch_last_step(struct track *t, struct exch *x, struct conn *c, unsigned place, const struct track_input *in)
+{
+    if (x->later == NULL) {
+        t->no_later = (struct later){ 0 };
+        x->later = &t->no_later;
+    }
+    take_step(t, x, c, place, 0, in);
+}
+
+static uint64_t first_frame(const struct exch *x)
+{
+    for (unsigned i = 0; i < TRACK_STEPS; i++)
+        if (exch_at(x, i)->frame != 0)
+            return exch_at(x, i)->frame;
+    return 0;
+}
+
 /* What the row says of the exchange after the packet; the step has set its part. */
 void exch_note(struct track *t, const struct exch *x)
 {
@@ -181,12 +207,8 @@ void exch_note(struct track *t, const struct exch *x)
     const struct conn *c = x->conn;
     n->exchange = x->number;
     n->kind = x->kind;
-    n->first_frame = 0;
-    for (unsigned i = 0; i < TRACK_STEPS && n->first_frame == 0; i++)
-        n->first_frame = exch_at(x, i)->frame;
+    n->first_frame = x->first.frame != 0 ? x->first.frame : first_frame(x);
     n->resent = x->resent;
-    topic_drop(t, t->shown);
-    t->shown = topic_share(x->topic);
     n->topic = topic_view(x->topic);
     n->outcome = TRACK_OPEN;
     if (c != NULL) {
@@ -284,8 +306,9 @@ static void leave_conn(struct exch *x, struct conn *c)
 void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, int64_t time_ns)
 {
     struct session *s = x->session;
+    bool noted = t->note != NULL && t->note->exchange == x->number;
     (void)time_ns;
-    if (t->note != NULL && t->note->exchange == x->number) {
+    if (noted) {
         t->note->outcome = (uint8_t)outcome;
         t->note->owed_by = t->note->owed_type = 0;
         if (t->note->inflight > 0)
@@ -314,8 +337,10 @@ void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, in
     if (x->conn != NULL)
         leave_conn(x, x->conn);
     unlink_all(t, x);
-    topic_drop(t, x->topic);
-    if (x->later != NULL)
+    topic_drop(t, noted ? t->shown : x->topic);
+    if (noted)
+        t->shown = x->topic;
+    if (x->later != NULL && x->later != &t->no_later)
         slab_give(&t->later, x->later);
     slab_give(&t->exchs, x);
 }

@@ -407,7 +407,7 @@ void on_ping(struct track *t, struct conn *c, unsigned slot, const struct track_
                   "PINGRESP without a PINGREQ under way");
         return;
     }
-    exch_step(t, x, c, 1, 0, in);
+    exch_last_step(t, x, c, 1, in);
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
     exch_finish(t, x, TRACK_COMPLETE, in->time_ns);

@@ -11,7 +11,7 @@ struct message { /* the PUBLISH under way */
     const struct track_input *in;
     const struct mqtt_publish *p;
     struct view name;    /* the topic, a Topic Alias resolved; ptr NULL: not known */
-    struct topic *topic; /* the same held for an exchange; NULL: not needed, or the budget is spent */
+    struct topic *alias; /* what a Topic Alias stands for; NULL: it has none, or that is not known */
     uint32_t print;
     unsigned slot;
     bool printed;
@@ -95,6 +95,12 @@ static unsigned judge_dup(struct track *t, struct conn *c, const struct message 
     return TRACK_DUP | TRACK_RETRANSMITTED | TRACK_NO_START;
 }
 
+/* The topic, held for an exchange. */
+static struct topic *hold(struct track *t, const struct message *m)
+{
+    return m->alias != NULL || m->name.ptr == NULL ? topic_share(m->alias) : topic_hold(t, m->name);
+}
+
 static void await_answer(struct track *t, struct conn *c, struct exch *x, const struct message *m)
 {
     x->stage = 1;
@@ -112,7 +118,7 @@ static void new_message(struct track *t, struct conn *c, const struct message *m
     if (x == NULL)
         return;
     x->qos = m->p->qos;
-    x->topic = topic_share(m->topic);
+    x->topic = hold(t, m);
     x->print = m->print;
     x->marks |= m->printed ? X_PRINTED : 0;
     x->payload_len = m->p->payload_len;
@@ -126,7 +132,7 @@ static void new_message(struct track *t, struct conn *c, const struct message *m
 static void send_again(struct track *t, struct conn *c, struct exch *x, const struct message *m, unsigned flags)
 {
     if (x->topic == NULL)
-        x->topic = topic_share(m->topic);
+        x->topic = hold(t, m);
     if (x->kind == TRACK_QOS2) { /* the handshake begins again */
         exch_unstep(x, 1);
         exch_unstep(x, 2);
@@ -297,7 +303,7 @@ static void on_early(struct track *t, struct conn *c, struct exch *x, const stru
     x->marks &= (uint16_t)~X_EARLY;
     c->ids[m->slot] |= 1ull << (x->id & 63);
     x->qos = m->p->qos;
-    x->topic = topic_share(m->topic);
+    x->topic = hold(t, m);
     x->payload_len = m->p->payload_len;
     exch_step(t, x, c, 0, 0, m->in);
     exch_owes(t, x, m->slot, x->kind == TRACK_QOS2 ? MQTT_PUBREL : 0);
@@ -339,10 +345,11 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
         return;
     struct message m = { .in = in, .p = p, .slot = slot };
     if (aliased)
-        m.topic = resolve_alias(t, c, slot, in, &known);
-    else if (p->qos > 0)
-        m.topic = topic_hold(t, p->topic);
-    m.name = m.topic != NULL ? topic_view(m.topic) : p->topic.len > 0 ? p->topic : (struct view){ 0 };
+        m.alias = resolve_alias(t, c, slot, in, &known);
+    if (m.alias != NULL)
+        m.name = topic_view(m.alias);
+    else if (p->topic.len > 0 || (p->qos > 0 && !aliased))
+        m.name = p->topic;
     m.printed = known && m.name.ptr != NULL && p->payload.len == p->payload_len && p->payload.ptr != NULL;
     uint32_t name_print = m.name.ptr != NULL ? print_of(m.name, 0) : 0;
     if (m.printed)
@@ -361,5 +368,5 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
             expect_own(t, c, in, m.name, m.print);
         on_qos(t, c, &m);
     }
-    topic_drop(t, m.topic);
+    topic_drop(t, m.alias);
 }

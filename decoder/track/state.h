@@ -362,7 +362,7 @@ struct track {
     uint32_t open_first, open_last, closed_first, closed_last; /* connections */
     uint32_t session_first, session_last;                      /* oldest CONNECT first */
     uint32_t hand;                                             /* where the search for an old exchange goes on */
-    struct topic *shown;                                       /* what the latest note tells lives until the next one */
+    struct topic *shown; /* of a finished exchange: what the latest note tells lives until the next one */
     struct wheel_chunk *wheel[WHEEL];
     uint32_t n_entries, serial;
     int64_t now, tick; /* tick: wheel turns done */
@@ -448,6 +448,8 @@ const struct xstep *exch_at(const struct exch *x, unsigned place);
 void exch_unstep(struct exch *x, unsigned place); /* as if it had not been seen */
 void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
                const struct track_input *in);
+/* The same for a packet behind which the exchange is finished at once: it need not wait, nor its steps be kept. */
+void exch_last_step(struct track *t, struct exch *x, struct conn *c, unsigned place, const struct track_input *in);
 void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type);
 void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, int64_t time_ns);
 void exch_park(struct exch *x); /* out of its connection's list, into its session's */
@@ -613,7 +615,7 @@ static inline const struct past *past_of(const struct session *s)
     return s->past != NULL ? s->past : &past_none;
 }
 
-void tally_carry(struct track *t, struct session *s, unsigned which, uint64_t n);
+RARELY void tally_carry(struct track *t, struct session *s, unsigned which, uint64_t n);
 
 static inline void tally_add(struct track *t, struct session *s, unsigned which, uint64_t n)
 {

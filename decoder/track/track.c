@@ -153,7 +153,7 @@ static void learn(struct track *t, struct conn *c, const struct track_input *in)
         c->flags |= C_ROLES;
 }
 
-static void judge_client_phase(struct track *t, struct conn *c, const struct track_input *in)
+RARELY static void judge_client_phase(struct track *t, struct conn *c, const struct track_input *in)
 {
     unsigned type = in->packet->type;
     bool sure = conn_sure(c);
@@ -165,7 +165,7 @@ static void judge_client_phase(struct track *t, struct conn *c, const struct tra
     c->flags |= C_SPOKE;
 }
 
-static void judge_server_phase(struct track *t, struct conn *c, const struct track_input *in)
+RARELY static void judge_server_phase(struct track *t, struct conn *c, const struct track_input *in)
 {
     unsigned type = in->packet->type;
     if (conn_sure(c) && !c->early_said) {
@@ -200,15 +200,17 @@ static void judge_silence(struct track *t, struct conn *c, const struct track_in
     if (silence > s->silence_ns)
         s->silence_ns = silence;
     int64_t interval = (int64_t)c->keep_alive_s * second;
+    if (silence <= interval)
+        return;
     int64_t slack = t->cfg.keep_alive_slack_ns > interval / 2 ? t->cfg.keep_alive_slack_ns : interval / 2;
-    if (interval == 0 || silence <= interval + slack || !conn_sure(c))
+    if (silence <= interval + slack || !conn_sure(c))
         return;
     judge(t, c, by_version(c, MQTT_R4_3_1_2_23, c->server_ka ? MQTT_R5_3_1_2_21 : MQTT_R5_3_1_2_20), MQTT_SEVERITY_NONE,
           MQTT_CLIENT);
     c->flags &= ~(uint32_t)(C_KA_SAID | C_KA_RULE);
 }
 
-static void dispatch(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+static inline void dispatch(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     switch (in->packet->header_len > 0 ? in->packet->type : MQTT_RESERVED) {
     case MQTT_CONNECT:
@@ -306,7 +308,7 @@ static void tell_tolerated(struct track *t, struct conn *c, const struct track_i
     c->rare->bad_frame = 0;
 }
 
-static void count(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+static inline void count(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     struct session *s = c->session;
     tally_add(t, s, TALLY_PACKETS + slot, 1);
@@ -316,22 +318,32 @@ static void count(struct track *t, struct conn *c, unsigned slot, const struct t
     t->counts.packets++;
 }
 
-static unsigned errors(const struct mqtt_verdicts *v)
+static bool has_error(const struct mqtt_verdicts *v)
 {
-    unsigned n = 0;
-    for (uint32_t i = 0; v != NULL && i < v->n; i++)
-        n += v->at[i].severity == MQTT_SEVERITY_ERROR;
-    return n;
+    uint32_t i = 0;
+    while (i < v->n && v->at[i].severity != MQTT_SEVERITY_ERROR)
+        i++;
+    return i < v->n;
+}
+
+/* The connection has come so far that its phase forbids nothing to this side any more. */
+static bool is_settled(const struct conn *c, unsigned slot)
+{
+    if (slot == 0)
+        return (c->flags & (C_SPOKE | C_METHOD)) == C_SPOKE;
+    return (c->flags & (C_ANSWERED | C_CONNACK | C_UP | C_NO_PROBLEM)) == (C_ANSWERED | C_CONNACK | C_UP);
 }
 
 static void follow(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     bool after_bye = rare_of(c)->bye_frame[slot] != 0;
-    unsigned broken = errors(t->v);
-    if (slot == 0)
-        judge_client_phase(t, c, in);
-    else
-        judge_server_phase(t, c, in);
+    bool broken = t->v->n > 0 && has_error(t->v);
+    if (!is_settled(c, slot)) {
+        if (slot == 0)
+            judge_client_phase(t, c, in);
+        else
+            judge_server_phase(t, c, in);
+    }
     if (after_bye)
         judge(t, c,
               slot == 0 ? by_version(c, MQTT_R4_3_14_4_2, MQTT_R5_3_14_4_1)
@@ -339,15 +351,15 @@ static void follow(struct track *t, struct conn *c, unsigned slot, const struct 
               MQTT_SEVERITY_NONE, slot_side(c, slot));
     if (slot == 0 && c->keep_alive_s > 0)
         judge_silence(t, c, in);
-    if (bounds_of(c)->packet_max[slot] != 0)
+    if (c->bounds != NULL && c->bounds->packet_max[slot] != 0)
         judge_size(t, c, slot, in);
-    if (broken > 0)
+    if (broken)
         c->ahead = true; /* what is wrong with the packet is said; its consequences are not said again */
     if (!after_bye)
         dispatch(t, c, slot, in);
-    if (slot == 0 && t->v != NULL && t->v->n > 0)
+    if (slot == 0 && t->v->n > 0)
         remember_bad(t, c, in);
-    else if (slot == 1 && rare_of(c)->bad_frame != 0)
+    else if (slot == 1 && c->rare != NULL && c->rare->bad_frame != 0)
         tell_tolerated(t, c, in);
 }
 
@@ -361,7 +373,7 @@ static bool misses_id(const struct mqtt_packet *p)
 }
 
 /* An answer that crossed the FIN of the side it is for. */
-static void late_answer(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+RARELY static void late_answer(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     static const unsigned answers = MQTT_IN(MQTT_CONNACK) | MQTT_IN(MQTT_PUBACK) | MQTT_IN(MQTT_PUBREC) |
                                     MQTT_IN(MQTT_PUBCOMP) | MQTT_IN(MQTT_SUBACK) | MQTT_IN(MQTT_UNSUBACK) |
@@ -371,18 +383,41 @@ static void late_answer(struct track *t, struct conn *c, unsigned slot, const st
         dispatch(t, c, slot, in);
 }
 
+/* A packet of a connection that is closed, or whose session another one has taken. */
+RARELY static void outlive(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    t->note->flags |= (c->flags & C_TAKEN) != 0 ? TRACK_TAKEOVER : 0;
+    if ((c->flags & C_CLOSED) == 0 && in->packet->type == MQTT_DISCONNECT)
+        on_disconnect(t, c, slot, in);
+    else if (c->lingers)
+        late_answer(t, c, slot, in);
+}
+
+/* May the other side have sent what was not seen here yet? */
+static bool is_ahead(const struct conn *c, unsigned other, const struct track_input *in)
+{
+    if (is_blind(c, other))
+        return true;
+    return in->end != 0 && (in->acked != 0 ? in->acked > c->seen_end[other] : c->seen_end[other] != 0);
+}
+
+static void tally_verdicts(struct track *t, struct session *s, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        tally_add(t, s, TALLY_VIOLATIONS + (t->v->at[i].severity & 3), 1);
+}
+
 void track_packet(struct track *t, track_conn h, const struct track_input *in, struct mqtt_verdicts *v,
                   struct track_note *note)
 {
-    struct conn *c = conn_of(t, h);
-    if (c != NULL)
-        __builtin_prefetch(&c->session);
     track_advance(t, in->time_ns);
     *note = (struct track_note){ .latency_ns = -1, .step_ns = -1, .forward_ns = -1 };
-    if (c == NULL || c->gen != (uint32_t)(h >> 32) || c->session == NULL) /* time may have ended it */
+    struct conn *c = conn_of(t, h);
+    if (c == NULL || c->session == NULL) /* time may have ended it */
         return;
     __builtin_prefetch(&c->session->number);
     __builtin_prefetch(&c->last_ns);
+    __builtin_prefetch(&c->wait);
     struct track_input late;
     if (in->time_ns < t->now || in->time_first_ns > in->time_ns) { /* time never runs backwards in here */
         late = *in;
@@ -397,29 +432,23 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     unsigned slot = (in->dir ^ c->flip) & 1u;
     note->flags =
         (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
-    c->unseen = (uint8_t)(c->unseen & ~(1u << slot));
-    c->ahead = is_blind(c, 1 - slot) ||
-               (in->end != 0 && (in->acked != 0 ? in->acked > c->seen_end[1 - slot] : c->seen_end[1 - slot] != 0));
+    c->unseen &= (uint8_t)(2u >> slot);
+    c->ahead = is_ahead(c, 1 - slot, in);
     c->seen_end[slot] = in->end;
-    __builtin_prefetch(&c->wait);
     if (misses_id(in->packet))
         conn_hole(t, c);
-    if ((c->flags & (C_CLOSED | C_TAKEN)) != 0) {
-        note->flags |= (c->flags & C_TAKEN) != 0 ? TRACK_TAKEOVER : 0;
-        if ((c->flags & C_CLOSED) == 0 && in->packet->type == MQTT_DISCONNECT)
-            on_disconnect(t, c, slot, in);
-        else if (c->lingers)
-            late_answer(t, c, slot, in);
-        count(t, c, slot, in);
-    } else {
-        uint32_t had = v != NULL ? v->n : 0;
+    uint32_t had = v->n;
+    if ((c->flags & (C_CLOSED | C_TAKEN)) == 0) {
         follow(t, c, slot, in);
-        count(t, c, slot, in);
-        for (uint32_t i = 0; i < had; i++)
-            tally_add(t, c->session, TALLY_VIOLATIONS + (v->at[i].severity & 3), 1);
-        if ((in->packet->type == MQTT_CONNECT) && (note->flags & TRACK_MIDSTREAM) != 0 && (c->flags & C_START) != 0)
+        if (in->packet->type == MQTT_CONNECT && (c->flags & C_START) != 0)
             note->flags &= (uint16_t)~TRACK_MIDSTREAM;
+    } else {
+        outlive(t, c, slot, in);
+        had = 0;
     }
+    count(t, c, slot, in);
+    if (had > 0)
+        tally_verdicts(t, c->session, had);
     const struct session *s = c->session;
     note->session = s->number;
     if (s->client_id != NULL)

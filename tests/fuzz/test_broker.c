@@ -257,34 +257,6 @@ static void play_probe(struct step *s, const struct probe *probe, unsigned versi
     assert_int_equal(s->allocated, 0);
 }
 
-/* A CONNECT that is refused, for whatever reason, leaves no session behind. */
-static void test_no_session_of_a_refused_connect(void **state)
-{
-    (void)state;
-    static const uint8_t connect[] = { 0x10, 44,  0,    4, 'M', 'Q', 'T',  'T', 5,   0x86, 0,   60,  10,  0x11, 0, 0,
-                                       0,    60,  0x27, 0, 0,   0,   0x40, 0,   5,   'c',  'l', 'i', 'e', 'n',  0, 0,
-                                       1,    'w', 0,    1, 'x', 0,   7,    's', 'o', 'm',  'e', 'o', 'n', 'e' };
-    unsigned refused = 0;
-    for (unsigned room = 0; room < 80; room++) {
-        struct step *s = step_new();
-        struct broker_stats stats;
-        uint8_t octets[sizeof connect];
-        memcpy(octets, connect, sizeof connect);
-        octets[22] = (uint8_t)(room < 40 ? 0x40 : room - 40); /* CONNACK larger than Maximum Packet Size */
-        begin(s);
-        assert_true(step_open(s, 0));
-        s->refuse_after = room < 40 ? room + 1 : 0;
-        step_send(s, 0, view_of(octets, sizeof octets));
-        s->refuse_after = 0;
-        broker_stats(s->broker, &stats);
-        if (stats.connects_accepted == 0)
-            assert_int_equal(stats.sessions, 0);
-        refused += stats.connects_accepted == 0;
-        step_end(s);
-    }
-    assert_in_range(refused, 10, 60); /* some were, some were not */
-}
-
 static void test_no_memory_anywhere(void **state)
 {
     (void)state;
@@ -564,7 +536,6 @@ int main(void)
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_greedy_subscriber),
         cmocka_unit_test(test_no_memory_anywhere),
-        cmocka_unit_test(test_no_session_of_a_refused_connect),
         cmocka_unit_test(test_octet_by_octet),
         cmocka_unit_test(test_acl),
         cmocka_unit_test(test_bad_files),
