@@ -76,3 +76,26 @@ uint32_t keep_find(struct keep_table *t, struct view text, uint64_t number, bool
     *added = true;
     return t->n - 1;
 }
+
+bool keep_set_init(struct keep_set *t, struct keep *k, size_t size)
+{
+    uint32_t n = 16;
+    while (2 * (size_t)n * sizeof *t->places <= size && n < 1u << 31)
+        n *= 2;
+    *t = (struct keep_set){ .places = keep_take(k, n * sizeof *t->places), .mask = n - 1 };
+    return t->places != NULL;
+}
+
+bool keep_count(struct keep_set *t, struct view text)
+{
+    uint64_t hash = hash_of((uintptr_t)t->places, text, 0) | 1;
+    uint32_t at = (uint32_t)(hash >> 20) & t->mask;
+    for (; t->places[at] != 0; at = (at + 1) & t->mask)
+        if (t->places[at] == hash)
+            return true;
+    if (t->n >= t->mask - t->mask / 8)
+        return false;
+    t->places[at] = hash;
+    t->n++;
+    return true;
+}

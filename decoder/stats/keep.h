@@ -34,3 +34,13 @@ void *keep_at(const struct keep_table *t, uint32_t i);
 /* The entry of this key, added (zeroed but for its key, whose text is copied) when new. KEEP_NONE: new, and there is no
  * room. */
 uint32_t keep_find(struct keep_table *t, struct view text, uint64_t number, bool *added);
+
+/* How many different texts there were, and nothing else of them: eight octets each. Texts are told apart by 64 bits of
+ * hash, so that among 100,000 two count as one in one run of thousands of millions. */
+struct keep_set {
+    uint64_t *places; /* hashes; 0: empty. A power of two of them, at most seven of eight in use */
+    uint32_t n, mask;
+};
+
+bool keep_set_init(struct keep_set *t, struct keep *k, size_t size); /* takes `size` octets at most. False: no memory */
+bool keep_count(struct keep_set *t, struct view text);               /* false: it is new, and there is no room */

@@ -337,7 +337,7 @@ enum { SEEN_NEVER, SEEN_NAMELESS, SEEN_NAMED };
 struct totals {
     uint8_t *seen; /* of each connection, by the number of its stream */
     uint32_t streams, streams_max;
-    struct keep_table clients;
+    struct keep_set clients;
     uint64_t streams_lost, clients_lost;
     uint64_t packets, octets, payload, gaps, gap_octets, skipped, cut;
     uint64_t published[4], retained, duplicates, versions[6], from[3];
@@ -348,8 +348,7 @@ static bool open_totals(struct stats *s, const char *arguments, char *error)
 {
     (void)arguments;
     struct totals *c = s->state = keep_take(&s->keep, sizeof *c);
-    uint32_t cap = (uint32_t)(s->keep.size / 4 / sizeof(struct keep_key));
-    bool ok = c != NULL && keep_table_init(&c->clients, &s->keep, sizeof(struct keep_key), cap);
+    bool ok = c != NULL && keep_set_init(&c->clients, &s->keep, s->keep.size / 8);
     if (ok) {
         c->streams_max = (uint32_t)(s->keep.size / 8);
         c->seen = keep_take(&s->keep, c->streams_max);
@@ -360,7 +359,6 @@ static bool open_totals(struct stats *s, const char *arguments, char *error)
 RARELY static void total_connection(struct totals *c, const struct row *row)
 {
     uint8_t unknown = SEEN_NEVER, *seen = row->stream < c->streams_max ? &c->seen[row->stream] : &unknown;
-    bool added;
     if (seen == &unknown)
         c->streams_lost++;
     else if (*seen == SEEN_NEVER)
@@ -368,10 +366,10 @@ RARELY static void total_connection(struct totals *c, const struct row *row)
     *seen = SEEN_NAMELESS;
     if (row->client_id.ptr == NULL)
         return;
-    if (keep_find(&c->clients, row->client_id, 0, &added) == KEEP_NONE)
-        c->clients_lost++;
-    else
+    if (keep_count(&c->clients, row->client_id))
         *seen = SEEN_NAMED;
+    else
+        c->clients_lost++;
 }
 
 static void total_publish(struct totals *c, const struct mqtt_publish *p)
