@@ -393,12 +393,17 @@ static bool is_stopped(const struct pipeline *p)
  * what hangs on them, what hangs on that. */
 static void prefetch(struct pipeline *p)
 {
-    const struct flow *flows[BATCH];
+    const struct flow *all[BATCH], *flows[BATCH];
     uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n_batch; i++)
+        all[i] = tcp_prefetch_flow(p->tcp, p->batch[i].hash);
     for (uint32_t i = 0; i < p->n_batch; i++) {
         const struct pending *b = &p->batch[i];
-        const struct flow *f = tcp_prefetch_flow(p->tcp, b->hash);
-        if (f != NULL && (b->segment.payload.len > 0 || (b->segment.flags & (TCP_FIN | TCP_RST)) != 0))
+        const struct flow *f = all[i];
+        if (f == NULL)
+            continue;
+        flow_prefetch_pair(f);
+        if ((b->segment.payload.len > 0 || (b->segment.flags & (TCP_FIN | TCP_RST)) != 0))
             flows[n++] = f;
     }
     for (unsigned step = 0; step < TALKS_PREFETCH_STEPS; step++)

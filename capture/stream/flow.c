@@ -3,23 +3,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 512, SLOTS_MIN = 1024, LINE = 64 /* octets of a cache line */ };
+enum {
+    CHUNK = 512,
+    PIECES = 128, /* of the records that hang on flows */
+    SLOTS_MIN = 1024,
+    LINE = 64,       /* octets of a cache line */
+    TICK_SHIFT = 28, /* times in queues are kept in units of about a quarter of a second */
+    TICK_MAX = (1 << 30) - 1
+};
 
-_Static_assert(sizeof(struct flow) % LINE == 0, "flows begin with a cache line");
+/* Records of one size that some flows have. */
+struct pieces {
+    size_t size;
+    void *chunks; /* chained by their beginnings, as the free ones are */
+    void *free;
+    uint32_t n_chunks;
+};
 
 struct slot {
     uint32_t hash;
     uint32_t flow; /* index + 1; 0: empty */
 };
 
+struct queue {
+    uint32_t oldest, newest;
+};
+
 struct flow_table {
     struct slot *slots;
     uint32_t mask; /* slots - 1 */
     uint32_t n, limit;
-    struct flow **chunks;
+    char **chunks;
+    size_t size;             /* of a record */
     uint32_t n_chunks, made; /* made: flows ever taken from the chunks */
     uint32_t free_list;      /* by flow.newer */
-    uint32_t oldest, newest;
+    struct queue open, lingering;
+    struct pieces pairs, extras;
+    int64_t base_ns; /* ticks are counted from here */
     uint64_t secret[2];
     uint64_t evicted;
     flow_release *release;
@@ -29,10 +49,51 @@ struct flow_table {
 static struct flow *at(const struct flow_table *t, uint32_t index_plus_1)
 {
     uint32_t i = index_plus_1 - 1;
-    return &t->chunks[i / CHUNK][i % CHUNK];
+    return (struct flow *)(void *)(t->chunks[i / CHUNK] + i % CHUNK * t->size);
 }
 
-struct flow_table *flow_table_new(uint32_t limit, uint64_t secret, flow_release *release, void *ctx)
+static void *piece_take(struct pieces *p)
+{
+    if (p->free == NULL) {
+        void **link = malloc(sizeof *link + PIECES * p->size);
+        if (link == NULL)
+            return NULL;
+        *link = p->chunks;
+        p->chunks = link;
+        p->n_chunks++;
+        char *first = (char *)(link + 1);
+        for (unsigned i = 0; i < PIECES; i++) {
+            memcpy(first + i * p->size, &p->free, sizeof p->free);
+            p->free = first + i * p->size;
+        }
+    }
+    void *piece = p->free;
+    memcpy(&p->free, piece, sizeof p->free);
+    return piece;
+}
+
+static void piece_give(struct pieces *p, void *piece)
+{
+    memcpy(piece, &p->free, sizeof p->free);
+    p->free = piece;
+}
+
+static void pieces_free(struct pieces *p)
+{
+    while (p->chunks != NULL) {
+        void *next;
+        memcpy(&next, p->chunks, sizeof next);
+        free(p->chunks);
+        p->chunks = next;
+    }
+}
+
+static uint64_t pieces_memory(const struct pieces *p)
+{
+    return p->n_chunks * (uint64_t)(sizeof(void *) + PIECES * p->size);
+}
+
+struct flow_table *flow_table_new(uint32_t limit, size_t size, uint64_t secret, flow_release *release, void *ctx)
 {
     struct flow_table *t = calloc(1, sizeof *t);
     if (t == NULL)
@@ -44,6 +105,10 @@ struct flow_table *flow_table_new(uint32_t limit, uint64_t secret, flow_release 
     }
     t->mask = SLOTS_MIN - 1;
     t->limit = limit > 0 ? limit : 1;
+    t->size = size;
+    t->pairs.size = sizeof(struct flow_pair);
+    t->extras.size = sizeof(struct flow_extra);
+    t->base_ns = INT64_MIN;
     t->secret[0] = secret ^ UINT64_C(0x9e3779b97f4a7c15);
     t->secret[1] = (secret << 32 | secret >> 32) ^ UINT64_C(0xbf58476d1ce4e5b9);
     t->release = release;
@@ -55,10 +120,13 @@ void flow_table_free(struct flow_table *t)
 {
     if (t == NULL)
         return;
-    for (uint32_t i = t->oldest; i != 0; i = at(t, i)->newer)
-        t->release(t->ctx, at(t, i), false);
+    uint32_t pos = 0;
+    for (struct flow *f; (f = flow_next(t, &pos)) != NULL;)
+        t->release(t->ctx, f, false);
     for (uint32_t i = 0; i < t->n_chunks; i++)
         free(t->chunks[i]);
+    pieces_free(&t->pairs);
+    pieces_free(&t->extras);
     free(t->chunks);
     free(t->slots);
     free(t);
@@ -86,11 +154,22 @@ static uint64_t endpoint_bits(const struct flow_table *t, const uint8_t *addr, u
     return fold(high ^ t->secret[1], low ^ t->secret[0] ^ port);
 }
 
-uint32_t flow_hash(const struct flow_table *t, const struct segment *g)
+static uint32_t hash_of(const struct flow_table *t, uint64_t a, uint64_t b)
 {
-    uint64_t a = endpoint_bits(t, g->src, g->src_port, g->family), b = endpoint_bits(t, g->dst, g->dst_port, g->family);
     uint64_t low = a < b ? a : b, high = a < b ? b : a;
     return (uint32_t)fold(fold(low ^ t->secret[0], high ^ t->secret[1]), UINT64_C(0x94d049bb133111eb));
+}
+
+uint32_t flow_hash(const struct flow_table *t, const struct segment *g)
+{
+    return hash_of(t, endpoint_bits(t, g->src, g->src_port, g->family),
+                   endpoint_bits(t, g->dst, g->dst_port, g->family));
+}
+
+static uint32_t hash_again(const struct flow_table *t, const struct flow *f)
+{
+    return hash_of(t, endpoint_bits(t, flow_addr(f, 0), f->port[0], f->family),
+                   endpoint_bits(t, flow_addr(f, 1), f->port[1], f->family));
 }
 
 /* Comparisons of fixed length: the compiler makes a load of each. */
@@ -101,7 +180,7 @@ static bool is_addr(const uint8_t *a, const uint8_t *b, uint8_t family)
 
 static bool is_endpoint(const struct flow *f, unsigned side, const uint8_t *addr, uint16_t port)
 {
-    return f->port[side] == port && is_addr(f->addr[side], addr, f->family);
+    return f->port[side] == port && is_addr(flow_addr(f, side), addr, f->family);
 }
 
 static bool is_flow(const struct flow *f, const struct segment *g, unsigned *dir)
@@ -116,32 +195,49 @@ static bool is_flow(const struct flow *f, const struct segment *g, unsigned *dir
     return is_endpoint(f, 1, g->src, g->src_port) && is_endpoint(f, 0, g->dst, g->dst_port);
 }
 
-/* ---- queue ---- */
+/* ---- queues ---- */
 
-static void queue_put(struct flow_table *t, uint32_t i)
+static uint32_t tick_of(const struct flow_table *t, int64_t ns)
+{
+    if (ns <= t->base_ns)
+        return 0;
+    uint64_t ticks = ((uint64_t)ns - (uint64_t)t->base_ns) >> TICK_SHIFT;
+    return ticks < TICK_MAX ? (uint32_t)ticks : TICK_MAX;
+}
+
+static void queue_put(struct flow_table *t, struct queue *q, uint32_t i)
 {
     struct flow *f = at(t, i);
-    f->queued_ns = f->last_ns;
     f->newer = 0;
-    f->older = t->newest;
-    if (t->newest != 0)
-        at(t, t->newest)->newer = i;
+    f->older = q->newest;
+    if (q->newest != 0)
+        at(t, q->newest)->newer = i;
     else
-        t->oldest = i;
-    t->newest = i;
+        q->oldest = i;
+    q->newest = i;
 }
 
 static void queue_take(struct flow_table *t, uint32_t i)
 {
     struct flow *f = at(t, i);
+    struct queue *q = f->lingers ? &t->lingering : &t->open;
     if (f->older != 0)
         at(t, f->older)->newer = f->newer;
     else
-        t->oldest = f->newer;
+        q->oldest = f->newer;
     if (f->newer != 0)
         at(t, f->newer)->older = f->older;
     else
-        t->newest = f->older;
+        q->newest = f->older;
+}
+
+/* As the one used last. */
+static void queue_open(struct flow_table *t, uint32_t i)
+{
+    struct flow *f = at(t, i);
+    f->queued = tick_of(t, f->last_ns) & TICK_MAX;
+    f->used = f->lingers = 0;
+    queue_put(t, &t->open, i);
 }
 
 /* ---- slots ---- */
@@ -190,11 +286,11 @@ static void slot_take(struct flow_table *t, uint32_t hash, uint32_t flow)
 
 static bool grow_chunks(struct flow_table *t)
 {
-    struct flow **chunks = realloc(t->chunks, (t->n_chunks + 1) * sizeof *chunks);
+    char **chunks = realloc(t->chunks, (t->n_chunks + 1) * sizeof *chunks);
     if (chunks == NULL)
         return false;
     t->chunks = chunks;
-    chunks[t->n_chunks] = aligned_alloc(LINE, CHUNK * sizeof(struct flow));
+    chunks[t->n_chunks] = aligned_alloc(LINE, CHUNK * t->size);
     if (chunks[t->n_chunks] == NULL)
         return false;
     t->n_chunks++;
@@ -206,33 +302,36 @@ static void forget(struct flow_table *t, uint32_t i, bool evicted)
     struct flow *f = at(t, i);
     t->release(t->ctx, f, evicted);
     queue_take(t, i);
-    slot_take(t, f->hash, i);
+    slot_take(t, hash_again(t, f), i);
+    flow_drop_extra(t, f);
+    if (f->family == 6)
+        piece_give(&t->pairs, f->v6);
     f->newer = t->free_list;
     t->free_list = i;
     t->n--;
 }
 
-/* The oldest flow that was not used since it was queued. */
+/* One that lingers, or the oldest flow that was not used since it was queued. */
 static void evict(struct flow_table *t)
 {
-    for (;;) {
-        uint32_t i = t->oldest;
-        struct flow *f = at(t, i);
-        if (f->last_ns == f->queued_ns) {
-            t->evicted++;
-            forget(t, i, true);
-            return;
-        }
+    uint32_t i = t->lingering.oldest;
+    while (i == 0) {
+        i = t->open.oldest;
+        if (!at(t, i)->used)
+            break;
         queue_take(t, i);
-        queue_put(t, i);
+        queue_open(t, i);
+        i = 0;
     }
+    t->evicted++;
+    forget(t, i, true);
 }
 
 static uint32_t take_flow(struct flow_table *t)
 {
     if (t->n >= t->limit)
         evict(t);
-    if (t->n >= t->mask / 4 * 3 && !grow_slots(t))
+    if (t->n >= t->mask - t->mask / 8 && !grow_slots(t))
         return 0;
     uint32_t i = t->free_list;
     if (i != 0) {
@@ -244,24 +343,59 @@ static uint32_t take_flow(struct flow_table *t)
     return ++t->made;
 }
 
+static bool set_addresses(struct flow_table *t, struct flow *f, const struct segment *g)
+{
+    if (g->family == 4) {
+        memcpy(f->v4[0], g->src, 4);
+        memcpy(f->v4[1], g->dst, 4);
+        return true;
+    }
+    f->v6 = piece_take(&t->pairs);
+    if (f->v6 == NULL)
+        return false;
+    memcpy(f->v6->addr[0], g->src, 16);
+    memcpy(f->v6->addr[1], g->dst, 16);
+    return true;
+}
+
 static struct flow *make(struct flow_table *t, const struct segment *g, uint32_t hash, int64_t now_ns)
 {
     uint32_t i = take_flow(t);
     if (i == 0)
         return NULL;
     struct flow *f = at(t, i);
-    *f = (struct flow){ .port = { g->src_port, g->dst_port },
-                        .family = g->family,
-                        .client = 2,
-                        .number = UINT32_MAX,
-                        .hash = hash,
-                        .last_ns = now_ns };
-    memcpy(f->addr[0], g->src, g->family == 4 ? 4 : 16);
-    memcpy(f->addr[1], g->dst, g->family == 4 ? 4 : 16);
+    memset(f, 0, t->size);
+    *f = (struct flow){
+        .port = { g->src_port, g->dst_port }, .family = g->family, .client = 2, .number = UINT32_MAX, .last_ns = now_ns
+    };
+    if (!set_addresses(t, f, g)) {
+        f->newer = t->free_list;
+        t->free_list = i;
+        return NULL;
+    }
+    if (t->base_ns == INT64_MIN)
+        t->base_ns = now_ns;
     slot_put(t->slots, t->mask, hash, i);
-    queue_put(t, i);
+    queue_open(t, i);
     t->n++;
     return f;
+}
+
+bool flow_make_extra(struct flow_table *t, struct flow *f)
+{
+    if (f->extra == NULL)
+        f->extra = piece_take(&t->extras);
+    if (f->extra == NULL)
+        return false;
+    *f->extra = (struct flow_extra){ 0 };
+    return true;
+}
+
+void flow_drop_extra(struct flow_table *t, struct flow *f)
+{
+    if (f->extra != NULL)
+        piece_give(&t->extras, f->extra);
+    f->extra = NULL;
 }
 
 struct flow *flow_find_hashed(struct flow_table *t, const struct segment *g, uint32_t hash, int64_t now_ns,
@@ -273,6 +407,7 @@ struct flow *flow_find_hashed(struct flow_table *t, const struct segment *g, uin
         struct flow *f = at(t, t->slots[i].flow);
         if (is_flow(f, g, dir)) {
             f->last_ns = now_ns;
+            f->used = 1;
             return f;
         }
     }
@@ -305,38 +440,71 @@ const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash)
 
 uint32_t flow_expire(struct flow_table *t, int64_t before_ns)
 {
-    uint32_t n = 0;
-    while (t->oldest != 0) {
-        uint32_t i = t->oldest;
+    uint32_t n = 0, before = tick_of(t, before_ns);
+    while (t->open.oldest != 0) {
+        uint32_t i = t->open.oldest;
         struct flow *f = at(t, i);
-        if (f->queued_ns >= before_ns)
-            break;
         if (f->last_ns < before_ns) {
             forget(t, i, true);
             n++;
+        } else if (!f->used || f->queued > before) {
+            break;
         } else {
             queue_take(t, i);
-            queue_put(t, i);
+            queue_open(t, i);
         }
     }
     return n;
 }
 
-void flow_remove(struct flow_table *t, struct flow *f, bool evicted)
+static uint32_t index_of(const struct flow_table *t, const struct flow *f)
 {
-    uint32_t i = f->hash & t->mask;
+    uint32_t i = hash_again(t, f) & t->mask;
     while (t->slots[i].flow == 0 || at(t, t->slots[i].flow) != f)
         i = (i + 1) & t->mask;
-    forget(t, t->slots[i].flow, evicted);
+    return t->slots[i].flow;
 }
 
+void flow_remove(struct flow_table *t, struct flow *f, bool evicted)
+{
+    forget(t, index_of(t, f), evicted);
+}
+
+void flow_linger(struct flow_table *t, struct flow *f, int64_t due_ns)
+{
+    uint32_t i = index_of(t, f), due = tick_of(t, due_ns);
+    if (f->lingers)
+        return;
+    queue_take(t, i);
+    f->lingers = 1;
+    f->queued = (due < TICK_MAX ? due + 1 : due) & TICK_MAX;
+    queue_put(t, &t->lingering, i);
+}
+
+void flow_revive(struct flow_table *t, struct flow *f)
+{
+    uint32_t i = index_of(t, f);
+    if (!f->lingers)
+        return;
+    queue_take(t, i);
+    queue_open(t, i);
+}
+
+struct flow *flow_lingered(const struct flow_table *t, int64_t now_ns)
+{
+    struct flow *f = t->lingering.oldest != 0 ? at(t, t->lingering.oldest) : NULL;
+    return f != NULL && f->queued <= tick_of(t, now_ns) ? f : NULL;
+}
+
+/* Those that linger come first. */
 struct flow *flow_next(const struct flow_table *t, uint32_t *pos)
 {
-    uint32_t i = *pos == 0 ? t->oldest : *pos;
+    uint32_t i = *pos == 0 && t->lingering.oldest != 0 ? t->lingering.oldest : *pos == 0 ? t->open.oldest : *pos;
     if (i == 0 || i == UINT32_MAX)
         return NULL;
     struct flow *f = at(t, i);
-    *pos = f->newer != 0 ? f->newer : UINT32_MAX;
+    uint32_t next = f->newer == 0 && f->lingers ? t->open.oldest : f->newer;
+    *pos = next != 0 ? next : UINT32_MAX;
     return f;
 }
 
@@ -352,5 +520,6 @@ uint64_t flow_evicted(const struct flow_table *t)
 
 uint64_t flow_memory(const struct flow_table *t)
 {
-    return sizeof *t + ((uint64_t)t->mask + 1) * sizeof *t->slots + (uint64_t)t->n_chunks * CHUNK * sizeof(struct flow);
+    return sizeof *t + ((uint64_t)t->mask + 1) * sizeof *t->slots + (uint64_t)t->n_chunks * CHUNK * t->size +
+           pieces_memory(&t->pairs) + pieces_memory(&t->extras);
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AT_MASK ((UINT64_C(1) << 48) - 1)
+
 /* Octets of one early segment, or the place of octets that the capture cut off it (data is false). */
 struct piece {
     uint32_t seq, len;
@@ -76,9 +78,14 @@ static void hold_unacked(struct stream_hold *h, struct stream_shared *shared)
     hold_link(h, &shared->waiting);
 }
 
+static struct stream_hold *hold_of(const struct stream *s, const struct stream_shared *shared)
+{
+    return s->hold != 0 ? shared->holds[s->hold - 1] : NULL;
+}
+
 static void hold_free(struct stream *s, struct stream_shared *shared)
 {
-    struct stream_hold *h = s->hold;
+    struct stream_hold *h = hold_of(s, shared);
     if (h == NULL)
         return;
     hold_unlink(h);
@@ -86,21 +93,43 @@ static void hold_free(struct stream *s, struct stream_shared *shared)
     for (uint32_t i = 0; i < h->n; i++)
         free(h->at[i]);
     free(h->at);
+    struct stream_hold *last = shared->holds[--shared->n_holds]; /* takes its place */
+    shared->holds[s->hold - 1] = last;
+    last->owner->hold = s->hold;
     free(h);
-    s->hold = NULL;
+    s->hold = 0;
+    if (shared->n_holds > 0)
+        return;
+    free(shared->holds);
+    shared->holds = NULL;
+    shared->cap_holds = 0;
 }
 
-static bool hold_make(struct stream *s, struct stream_shared *shared)
+static bool holds_room(struct stream_shared *shared)
 {
-    if (s->hold != NULL)
+    if (shared->n_holds < shared->cap_holds)
         return true;
-    struct stream_hold *h = calloc(1, sizeof *h);
-    if (h == NULL)
+    uint32_t cap = shared->cap_holds > 0 ? shared->cap_holds * 2 : 16;
+    struct stream_hold **holds = realloc(shared->holds, cap * sizeof *holds);
+    if (holds == NULL)
         return false;
-    h->owner = s;
-    s->hold = h;
-    hold_link(h, &shared->waiting);
+    shared->holds = holds;
+    shared->cap_holds = cap;
     return true;
+}
+
+static struct stream_hold *hold_make(struct stream *s, struct stream_shared *shared)
+{
+    if (s->hold != 0)
+        return hold_of(s, shared);
+    struct stream_hold *h = holds_room(shared) ? calloc(1, sizeof *h) : NULL;
+    if (h == NULL)
+        return NULL;
+    h->owner = s;
+    shared->holds[shared->n_holds] = h;
+    s->hold = ++shared->n_holds;
+    hold_link(h, &shared->waiting);
+    return h;
 }
 
 static bool hold_room(struct stream_hold *h)
@@ -175,7 +204,7 @@ static void compare_held(const struct stream *s, struct stream_shared *shared, c
 
 static struct stream_recent *recent_of(struct stream_shared *shared, const struct stream *s)
 {
-    return &shared->recent[((uintptr_t)s >> 5) % STREAM_RECENT];
+    return &shared->recent[((uintptr_t)s / 8 * 0x9e3779b9u >> 16) % STREAM_RECENT];
 }
 
 static void remember(struct stream *s, struct stream_shared *shared, const uint8_t *octets, uint32_t len,
@@ -254,7 +283,7 @@ static void pass_data(struct stream *s, struct stream_shared *shared, const uint
     uint64_t at = s->at;
     remember(s, shared, octets, len, stamp);
     s->next += len;
-    s->at += len;
+    s->at = (at + len) & AT_MASK;
     shared->events->data(shared->ctx, s, at, view_of(octets, len), stamp);
 }
 
@@ -263,13 +292,13 @@ static void pass_gap(struct stream *s, struct stream_shared *shared, uint32_t le
 {
     uint64_t at = s->at;
     s->next += len;
-    s->at += len;
+    s->at = (at + len) & AT_MASK;
     shared->events->gap(shared->ctx, s, at, len, why, stamp);
 }
 
 static void note_ack(struct stream *s, struct stream_shared *shared, int64_t now_ns)
 {
-    struct stream_hold *h = s->hold;
+    struct stream_hold *h = hold_of(s, shared);
     bool past = (s->flags & STREAM_ACKED) && distance(s->acked, s->next) > 0;
     if (h == NULL || !past || h->list == &shared->acked)
         return;
@@ -282,7 +311,7 @@ static void note_ack(struct stream *s, struct stream_shared *shared, int64_t now
 /* Passes on what is held and in order now. */
 static void drain(struct stream *s, struct stream_shared *shared)
 {
-    struct stream_hold *h = s->hold;
+    struct stream_hold *h = hold_of(s, shared);
     uint32_t i = 0;
     struct stamp last = { 0 };
     while (i < h->n && h->at[i]->seq == s->next) {
@@ -309,7 +338,7 @@ static void drain(struct stream *s, struct stream_shared *shared)
 /* The first hole will not be filled any more. */
 static void give_up(struct stream *s, struct stream_shared *shared, enum stream_gap why)
 {
-    struct piece *first = s->hold->at[0];
+    struct piece *first = hold_of(s, shared)->at[0];
     struct stamp stamp = first->stamp;
     uint32_t hole = first->seq - s->next, to_fin = s->fin - s->next;
     bool holds_fin = (s->flags & STREAM_FIN) && to_fin < hole;
@@ -322,7 +351,7 @@ static void give_up(struct stream *s, struct stream_shared *shared, enum stream_
 
 static void keep_budgets(struct stream *s, struct stream_shared *shared)
 {
-    while (s->hold != NULL && s->hold->cost > shared->limit) {
+    while (s->hold != 0 && hold_of(s, shared)->cost > shared->limit) {
         shared->evicted++;
         give_up(s, shared, STREAM_EVICTED);
     }
@@ -364,15 +393,16 @@ static void start_midstream(struct stream *s, const struct segment *g, uint32_t 
 static void hold_segment(struct stream *s, struct stream_shared *shared, uint32_t seq, struct view payload,
                          uint32_t cut, const struct stamp *stamp)
 {
-    if (!hold_make(s, shared))
+    struct stream_hold *h = hold_make(s, shared);
+    if (h == NULL)
         return;
     if (seq != s->next)
         shared->reordered++;
     if (payload.len > 0)
-        hold_add(s->hold, shared, seq, (uint32_t)payload.len, payload.ptr, stamp);
+        hold_add(h, shared, seq, (uint32_t)payload.len, payload.ptr, stamp);
     if (cut > 0)
-        hold_add(s->hold, shared, seq + (uint32_t)payload.len, cut, NULL, stamp);
-    if (s->hold->n == 0) { /* no memory */
+        hold_add(h, shared, seq + (uint32_t)payload.len, cut, NULL, stamp);
+    if (h->n == 0) { /* no memory */
         hold_free(s, shared);
         return;
     }
@@ -437,7 +467,7 @@ bool stream_segment(struct stream *s, struct stream_shared *shared, const struct
         shared->retransmitted++;
     } else if (len > 0 && (s->flags & STREAM_ENDED)) {
         shared->retransmitted++; /* behind the FIN: nothing a peer would take */
-    } else if (len > 0 && (seq != s->next || s->hold != NULL)) {
+    } else if (len > 0 && (seq != s->next || s->hold != 0)) {
         hold_segment(s, shared, seq, payload, cut, stamp);
     } else if (len > 0) {
         if (payload.len > 0)
@@ -459,7 +489,7 @@ void stream_ack(struct stream *s, struct stream_shared *shared, uint32_t ack, co
         s->next = ack; /* see start_midstream() */
     s->acked = ack;
     s->flags |= STREAM_ACKED;
-    if (s->hold != NULL)
+    if (s->hold != 0)
         note_ack(s, shared, stamp->time_ns);
 }
 
@@ -476,7 +506,7 @@ static uint32_t lost_tail(const struct stream *s)
 
 void stream_finish(struct stream *s, struct stream_shared *shared, const struct stamp *stamp)
 {
-    while (s->hold != NULL)
+    while (s->hold != 0)
         give_up(s, shared, STREAM_LOST);
     uint32_t tail = lost_tail(s);
     if (tail > 0)

@@ -51,6 +51,8 @@ struct stream_shared {
     int64_t due_ns;                       /* stream_tick() has work from here on; INT64_MAX: none */
     uint64_t retransmitted, reordered, conflicts, evicted; /* segments, segments, pieces, holes */
     struct stream_recent recent[STREAM_RECENT];
+    struct stream_hold **holds; /* of the streams that have one, at stream.hold - 1 */
+    uint32_t n_holds, cap_holds;
 };
 
 enum {
@@ -70,13 +72,13 @@ enum stream_flag {
 };
 
 struct stream {
-    struct stream_hold *hold; /* NULL: in order */
-    uint64_t at;              /* octets passed on, gaps included */
-    uint32_t next;            /* sequence number expected; before STREAM_KNOWN: the one acknowledged first */
-    uint32_t acked;           /* highest acknowledgment number of the peer */
-    uint32_t fin;             /* sequence number of the FIN */
-    uint8_t flags;            /* enum stream_flag */
-    uint8_t side;             /* of the owner */
+    uint64_t at : 48; /* octets passed on, gaps included */
+    uint8_t flags;    /* enum stream_flag */
+    uint8_t side;     /* of the owner */
+    uint32_t next;    /* sequence number expected; before STREAM_KNOWN: the one acknowledged first */
+    uint32_t acked;   /* highest acknowledgment number of the peer */
+    uint32_t fin;     /* sequence number of the FIN */
+    uint32_t hold;    /* number of what it holds; 0: in order */
 };
 
 void stream_shared_init(struct stream_shared *shared, const struct stream_events *events, void *ctx, uint32_t limit,

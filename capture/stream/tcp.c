@@ -9,12 +9,6 @@ static const int64_t IDLE_STEP_NS = INT64_C(1000000000);
 
 enum { CLOSED_BOTH = 3, CLOSED_RST = 4 };
 
-struct closing {
-    struct flow *flow;
-    uint32_t number;
-    int64_t due_ns;
-};
-
 struct tcp {
     struct flow_table *flows;
     struct stream_shared shared;
@@ -22,9 +16,7 @@ struct tcp {
     void *ctx;
     struct tcp_limits limits;
     uint32_t next_number;
-    uint32_t restarts;    /* connections that go by the number of another one */
-    struct closing *ring; /* closed connections, oldest first */
-    uint32_t ring_first, ring_n, ring_cap;
+    uint32_t restarts; /* connections that go by the number of another one */
     int64_t next_idle_ns;
     uint64_t expired;
     enum tcp_end how;          /* of what is going on: for the events of streams */
@@ -105,54 +97,24 @@ static void on_release(void *ctx, struct flow *f, bool evicted)
     f->number = UINT32_MAX;
 }
 
-static void forget_closed(struct tcp *t)
+static void forget_closed(struct tcp *t, struct flow *f)
 {
-    struct closing c = t->ring[t->ring_first];
-    t->ring_first = (t->ring_first + 1) & (t->ring_cap - 1);
-    t->ring_n--;
-    if (c.flow->number == c.number && (c.flow->flags & TCP_FLOW_CLOSING)) {
-        done(t, c.flow, TCP_END_RST, t->stamp);
-        flow_remove(t->flows, c.flow, false);
-    }
-}
-
-static bool grow_ring(struct tcp *t)
-{
-    uint32_t cap = t->ring_cap > 0 ? t->ring_cap * 2 : 256;
-    if (cap / 2 > t->limits.flows)
-        return false;
-    struct closing *ring = malloc(cap * sizeof *ring);
-    if (ring == NULL)
-        return false;
-    for (uint32_t i = 0; i < t->ring_n; i++)
-        ring[i] = t->ring[(t->ring_first + i) & (t->ring_cap - 1)];
-    free(t->ring);
-    t->ring = ring;
-    t->ring_cap = cap;
-    t->ring_first = 0;
-    return true;
+    done(t, f, TCP_END_RST, t->stamp);
+    flow_remove(t->flows, f, false);
 }
 
 static void linger(struct tcp *t, struct flow *f, int64_t now_ns)
 {
-    if (f->flags & TCP_FLOW_CLOSING)
-        return;
-    if (t->ring_n == t->ring_cap && !grow_ring(t)) {
-        if (t->ring_n == 0)
-            return;
-        forget_closed(t);
-    }
-    f->flags |= TCP_FLOW_CLOSING;
-    t->ring[(t->ring_first + t->ring_n++) & (t->ring_cap - 1)] =
-        (struct closing){ .flow = f, .number = f->number, .due_ns = now_ns + LINGER_NS };
+    if (!f->lingers)
+        flow_linger(t->flows, f, now_ns + (LINGER_NS < t->limits.idle_ns ? LINGER_NS : t->limits.idle_ns));
 }
 
 static void begin(struct tcp *t, struct flow *f, const struct stamp *stamp)
 {
     f->number = t->next_number++;
-    f->first_ns = stamp->time_ns;
-    f->first_frame = stamp->frame;
     f->dir[1].side = 1;
+    if (flow_make_extra(t->flows, f))
+        *f->extra = (struct flow_extra){ .first_ns = stamp->time_ns, .first_frame = stamp->frame };
 }
 
 /* The same ports, another connection. */
@@ -163,10 +125,10 @@ static void begin_again(struct tcp *t, struct flow *f, const struct stamp *stamp
         stream_drop(&f->dir[side], &t->shared);
         f->dir[side] = (struct stream){ 0 };
     }
+    if (f->lingers)
+        flow_revive(t->flows, f);
     f->flags = f->closed = 0;
     f->client = 2;
-    f->upper = NULL;
-    f->transport = NULL;
     begin(t, f, stamp);
 }
 
@@ -186,7 +148,8 @@ struct tcp *tcp_new(const struct tcp_limits *limits, uint64_t secret, const stru
     struct tcp *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
-    t->flows = flow_table_new(limits->flows, secret, on_release, t);
+    size_t record = events->record_size > sizeof(struct flow) ? events->record_size : sizeof(struct flow);
+    t->flows = flow_table_new(limits->flows, record, secret, on_release, t);
     if (t->flows == NULL) {
         free(t);
         return NULL;
@@ -204,7 +167,6 @@ void tcp_free(struct tcp *t)
         return;
     t->events = NULL;
     flow_table_free(t->flows);
-    free(t->ring);
     free(t);
 }
 
@@ -222,7 +184,7 @@ static void take_syn(struct flow *f, unsigned dir, const struct segment *g)
     if (f->client == 2)
         f->client = (uint8_t)(g->flags & TCP_ACK ? !dir : dir);
     struct stream *s = &f->dir[dir];
-    bool other = (s->flags & STREAM_KNOWN) && s->at == 0 && s->hold == NULL && g->seq != f->first_seq[dir];
+    bool other = (s->flags & STREAM_KNOWN) && s->at == 0 && s->hold == 0 && g->seq != f->first_seq[dir];
     if (!(s->flags & STREAM_KNOWN) || other) { /* other: the SYN-ACK of a later attempt */
         stream_syn(s, g->seq);
         f->first_seq[dir] = g->seq;
@@ -250,7 +212,7 @@ static void take_octets(struct tcp *t, struct flow *f, unsigned dir, const struc
         return;
     }
     if (stream_segment(&f->dir[dir], &t->shared, g, stamp)) {
-        if (f->dir[dir].hold != NULL)
+        if (f->dir[dir].hold != 0)
             tell_unseen(t, f, dir);
         return;
     }
@@ -289,6 +251,8 @@ uint32_t tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, cons
     }
     if (f->closed >= CLOSED_BOTH)
         linger(t, f, stamp->time_ns);
+    if (f->extra != NULL && (f->flags & TCP_FLOW_PLAIN) != 0 && f->extra->transport == NULL)
+        flow_drop_extra(t->flows, f);
     return f->number;
 }
 
@@ -318,8 +282,8 @@ void tcp_time(struct tcp *t, const struct stamp *stamp)
     t->how = TCP_END_FIN;
     if (t->shared.due_ns <= stamp->time_ns)
         stream_tick(&t->shared, stamp);
-    while (t->ring_n > 0 && t->ring[t->ring_first].due_ns <= stamp->time_ns)
-        forget_closed(t);
+    for (struct flow *f; (f = flow_lingered(t->flows, stamp->time_ns)) != NULL;)
+        forget_closed(t, f);
     if (stamp->time_ns < t->next_idle_ns)
         return;
     t->next_idle_ns = stamp->time_ns + IDLE_STEP_NS;
@@ -351,6 +315,6 @@ void tcp_count(const struct tcp *t, struct tcp_counters *out)
         .conflicts = t->shared.conflicts,
         .flows = flow_count(t->flows),
         .order_octets = t->shared.held,
-        .memory = flow_memory(t->flows) + t->shared.held + (uint64_t)t->ring_cap * sizeof *t->ring,
+        .memory = flow_memory(t->flows) + t->shared.held,
     };
 }

@@ -21,21 +21,24 @@ struct tcp_events {
     void (*gap)(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, enum stream_gap why,
                 const struct stamp *stamp);
     void (*end)(void *ctx, struct flow *f, unsigned dir, enum tcp_end how, const struct stamp *stamp);
-    /* The connection is over: f->upper goes. `how` is how it ended at last. */
+    /* The connection is over: what the layer above keeps of it goes. `how` is how it ended at last. */
     void (*release)(void *ctx, struct flow *f, enum tcp_end how, const struct stamp *stamp);
     void (*differ)(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, uint64_t first_frame,
                    const struct stamp *stamp); /* as in stream.h */
     void (*unseen)(void *ctx, struct flow *f,
                    unsigned dir); /* acknowledged and not captured so far, or waiting behind a hole; may be NULL */
+    size_t
+        record_size; /* of what the layer above keeps of a connection, which begins with its struct flow; 0: no more */
 };
 
 /* Bits of flow.flags; the rest is for the layer above. */
 enum tcp_flow_flag {
-    TCP_FLOW_SEEN = 1,     /* << dir: first_seq[dir] is set */
-    TCP_FLOW_IGNORED = 4,  /* the layer above does not want its octets */
-    TCP_FLOW_DONE = 8,     /* released; only late copies may follow */
-    TCP_FLOW_CLOSING = 16, /* will be forgotten soon */
-    TCP_FLOW_UPPER = 32,   /* first bit for the layer above */
+    TCP_FLOW_SEEN = 1,    /* << dir: first_seq[dir] is set */
+    TCP_FLOW_IGNORED = 4, /* the layer above does not want its octets */
+    TCP_FLOW_DONE = 8,    /* released; only late copies may follow */
+    TCP_FLOW_KNOWN = 16,  /* nor what flow.extra tells of its beginning */
+    TCP_FLOW_UPPER = 32,  /* first bit for the layer above */
+    TCP_FLOW_PLAIN = TCP_FLOW_IGNORED | TCP_FLOW_DONE | TCP_FLOW_KNOWN
 };
 
 struct tcp;

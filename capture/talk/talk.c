@@ -6,12 +6,9 @@
 
 static const struct transport_events transport_events;
 
-enum { TALK_CHUNK = 63 }; /* 4,096 octets with the link */
+enum { SPARE_MORE = 64 };
 
-struct talk_chunk {
-    struct talk_chunk *next;
-    struct talk talk[TALK_CHUNK];
-};
+_Static_assert(sizeof(struct talk) == 128, "two cache lines");
 
 struct talks *talks_new(const struct talks_options *options)
 {
@@ -37,10 +34,10 @@ void talks_free(struct talks *t)
         free(t->spare_partial);
         t->spare_partial = next;
     }
-    while (t->chunks != NULL) {
-        struct talk_chunk *next = t->chunks->next;
-        free(t->chunks);
-        t->chunks = next;
+    while (t->spare_more != NULL) {
+        struct talk_more *next = t->spare_more->next;
+        free(t->spare_more);
+        t->spare_more = next;
     }
     free(t->kept);
     free(t);
@@ -73,13 +70,8 @@ bool talks_keeps(const struct talks *t, uint32_t connection)
 
 void talks_prefetch(const struct talks *t, const struct flow *f, unsigned step)
 {
-    const struct talk *k = f->upper;
-    if (k == NULL)
-        return;
-    if (step == 0)
-        __builtin_prefetch(k);
-    else if (t->options.track != NULL)
-        track_prefetch(t->options.track, k->track, step - 1);
+    if ((f->flags & TALK_HERE) != 0 && t->options.track != NULL)
+        track_prefetch(t->options.track, ((const struct talk *)f)->track, step);
 }
 
 void talks_count(const struct talks *t, struct talks_counters *out)
@@ -129,60 +121,79 @@ static enum guess guess(const struct talks *t, const struct flow *f, unsigned di
     return guess_run(octets, expected, likely_sender(f, dir), segments, final, alive);
 }
 
-static struct talk *take_talk(struct talks *t)
+struct talk_more *talk_more(struct talks *t, struct talk *k)
 {
-    if (t->spare == NULL) {
-        struct talk_chunk *c = malloc(sizeof *c);
-        if (c == NULL)
-            return NULL;
-        c->next = t->chunks;
-        t->chunks = c;
-        for (unsigned i = 0; i < TALK_CHUNK; i++) {
-            c->talk[i].spare = t->spare;
-            t->spare = &c->talk[i];
-        }
+    if (k->more != NULL)
+        return k->more;
+    k->more = t->spare_more;
+    if (k->more != NULL) {
+        t->spare_more = k->more->next;
+        t->n_spare_more--;
+    } else {
+        k->more = malloc(sizeof *k->more);
     }
-    struct talk *k = t->spare;
-    t->spare = k->spare;
-    return k;
+    if (k->more == NULL)
+        return NULL;
+    *k->more = (struct talk_more){ 0 };
+    t->n.memory += sizeof *k->more;
+    return k->more;
 }
 
-static struct talk *make_talk(struct talks *t, struct flow *f)
+void talk_trim(struct talks *t, struct talk *k)
 {
-    struct talk *k = take_talk(t);
-    if (k == NULL)
-        return NULL;
-    *k = (struct talk){ .state = { STATE_PROBING, STATE_PROBING } };
-    t->n.memory += sizeof *k;
+    struct talk_more *m = k->more;
+    if (m == NULL || m->partial[0] != NULL || m->partial[1] != NULL || m->probe[0] != NULL || m->probe[1] != NULL ||
+        m->client_id != NULL)
+        return;
+    k->more = NULL;
+    t->n.memory -= sizeof *m;
+    if (t->n_spare_more == SPARE_MORE) {
+        free(m);
+        return;
+    }
+    m->next = t->spare_more;
+    t->spare_more = m;
+    t->n_spare_more++;
+}
+
+static struct talk *make_talk(struct flow *f)
+{
+    struct talk *k = (struct talk *)f;
+    k->decided = k->opened = k->closed = k->named = false;
+    k->state[0] = k->state[1] = STATE_PROBING;
+    k->track = 0;
+    k->more = NULL;
     mqtt_conn_init(&k->conn);
     if (f->client < 2)
         mqtt_conn_client(&k->conn, f->client);
-    f->upper = k;
+    f->flags |= TALK_HERE;
     return k;
 }
 
 static void drop_talk(struct talks *t, struct flow *f)
 {
-    struct talk *k = f->upper;
+    struct talk *k = talk_of(f);
     if (k == NULL)
         return;
-    f->upper = NULL;
+    f->flags &= (uint8_t)~TALK_HERE;
+    if (k->more == NULL)
+        return;
     for (unsigned dir = 0; dir < 2; dir++) {
         talk_drop_partial(t, k, dir);
-        talk_release_probe(t, k->probe[dir]);
+        talk_release_probe(t, k->more->probe[dir]);
+        k->more->probe[dir] = NULL;
     }
-    t->n.held -= k->client_id_len;
-    free(k->client_id);
-    t->n.memory -= sizeof *k;
-    k->spare = t->spare;
-    t->spare = k;
+    t->n.held -= k->more->client_id_len;
+    free(k->more->client_id);
+    k->more->client_id = NULL;
+    talk_trim(t, k);
 }
 
 /* It is MQTT: directions that are whole from the SYN are framed from their first octet, others are searched. */
 static void decide(const struct arrival *a, unsigned dir)
 {
     struct talk *k = a->k;
-    struct probe *p = k->probe[dir];
+    struct probe *p = talk_probe(k, dir);
     bool whole = (a->f->dir[dir].flags & STREAM_FROM_SYN) && (p == NULL || (p->gap == 0 && p->dropped == 0));
     if (k->state[dir] != STATE_PROBING)
         return;
@@ -194,22 +205,24 @@ static void decide(const struct arrival *a, unsigned dir)
         return;
     }
     k->state[dir] = STATE_FRAMING;
-    k->probe[dir] = NULL;
-    if (p != NULL)
-        talk_feed_probe(&there, p, 0);
+    if (p == NULL)
+        return;
+    k->more->probe[dir] = NULL;
+    talk_feed_probe(&there, p, 0);
     talk_release_probe(a->t, p);
 }
 
 static void probe(const struct arrival *a, uint64_t at, struct view octets, bool final)
 {
     struct talk *k = a->k;
-    struct probe *p = k->probe[a->dir];
+    struct probe *p = talk_probe(k, a->dir);
     if (p == NULL) {
-        p = k->probe[a->dir] = probe_new();
+        p = talk_more(a->t, k) != NULL ? probe_new() : NULL;
         if (p == NULL) {
             tcp_ignore(a->f);
             return;
         }
+        k->more->probe[a->dir] = p;
         a->t->n.held += probe_memory(p);
     }
     if (octets.len > 0)
@@ -255,7 +268,7 @@ static bool begin_transport(struct talks *t, struct flow *f, unsigned dir, struc
 
 static void unwrap(struct flow *f)
 {
-    if (f->transport == NULL)
+    if (flow_transport(f) == NULL)
         f->flags &= (uint8_t)~TALK_WRAPPED;
 }
 
@@ -266,7 +279,7 @@ static void take(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct vi
     unwrap(f);
     if (t->stopped)
         return;
-    struct arrival a = { t, f, f->upper, dir, stamp, acked_by(t, f, dir, stamp) };
+    struct arrival a = { t, f, talk_of(f), dir, stamp, acked_by(t, f, dir, stamp) };
     if (a.k == NULL) {
         bool whole = f->dir[dir].flags & STREAM_FROM_SYN;
         uint32_t alive = 0;
@@ -275,9 +288,7 @@ static void take(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct vi
             tcp_ignore(f);
             return;
         }
-        a.k = make_talk(t, f);
-        if (a.k == NULL)
-            return;
+        a.k = make_talk(f);
         if (g == GUESS_MQTT && whole) { /* nor does the usual beginning need a probe */
             a.k->decided = true;
             a.k->state[dir] = STATE_FRAMING;
@@ -289,15 +300,17 @@ static void take(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct vi
     } else if (a.k->state[dir] == STATE_FRAMING) {
         talk_frame(&a, at, octets);
     } else if (a.k->state[dir] == STATE_SEARCHING) {
-        t->n.held += (uint64_t)probe_add(a.k->probe[dir], at, octets, stamp, a.acked);
+        t->n.held += (uint64_t)probe_add(talk_probe(a.k, dir), at, octets, stamp, a.acked);
         talk_search(&a, SEARCH_ON);
     }
+    if (a.k->more != NULL)
+        talk_trim(t, a.k);
 }
 
 static void on_data(void *ctx, struct flow *f, unsigned dir, uint64_t at, struct view octets, const struct stamp *stamp)
 {
     struct talks *t = ctx;
-    if (f->flags & TALK_WRAPPED || (f->upper == NULL && begin_transport(t, f, dir, octets)))
+    if (f->flags & TALK_WRAPPED || (!(f->flags & TALK_HERE) && begin_transport(t, f, dir, octets)))
         transport_data(&t->transports, f, dir, octets, stamp);
     else
         take(t, f, dir, at, octets, stamp);
@@ -332,7 +345,7 @@ static const char *reason_of(enum stream_gap why)
 
 static void gap_while_framing(const struct arrival *a, uint64_t at, const struct loss *l)
 {
-    struct partial *p = a->k->partial[a->dir];
+    struct partial *p = talk_partial(a->k, a->dir);
     struct mqtt_frame out;
     bool complete = false;
     if (p == NULL) { /* between two packets: nobody knows how many are lost */
@@ -356,15 +369,12 @@ static void gap_while_framing(const struct arrival *a, uint64_t at, const struct
 static void lose(struct talks *t, struct flow *f, unsigned dir, uint64_t at, const struct loss *l,
                  const struct stamp *stamp)
 {
-    struct arrival a = { t, f, f->upper, dir, stamp, 0 };
+    struct arrival a = { t, f, talk_of(f), dir, stamp, 0 };
     if (t->stopped)
         return;
-    if (a.k == NULL) {
-        a.k = make_talk(t, f);
-        if (a.k == NULL)
-            return;
-    }
-    struct probe *p = a.k->probe[dir];
+    if (a.k == NULL)
+        a.k = make_talk(f);
+    struct probe *p = talk_probe(a.k, dir);
     if (a.k->decided && a.k->state[dir] == STATE_FRAMING) {
         gap_while_framing(&a, at, l);
     } else if (p != NULL || !a.k->decided) { /* what was not understood before the hole will not be behind it */
@@ -375,7 +385,7 @@ static void lose(struct talks *t, struct flow *f, unsigned dir, uint64_t at, con
                 gap_while_framing(&a, at, l);
                 return;
             }
-            p = a.k->probe[dir];
+            p = talk_probe(a.k, dir);
             probe_drop(p, p->len);
         }
         uint8_t state = a.k->state[dir];
@@ -388,7 +398,7 @@ static void on_differ(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint
                       const struct stamp *stamp)
 {
     struct talks *t = ctx;
-    struct arrival a = { t, f, f->upper, dir, stamp, 0 };
+    struct arrival a = { t, f, talk_of(f), dir, stamp, 0 };
     if (!t->stopped && a.k != NULL && a.k->decided)
         talk_give_difference(&a, at, len, first_frame);
 }
@@ -406,7 +416,7 @@ static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_
 static void on_unseen(void *ctx, struct flow *f, unsigned dir)
 {
     const struct talks *t = ctx;
-    const struct talk *k = f->upper;
+    const struct talk *k = talk_of(f);
     if (k != NULL && k->opened && t->options.track != NULL)
         track_unseen(t->options.track, k->track, dir);
 }
@@ -419,7 +429,7 @@ static void lose_inside(void *ctx, struct flow *f, unsigned dir, uint64_t at, ui
 
 static void no_mqtt_inside(void *ctx, struct flow *f)
 {
-    if (f->upper != NULL && ((struct talk *)f->upper)->opened)
+    if (f->flags & TALK_HERE && talk_of(f)->opened)
         return; /* there was some */
     drop_talk(ctx, f);
     tcp_ignore(f);
@@ -431,13 +441,13 @@ static const struct transport_events transport_events = { take, lose_inside, no_
 static void settle(const struct arrival *a, enum tcp_end how)
 {
     struct talk *k = a->k;
-    struct probe *p = k->probe[a->dir];
+    struct probe *p = talk_probe(k, a->dir);
     if (!k->decided) {
         if (p != NULL && p->len > 0)
             probe(a, 0, view_of(NULL, 0), true);
-        if (a->f->upper == NULL || !k->decided)
+        if (talk_of(a->f) == NULL || !k->decided)
             return;
-        p = k->probe[a->dir];
+        p = talk_probe(k, a->dir);
     }
     if (k->state[a->dir] == STATE_SEARCHING && p != NULL) {
         talk_search(a, SEARCH_HOLE);
@@ -448,7 +458,7 @@ static void settle(const struct arrival *a, enum tcp_end how)
             p->gap = p->dropped = 0;
         }
     }
-    struct partial *partial = k->partial[a->dir];
+    struct partial *partial = talk_partial(k, a->dir);
     if (k->state[a->dir] == STATE_FRAMING && partial != NULL && how != TCP_END_INPUT)
         talk_give_gap(a, 0, partial->framer.seen - partial->framer.missing,
                       "packet cut off by the end of the connection");
@@ -479,18 +489,18 @@ static void on_end(void *ctx, struct flow *f, unsigned dir, enum tcp_end how, co
     struct talks *t = ctx;
     if (f->flags & TALK_WRAPPED && !t->stopped)
         transport_end(&t->transports, f, stamp);
-    struct arrival a = { t, f, f->upper, dir, stamp, 0 };
+    struct arrival a = { t, f, talk_of(f), dir, stamp, 0 };
     if (t->stopped || a.k == NULL || a.k->state[dir] == STATE_OVER)
         return;
     settle(&a, how);
-    if (f->upper != NULL)
+    if (talk_of(f) != NULL)
         close_connection(&a, how, dir);
 }
 
 static void on_release(void *ctx, struct flow *f, enum tcp_end how, const struct stamp *stamp)
 {
     struct talks *t = ctx;
-    struct arrival a = { t, f, f->upper, 0, stamp, 0 };
+    struct arrival a = { t, f, talk_of(f), 0, stamp, 0 };
     if (t->row_flow == f)
         t->row_flow = NULL;
     transport_close(&t->transports, f);
@@ -506,6 +516,10 @@ static void on_release(void *ctx, struct flow *f, enum tcp_end how, const struct
     drop_talk(t, f);
 }
 
-const struct tcp_events talks_tcp_events = {
-    .data = on_data, .gap = on_gap, .differ = on_differ, .end = on_end, .release = on_release, .unseen = on_unseen
-};
+const struct tcp_events talks_tcp_events = { .record_size = sizeof(struct talk),
+                                             .data = on_data,
+                                             .gap = on_gap,
+                                             .differ = on_differ,
+                                             .end = on_end,
+                                             .release = on_release,
+                                             .unseen = on_unseen };

@@ -39,7 +39,7 @@ void talks_current_frame(struct talks *t, uint64_t frame);    /* of the segment 
 bool talks_keeps(const struct talks *t, uint32_t connection); /* one of its rows was answered with PIPELINE_KEEP */
 /* Octets of this flow come soon: step 0, 1, 2... brings more of what is known of it, each by what the one before
  * brought. */
-enum { TALKS_PREFETCH_STEPS = 1 + TRACK_PREFETCH_STEPS };
+enum { TALKS_PREFETCH_STEPS = TRACK_PREFETCH_STEPS };
 void talks_prefetch(const struct talks *t, const struct flow *f, unsigned step);
 void talks_count(const struct talks *t, struct talks_counters *out);
 

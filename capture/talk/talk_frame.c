@@ -48,6 +48,8 @@ static void take_back(struct talks *t, struct mqtt_framer *fr)
 static bool suspend(struct talks *t, struct talk *k, unsigned dir, const struct mqtt_framer *fr,
                     const struct first_octet *first)
 {
+    if (talk_more(t, k) == NULL)
+        return false;
     struct partial *p = t->spare_partial;
     if (p != NULL) {
         t->spare_partial = p->next;
@@ -59,17 +61,17 @@ static bool suspend(struct talks *t, struct talk *k, unsigned dir, const struct 
         return false;
     *p = (struct partial){ .framer = *fr, .first = *first };
     t->n.memory += sizeof *p;
-    k->partial[dir] = p;
+    k->more->partial[dir] = p;
     return true;
 }
 
 /* No packet is under way any more. */
 void talk_drop_partial(struct talks *t, struct talk *k, unsigned dir)
 {
-    struct partial *p = k->partial[dir];
+    struct partial *p = talk_partial(k, dir);
     if (p == NULL)
         return;
-    k->partial[dir] = NULL;
+    k->more->partial[dir] = NULL;
     take_back(t, &p->framer);
     t->n.memory -= sizeof *p;
     if (t->n_spare_partial == SPARE_PARTIALS) {
@@ -84,16 +86,17 @@ void talk_drop_partial(struct talks *t, struct talk *k, unsigned dir)
 bool talk_begin_search(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
 {
     struct talk *k = a->k;
-    struct probe *p = k->probe[a->dir] != NULL ? k->probe[a->dir] : probe_new();
+    struct talk_more *m = talk_more(a->t, k);
+    struct probe *p = m == NULL ? NULL : m->probe[a->dir] != NULL ? m->probe[a->dir] : probe_new();
     talk_drop_partial(a->t, k, a->dir);
     if (p == NULL) {
         talk_give_gap(a, gap, skipped, why);
         k->state[a->dir] = STATE_OVER;
         return false;
     }
-    if (k->probe[a->dir] == NULL)
+    if (m->probe[a->dir] == NULL)
         a->t->n.held += probe_memory(p);
-    k->probe[a->dir] = p;
+    m->probe[a->dir] = p;
     k->state[a->dir] = STATE_SEARCHING;
     p->gap += gap;
     p->dropped += skipped;
@@ -109,13 +112,13 @@ static void lose_framing(const struct arrival *a, uint64_t at, struct view rest)
 {
     if (!talk_begin_search(a, 0, 0, "framing lost") || rest.len == 0)
         return;
-    a->t->n.held += (uint64_t)probe_add(a->k->probe[a->dir], at, rest, a->stamp, a->acked);
+    a->t->n.held += (uint64_t)probe_add(talk_probe(a->k, a->dir), at, rest, a->stamp, a->acked);
     talk_search(a, SEARCH_ON);
 }
 
 void talk_frame(const struct arrival *a, uint64_t at, struct view octets)
 {
-    struct partial *partial = a->k->partial[a->dir];
+    struct partial *partial = talk_partial(a->k, a->dir);
     struct first_octet here = { *a->stamp, a->acked };
     struct first_octet first = partial != NULL ? partial->first : here;
     struct mqtt_framer usual, *fr = &usual;
@@ -176,7 +179,7 @@ static bool is_border(struct mqtt_run run, bool first, bool is_publish, enum sea
 /* A border at the start of a segment; UINT32_MAX: none. */
 static uint32_t search_pieces(const struct talk *k, unsigned dir, enum search_end end)
 {
-    const struct probe *p = k->probe[dir];
+    const struct probe *p = talk_probe(k, dir);
     enum mqtt_side sender = mqtt_conn_sender(&k->conn, dir);
     uint32_t i = p->n > RECENT_PIECES ? p->n - RECENT_PIECES : 0;
     for (; i < p->n; i++) {
@@ -197,7 +200,7 @@ static uint32_t trusted(uint32_t at, struct mqtt_run run)
 /* The earliest offset from which packets lead exactly up to this border. */
 static uint32_t search_back(const struct talk *k, unsigned dir, uint32_t border)
 {
-    const struct probe *p = k->probe[dir];
+    const struct probe *p = talk_probe(k, dir);
     struct mqtt_run run;
     uint32_t at = 0;
     while (at < border) {
@@ -212,7 +215,7 @@ static uint32_t search_back(const struct talk *k, unsigned dir, uint32_t border)
 
 static uint32_t find_border(const struct talk *k, unsigned dir, enum search_end end)
 {
-    struct probe *p = k->probe[dir];
+    struct probe *p = talk_probe(k, dir);
     uint32_t at = search_pieces(k, dir, end);
     if (at != UINT32_MAX)
         return at > 0 ? search_back(k, dir, at) : 0;
@@ -245,7 +248,7 @@ void talk_feed_probe(const struct arrival *a, struct probe *p, uint32_t start)
             talk_frame(&then, p->first_at + at + skip, rest);
         } else if (k->state[a->dir] == STATE_SEARCHING) { /* framing was lost in an earlier piece */
             a->t->n.held +=
-                (uint64_t)probe_add(k->probe[a->dir], p->first_at + at + skip, rest, then.stamp, then.acked);
+                (uint64_t)probe_add(talk_probe(k, a->dir), p->first_at + at + skip, rest, then.stamp, then.acked);
             talk_search(&then, SEARCH_ON);
         }
     }
@@ -272,7 +275,7 @@ void talk_give_probe_gap(const struct arrival *a, struct probe *p)
 void talk_search(const struct arrival *a, enum search_end end)
 {
     struct talk *k = a->k;
-    struct probe *p = k->probe[a->dir];
+    struct probe *p = talk_probe(k, a->dir);
     if (p->len == 0)
         return;
     uint32_t border = find_border(k, a->dir, end);
@@ -282,7 +285,7 @@ void talk_search(const struct arrival *a, enum search_end end)
         return;
     }
     p->dropped += border;
-    k->probe[a->dir] = NULL;
+    k->more->probe[a->dir] = NULL;
     k->state[a->dir] = STATE_FRAMING;
     talk_give_probe_gap(a, p);
     talk_feed_probe(a, p, border);

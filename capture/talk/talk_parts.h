@@ -29,23 +29,32 @@ struct partial {
     struct partial *next; /* in the list of spare ones */
 };
 
-/* Small, for a fleet of idle connections: what only some of them need hangs on pointers. */
-struct talk {
-    struct mqtt_conn conn;
-    bool decided, opened, closed;
-    bool named;       /* its client identifier is the tracker's, and no copy is kept here */
-    uint8_t state[2]; /* enum direction_state */
-    uint32_t client_id_len;
-    uint8_t *client_id;         /* NULL: not known, or named */
+/* What only some connections have, most of them for a short time. */
+struct talk_more {
     struct partial *partial[2]; /* NULL: between two packets */
     struct probe *probe[2];
-    union {
-        track_conn track;
-        struct talk *spare;
-    };
+    uint8_t *client_id; /* NULL: not known, or named */
+    uint32_t client_id_len;
+    struct talk_more *next; /* in the list of spare ones */
 };
 
-enum { TALK_VERDICTS = 64, TALK_WRAPPED = TCP_FLOW_UPPER /* flow.transport is set */ };
+/* The record of the flow table. Small, for a fleet of idle connections. */
+struct talk {
+    struct flow flow;
+    struct mqtt_conn conn;
+    bool decided : 1, opened : 1, closed : 1;
+    bool named : 1;   /* its client identifier is the tracker's, and no copy is kept here */
+    uint8_t state[2]; /* enum direction_state */
+    track_conn track;
+    struct talk_more *more; /* NULL: nothing of it */
+};
+
+enum { TALK_VERDICTS = 64 };
+
+enum talk_flow_flag {                                 /* of flow.flags */
+                      TALK_WRAPPED = TCP_FLOW_UPPER,  /* flow_transport() is set */
+                      TALK_HERE = 2 * TCP_FLOW_UPPER, /* it may be MQTT: what struct talk has beyond its flow is set */
+};
 
 struct talks {
     struct talks_options options;
@@ -59,13 +68,28 @@ struct talks {
     struct mqtt_packet packet;
     struct track_note note;
     struct mqtt_verdict verdicts[TALK_VERDICTS];
-    struct talk_chunk *chunks; /* memory of connections: it does not go back before the end */
-    struct talk *spare;        /* those not in use, chained by `spare` */
+    struct talk_more *spare_more;
     struct partial *spare_partial;
-    uint32_t n_spare_partial;
+    uint32_t n_spare_more, n_spare_partial;
     uint8_t *kept;     /* bit set of the connections with a row that was answered with PIPELINE_KEEP */
     uint32_t kept_len; /* octets */
 };
+
+/* NULL: the flow carries no MQTT, as far as is known. */
+static inline struct talk *talk_of(struct flow *f)
+{
+    return f->flags & TALK_HERE ? (struct talk *)f : NULL;
+}
+
+static inline struct partial *talk_partial(const struct talk *k, unsigned dir)
+{
+    return k->more != NULL ? k->more->partial[dir] : NULL;
+}
+
+static inline struct probe *talk_probe(const struct talk *k, unsigned dir)
+{
+    return k->more != NULL ? k->more->probe[dir] : NULL;
+}
 
 /* What octets come with. */
 struct arrival {
@@ -76,6 +100,11 @@ struct arrival {
     const struct stamp *stamp;
     uint64_t acked;
 };
+
+/* ---- talk.c ---- */
+
+struct talk_more *talk_more(struct talks *t, struct talk *k); /* made if there is none; NULL: no memory */
+void talk_trim(struct talks *t, struct talk *k);              /* frees it if it is empty */
 
 /* ---- talk_row.c ---- */
 

@@ -6,7 +6,8 @@
 static void set_endpoint(struct row_endpoint *e, const struct flow *f, unsigned side)
 {
     e->addr.family = f->family;
-    memcpy(e->addr.octets, f->addr[side], sizeof e->addr.octets);
+    memset(e->addr.octets, 0, sizeof e->addr.octets);
+    memcpy(e->addr.octets, flow_addr(f, side), f->family == 4 ? 4 : 16);
     e->port = f->port[side];
 }
 
@@ -25,7 +26,9 @@ RARELY static void turn_row(const struct arrival *a)
 /* The parts of a row that hold for packets and gaps. */
 static struct view name_of(const struct talks *t, const struct talk *k)
 {
-    return k->named ? track_client_of(t->options.track, k->track) : view_of(k->client_id, k->client_id_len);
+    if (k->named)
+        return track_client_of(t->options.track, k->track);
+    return k->more != NULL ? view_of(k->more->client_id, k->more->client_id_len) : view_of(NULL, 0);
 }
 
 static struct row *begin_row(const struct arrival *a)
@@ -43,7 +46,8 @@ static struct row *begin_row(const struct arrival *a)
     r->sender = (uint8_t)mqtt_conn_sender(&a->k->conn, a->dir);
     r->version = a->k->conn.version;
     r->version_source = a->k->conn.source;
-    r->client_id = view_of(a->k->client_id, a->k->client_id_len);
+    const struct talk_more *m = a->k->more;
+    r->client_id = m != NULL ? view_of(m->client_id, m->client_id_len) : view_of(NULL, 0);
     return r;
 }
 
@@ -73,18 +77,27 @@ static void give_row(const struct arrival *a, const struct row *r)
         keep(t, a->f->number);
 }
 
+/* Of its connection, which is not opened yet. */
+static struct flow_extra first_of(const struct arrival *a)
+{
+    if (a->f->extra != NULL)
+        return *a->f->extra;
+    return (struct flow_extra){ .first_ns = a->stamp->time_ns, .first_frame = a->stamp->frame };
+}
+
 void talk_give_link(const struct arrival *a, enum pipeline_link what, unsigned dir)
 {
     if (a->t->options.events->connection == NULL || a->t->stopped)
         return;
+    struct flow_extra begun = first_of(a);
     struct pipeline_connection c = {
         .what = what,
         .stream = a->f->number,
         .interface_id = a->stamp->interface_id,
         .sender = (uint8_t)mqtt_conn_sender(&a->k->conn, dir),
         .from_syn = a->f->dir[dir].flags & STREAM_FROM_SYN,
-        .time_ns = what == PIPELINE_OPENED ? a->f->first_ns : a->stamp->time_ns,
-        .frame = what == PIPELINE_OPENED ? a->f->first_frame : a->stamp->frame,
+        .time_ns = what == PIPELINE_OPENED ? begun.first_ns : a->stamp->time_ns,
+        .frame = what == PIPELINE_OPENED ? begun.first_frame : a->stamp->frame,
         .session =
             what != PIPELINE_OPENED && a->t->options.track ? track_session_of(a->t->options.track, a->k->track) : 0,
     };
@@ -107,13 +120,15 @@ void talk_open(const struct arrival *a)
     k->opened = true;
     a->t->n.connections++;
     talk_give_link(a, PIPELINE_OPENED, a->f->client < 2 ? a->f->client : a->dir);
+    a->f->flags |= TCP_FLOW_KNOWN;
     if (a->t->options.track == NULL)
         return;
+    struct flow_extra begun = first_of(a);
     struct track_opening o = { .stream = a->f->number,
                                .client_dir = a->f->client,
                                .from_syn = is_from_syn(a->f),
-                               .time_ns = a->f->first_ns,
-                               .frame = a->f->first_frame };
+                               .time_ns = begun.first_ns,
+                               .frame = begun.first_frame };
     set_endpoint(&o.side[0], a->f, 0);
     set_endpoint(&o.side[1], a->f, 1);
     k->track = track_open(a->t->options.track, &o);
@@ -170,27 +185,29 @@ static void set_client_id(const struct arrival *a, struct view id)
         return;
     if (a->t->n.held + id.len > a->t->options.total_limit)
         return;
-    uint8_t *copy = realloc(k->client_id, id.len);
+    struct talk_more *m = talk_more(a->t, k);
+    uint8_t *copy = m != NULL ? realloc(m->client_id, id.len) : NULL;
     if (copy == NULL)
         return;
     a->t->n.held += id.len;
-    a->t->n.held -= k->client_id_len;
+    a->t->n.held -= m->client_id_len;
     memcpy(copy, id.ptr, id.len);
     k->named = false;
-    k->client_id = copy;
-    k->client_id_len = (uint32_t)id.len;
+    m->client_id = copy;
+    m->client_id_len = (uint32_t)id.len;
 }
 
 /* One copy is enough: the tracker's, where it has the same. */
 RARELY static void share_client_id(struct talks *t, struct talk *k)
 {
     struct view same = t->options.track != NULL ? track_client_of(t->options.track, k->track) : view_of(NULL, 0);
-    if (same.len != k->client_id_len || same.ptr == NULL || memcmp(same.ptr, k->client_id, same.len) != 0)
+    struct talk_more *m = k->more;
+    if (same.len != m->client_id_len || same.ptr == NULL || memcmp(same.ptr, m->client_id, same.len) != 0)
         return;
-    t->n.held -= k->client_id_len;
-    free(k->client_id);
-    k->client_id = NULL;
-    k->client_id_len = 0;
+    t->n.held -= m->client_id_len;
+    free(m->client_id);
+    m->client_id = NULL;
+    m->client_id_len = 0;
     k->named = true;
 }
 
@@ -229,7 +246,7 @@ static void track(const struct arrival *a, const struct first_octet *first, uint
 RARELY static void tell_faults(const struct arrival *a)
 {
     struct transport_fault w;
-    while (transport_fault(a->f->transport, &w)) {
+    while (transport_fault(flow_transport(a->f), &w)) {
         bool fits_31 = a->k->conn.version == MQTT_V31 && w.offers_31;
         if (a->t->options.track != NULL && (w.fault == TRACK_WS_TEXT || !fits_31))
             track_websocket(a->t->options.track, a->k->track, w.fault, w.dir, w.time_ns, w.frame);
@@ -251,7 +268,7 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
         learn_client_id(a, &t->packet);
     if (t->options.track != NULL)
         track(a, first, end, &v);
-    if (names && a->k->client_id != NULL)
+    if (names && a->k->more != NULL && a->k->more->client_id != NULL)
         share_client_id(t, a->k);
     if (a->f->flags & TALK_WRAPPED)
         tell_faults(a);

@@ -49,11 +49,11 @@ bool transport_begins(struct view octets)
 
 bool transport_open(struct transports *t, struct flow *f, unsigned client_dir)
 {
-    struct transport *x = calloc(1, sizeof *x);
+    struct transport *x = f->extra != NULL ? calloc(1, sizeof *x) : NULL;
     if (x == NULL)
         return false;
     x->client = (uint8_t)client_dir;
-    f->transport = x;
+    f->extra->transport = x;
     t->memory += x->memory = sizeof *x;
     return true;
 }
@@ -72,12 +72,13 @@ static void drop_layers(struct transports *t, struct transport *x)
 
 void transport_close(struct transports *t, struct flow *f)
 {
-    if (f->transport == NULL)
+    struct transport *x = flow_transport(f);
+    if (x == NULL)
         return;
-    t->memory -= f->transport->memory;
-    drop_layers(t, f->transport);
-    free(f->transport);
-    f->transport = NULL;
+    t->memory -= x->memory;
+    drop_layers(t, x);
+    free(x);
+    f->extra->transport = NULL;
 }
 
 bool transport_fault(struct transport *x, struct transport_fault *out)
@@ -202,7 +203,7 @@ static void recognise(const struct passage *p, unsigned dir, struct view octets)
     } else {
         x->known = true;
         if (x->tls == NULL) /* there is no transport after all: settle() frees it */
-            p->f->transport = NULL;
+            p->f->extra->transport = NULL;
     }
     to(p, x->client, view_of(first, n_first));
     to(p, dir, view_of(octets.ptr + n, octets.len - n));
@@ -226,14 +227,14 @@ static void carry(const struct passage *p, unsigned dir, struct view octets)
 
 static struct passage passage_of(struct transports *t, struct flow *f, const struct stamp *stamp)
 {
-    return (struct passage){ t, f, f->transport, stamp };
+    return (struct passage){ t, f, flow_transport(f), stamp };
 }
 
 /* What an event leaves behind. */
 static void settle(const struct passage *p)
 {
     struct transport *x = p->x;
-    if (p->f->transport == NULL) {
+    if (flow_transport(p->f) == NULL) {
         p->t->memory -= x->memory;
         free(x);
         return;
@@ -279,7 +280,7 @@ void transport_end(struct transports *t, struct flow *f, const struct stamp *sta
     if (!x->known && !x->other && x->tls == NULL && x->n_first > 0) { /* too short for what it began like */
         uint8_t first[FIRST_MAX];
         memcpy(first, x->first, x->n_first);
-        f->transport = NULL;
+        f->extra->transport = NULL;
         x->known = true;
         carry(&p, x->client, view_of(first, x->n_first));
     }

@@ -9,7 +9,7 @@
 #include "capture/talk/tls.h"
 #include "capture/talk/websocket.h"
 
-struct transport; /* of one connection: flow.transport */
+struct transport; /* of one connection: flow_transport() */
 
 /* Events go up; everything is borrowed for the call. */
 struct transport_events {
@@ -39,7 +39,7 @@ struct transports {
 
 /* The first octets of a client, one at least: may a transport begin so? */
 bool transport_begins(struct view octets);
-/* False: no memory. f->transport is set, and takes all events of this connection from now on. */
+/* False: no memory. flow_transport() is set, and takes all events of this connection from now on. */
 bool transport_open(struct transports *t, struct flow *f, unsigned client_dir);
 void transport_close(struct transports *t, struct flow *f);
 

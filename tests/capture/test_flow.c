@@ -46,7 +46,7 @@ static void both_directions_are_one_flow(void **state)
 {
     (void)state;
     struct released r = { 0 };
-    struct flow_table *t = flow_table_new(100000, 42, on_release, &r);
+    struct flow_table *t = flow_table_new(100000, sizeof(struct flow), 42, on_release, &r);
     struct key k;
     unsigned dir;
     for (uint32_t n = 0; n < 50000; n++) {
@@ -74,7 +74,7 @@ static void removal_loses_no_other(void **state)
     enum { KEYS = 3000 };
     static struct flow *there[KEYS];
     struct released r = { 0 };
-    struct flow_table *t = flow_table_new(KEYS, 7, on_release, &r);
+    struct flow_table *t = flow_table_new(KEYS, sizeof(struct flow), 7, on_release, &r);
     uint64_t random = 3;
     uint32_t n_there = 0;
     struct key k;
@@ -110,7 +110,7 @@ static void the_least_recently_used_makes_room(void **state)
 {
     (void)state;
     struct released r = { 0 };
-    struct flow_table *t = flow_table_new(3, 1, on_release, &r);
+    struct flow_table *t = flow_table_new(3, sizeof(struct flow), 1, on_release, &r);
     struct key k;
     unsigned dir;
     for (uint32_t n = 0; n < 3; n++)
@@ -129,7 +129,7 @@ static void the_idle_are_forgotten(void **state)
 {
     (void)state;
     struct released r = { 0 };
-    struct flow_table *t = flow_table_new(100, 1, on_release, &r);
+    struct flow_table *t = flow_table_new(100, sizeof(struct flow), 1, on_release, &r);
     struct key k;
     unsigned dir;
     for (uint32_t n = 0; n < 10; n++)
@@ -141,11 +141,42 @@ static void the_idle_are_forgotten(void **state)
     flow_table_free(t);
 }
 
+static void the_ended_linger_and_go_first(void **state)
+{
+    (void)state;
+    static const int64_t second = 1000000000;
+    struct released r = { 0 };
+    struct flow_table *t = flow_table_new(4, sizeof(struct flow), 1, on_release, &r);
+    struct key k;
+    struct flow *f[4];
+    unsigned dir;
+    for (uint32_t n = 0; n < 4; n++) {
+        f[n] = flow_find(t, segment_of(&k, n, false), n * second, &dir);
+        f[n]->number = n;
+    }
+    flow_linger(t, f[2], 10 * second);
+    flow_linger(t, f[3], 20 * second);
+    assert_null(flow_lingered(t, 10 * second - 1));
+    assert_ptr_equal(flow_lingered(t, 11 * second), f[2]);
+    flow_revive(t, f[2]);
+    assert_null(flow_lingered(t, 11 * second));
+    uint32_t pos = 0, walked = 0;
+    while (flow_next(t, &pos) != NULL)
+        walked++;
+    assert_int_equal(walked, 4);
+    flow_find(t, segment_of(&k, 4, false), 12 * second, &dir)->number = 4;
+    assert_int_equal(r.last, 3); /* though three others were used earlier */
+    flow_find(t, segment_of(&k, 5, false), 12 * second, &dir)->number = 5;
+    assert_int_equal(r.last, 0);
+    flow_table_free(t);
+    assert_int_equal(r.n, 6);
+}
+
 static void memory_is_bounded(void **state)
 {
     (void)state;
     struct released r = { 0 };
-    struct flow_table *t = flow_table_new(1000, 9, on_release, &r);
+    struct flow_table *t = flow_table_new(1000, sizeof(struct flow), 9, on_release, &r);
     struct key k;
     unsigned dir;
     uint64_t at_limit = 0;
@@ -164,11 +195,9 @@ static void memory_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_directions_are_one_flow),
-        cmocka_unit_test(removal_loses_no_other),
-        cmocka_unit_test(the_least_recently_used_makes_room),
-        cmocka_unit_test(the_idle_are_forgotten),
-        cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(both_directions_are_one_flow),       cmocka_unit_test(removal_loses_no_other),
+        cmocka_unit_test(the_least_recently_used_makes_room), cmocka_unit_test(the_idle_are_forgotten),
+        cmocka_unit_test(the_ended_linger_and_go_first),      cmocka_unit_test(memory_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,7 +175,7 @@ static void on_release(void *ctx, struct flow *f, enum tcp_end how, const struct
 
 static void read_talk(const char *path, struct talk_list *t)
 {
-    static const struct tcp_events events = { on_data, on_gap, on_end, on_release, NULL, NULL };
+    static const struct tcp_events events = { on_data, on_gap, on_end, on_release, NULL, NULL, 0 };
     struct tcp_limits limits = { 10000, 1 << 20, 1 << 20, INT64_MAX / 2 };
     char error[CAPFILE_ERROR_MAX];
     struct capfile *c = capfile_open(path, view_of(NULL, 0), error);
