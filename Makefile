@@ -99,7 +99,7 @@ $B/tests/broker/%: $B/tests/broker/%.o $B/libbroker.a $(LIB)
 $B/tests/tui/%: $B/tests/tui/%.o $B/libtui.a $B/libcapture.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lncursesw -ltinfo $(CAPTURE_LIBS)
-$B/tests/fuzz/%: $B/tests/fuzz/%.o $(call objs,tests/fuzz/probe) $B/libengine.a $B/libfuzz.a $B/libbroker.a $(LIB)
+$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libengine.a $B/libfuzz.a $B/libbroker.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(MQFUZZ_LIBS)
 

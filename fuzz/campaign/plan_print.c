@@ -299,13 +299,30 @@ static bool same_codes(const struct plan_match *m, struct view codes)
     return at >= m->text.len;
 }
 
-static bool same_prop(const struct plan_match *m, const struct mqtt_props *props)
+/* The properties wanted up to this match, one behind the other: User Properties keep their order. */
+static bool in_order(const struct plan_step *step, const struct plan_match *last, const struct mqtt_props *props)
+{
+    struct mqtt_prop_walk walk = mqtt_props_walk(props);
+    struct mqtt_prop prop;
+    for (const struct plan_match *m = step->match; m <= last; m++) {
+        bool found = m->field != PLAN_F_PROP || m->prop != last->prop;
+        while (!found && mqtt_props_next(&walk, &prop))
+            found = prop.id == m->prop && same_text(m->text, prop.text) && same_text(m->value, prop.value);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static bool same_prop(const struct plan_step *step, const struct plan_match *m, const struct mqtt_props *props)
 {
     struct mqtt_prop prop;
     if (!mqtt_props_find(props, m->prop, &prop))
         return m->absent;
     if (m->absent || m->present)
         return m->present;
+    if (prop.wire == MQTT_WIRE_PAIR)
+        return in_order(step, m, props);
     struct mqtt_prop_walk walk = mqtt_props_walk(props);
     while (mqtt_props_next(&walk, &prop)) {
         if (prop.id != m->prop)
@@ -317,7 +334,7 @@ static bool same_prop(const struct plan_match *m, const struct mqtt_props *props
     return false;
 }
 
-static bool same_field(const struct plan_match *m, const struct mqtt_packet *p)
+static bool same_field(const struct plan_step *step, const struct plan_match *m, const struct mqtt_packet *p)
 {
     bool publish = p->type == MQTT_PUBLISH;
     switch ((enum plan_field)m->field) {
@@ -340,7 +357,7 @@ static bool same_field(const struct plan_match *m, const struct mqtt_packet *p)
     case PLAN_F_CODES:
         return same_codes(m, p->list.payload);
     case PLAN_F_PROP:
-        return same_prop(m, &p->props);
+        return same_prop(step, m, &p->props);
     }
     return false;
 }
@@ -355,7 +372,7 @@ bool plan_matches(const struct plan_step *step, const struct mqtt_packet *p, con
     (void)vars;
     for (unsigned i = 0; i < step->n_match; i++) {
         const struct plan_match *m = &step->match[i];
-        if (same_field(m, p))
+        if (same_field(step, m, p))
             continue;
         if (m->field == PLAN_F_TOPIC || m->field == PLAN_F_ID)
             *candidate = false; /* another message, another exchange */

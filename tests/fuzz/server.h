@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tests/fuzz/server.h -- the program mqbroker as a child of a test, and probes that talk to it over real sockets. */
+ * tests/fuzz/server.h -- the program mqbroker as a child of a test, and plain sockets to it. */
 #pragma once
-#include "tests/fuzz/probe/probe.h"
+#include "decoder/base/cursor.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -107,12 +107,7 @@ static int server_stop(struct server *s)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-struct sockets {
-    uint16_t port;
-    int fd[PROBE_CLIENTS];
-};
-
-static int socket_to(uint16_t port)
+static inline int socket_to(uint16_t port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     struct sockaddr_in to = { .sin_family = AF_INET,
@@ -126,45 +121,18 @@ static int socket_to(uint16_t port)
     return fd;
 }
 
-static bool sockets_open(void *ctx, unsigned client)
+static inline bool socket_send(int fd, struct view octets)
 {
-    struct sockets *s = ctx;
-    return (s->fd[client] = socket_to(s->port)) >= 0;
-}
-
-static bool sockets_send(void *ctx, unsigned client, struct view octets)
-{
-    struct sockets *s = ctx;
-    ssize_t n = send(s->fd[client], octets.ptr, octets.len, MSG_NOSIGNAL);
+    ssize_t n = send(fd, octets.ptr, octets.len, MSG_NOSIGNAL);
     return n == (ssize_t)octets.len || (n < 0 && (errno == EPIPE || errno == ECONNRESET));
 }
 
-static int sockets_receive(void *ctx, unsigned client, uint8_t *buf, size_t cap, unsigned timeout_ms)
+/* How many octets came within four seconds; 0: closed; -1: none. */
+static inline int socket_receive(int fd, uint8_t *buf, size_t cap)
 {
-    struct sockets *s = ctx;
-    struct pollfd p = { .fd = s->fd[client], .events = POLLIN };
-    if (poll(&p, 1, (int)timeout_ms) <= 0)
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    if (poll(&p, 1, 4000) <= 0)
         return -1;
-    ssize_t n = recv(s->fd[client], buf, cap, 0);
+    ssize_t n = recv(fd, buf, cap, 0);
     return n > 0 ? (int)n : 0;
-}
-
-static void sockets_close(void *ctx, unsigned client, bool reset)
-{
-    struct sockets *s = ctx;
-    struct linger now = { .l_onoff = 1 };
-    if (reset)
-        setsockopt(s->fd[client], SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close(s->fd[client]);
-}
-
-static void sockets_wait(void *ctx, unsigned ms)
-{
-    (void)ctx;
-    poll(NULL, 0, (int)ms); /* time itself is the stimulus */
-}
-
-static inline struct probe_wire sockets_wire(struct sockets *s)
-{
-    return (struct probe_wire){ s, sockets_open, sockets_send, sockets_receive, sockets_close, sockets_wait };
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tests/fuzz/step.h -- a broker in memory for probes and tests: eight clients, a clock that only moves when told. */
+ * tests/fuzz/step.h -- a broker in memory for plans and tests: eight clients, a clock that only moves when told. */
 #pragma once
 #include "fuzz/broker/broker.h"
-#include "tests/fuzz/probe/probe.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_PIPE = 1 << 20 };
+enum { STEP_CLIENTS = 8 };
 
 struct step_pipe {
     struct broker_conn *conn; /* NULL: closed by the broker, or never open */
@@ -19,7 +18,7 @@ struct step_pipe {
 struct step {
     struct broker *broker;
     struct broker_config config;
-    struct step_pipe pipes[PROBE_CLIENTS];
+    struct step_pipe pipes[STEP_CLIENTS];
     uint64_t now_ms, seed, allocated;
     uint64_t refuse_after; /* allocations that succeed before one is refused; 0: all do */
     void *leaked[64];      /* by the fault leak-connection, so that it is the only one who leaks */
@@ -66,7 +65,7 @@ static void step_settle(struct step *s)
 {
     do {
         s->ready = false;
-        for (unsigned i = 0; i < PROBE_CLIENTS; i++) {
+        for (unsigned i = 0; i < STEP_CLIENTS; i++) {
             struct step_pipe *p = &s->pipes[i];
             if (p->conn == NULL || p->stuck)
                 continue;
@@ -85,19 +84,17 @@ static void step_settle(struct step *s)
     } while (s->ready);
 }
 
-static bool step_open(void *ctx, unsigned client)
+static inline bool step_open(struct step *s, unsigned client)
 {
-    struct step *s = ctx;
     s->pipes[client].len = 0;
     s->pipes[client].conn = broker_open(s->broker, &s->pipes[client], client + 1, s->now_ms);
     return s->pipes[client].conn != NULL;
 }
 
-static bool step_send(void *ctx, unsigned client, struct view octets)
+static inline void step_send(struct step *s, unsigned client, struct view octets)
 {
-    struct step *s = ctx;
     if (s->pipes[client].conn == NULL)
-        return true; /* as a socket whose other end has just gone */
+        return; /* as a socket whose other end has just gone */
     size_t step = s->octetwise ? 1 : octets.len;
     for (size_t at = 0; at < octets.len && s->pipes[client].conn != NULL; at += step) {
         uint8_t *exact = memcpy(malloc(step), octets.ptr + at, step); /* so that a read beyond it shows */
@@ -105,14 +102,12 @@ static bool step_send(void *ctx, unsigned client, struct view octets)
         free(exact);
         step_settle(s);
     }
-    return true;
 }
 
-static int step_receive(void *ctx, unsigned client, uint8_t *buf, size_t cap, unsigned timeout_ms)
+/* How many octets of the broker were put into buf; 0: closed; -1: nothing has come. */
+static inline int step_receive(struct step *s, unsigned client, uint8_t *buf, size_t cap)
 {
-    struct step *s = ctx;
     struct step_pipe *p = &s->pipes[client];
-    (void)timeout_ms;
     if (p->len == 0)
         return p->conn == NULL ? 0 : -1;
     size_t n = p->len < cap ? p->len : cap;
@@ -122,11 +117,9 @@ static int step_receive(void *ctx, unsigned client, uint8_t *buf, size_t cap, un
     return (int)n;
 }
 
-static void step_close(void *ctx, unsigned client, bool reset)
+static inline void step_close(struct step *s, unsigned client)
 {
-    struct step *s = ctx;
     struct step_pipe *p = &s->pipes[client];
-    (void)reset;
     p->len = 0;
     if (p->conn != NULL)
         broker_closed(p->conn, s->now_ms);
@@ -134,9 +127,8 @@ static void step_close(void *ctx, unsigned client, bool reset)
     step_settle(s);
 }
 
-static void step_wait(void *ctx, unsigned ms)
+static inline void step_wait(struct step *s, unsigned ms)
 {
-    struct step *s = ctx;
     for (uint64_t end = s->now_ms + ms; s->now_ms < end;) {
         s->now_ms += end - s->now_ms < 100 ? end - s->now_ms : 100;
         broker_advance(s->broker, s->now_ms);
@@ -156,7 +148,7 @@ static bool step_start(struct step *s)
 
 static void step_stop(struct step *s)
 {
-    for (unsigned i = 0; i < PROBE_CLIENTS; i++) {
+    for (unsigned i = 0; i < STEP_CLIENTS; i++) {
         if (s->pipes[i].conn != NULL)
             broker_closed(s->pipes[i].conn, s->now_ms);
         s->pipes[i].conn = NULL;
@@ -167,9 +159,4 @@ static void step_stop(struct step *s)
     s->broker = NULL;
     while (s->nleaked > 0)
         free(s->leaked[--s->nleaked]);
-}
-
-static inline struct probe_wire step_wire(struct step *s)
-{
-    return (struct probe_wire){ s, step_open, step_send, step_receive, step_close, step_wait };
 }

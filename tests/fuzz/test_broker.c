@@ -2,7 +2,9 @@
  *
  * The step function at its limits: what is refused and with which reason, slow readers, memory that is not there, input
  * in pieces, access control, enhanced authentication. */
-#include "tests/fuzz/step.h"
+#include "fuzz/campaign/conform.h"
+#include "tests/fuzz/own.h"
+#include "tests/fuzz/play.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <setjmp.h>
@@ -28,11 +30,9 @@ static void step_end(struct step *s)
 
 static void play(struct step *s, unsigned version, const char *script)
 {
-    struct probe probe = { "", "", "", "", script };
-    struct probe_wire wire = step_wire(s);
-    struct probe_result result;
-    if (!probe_run(&probe, version, "t", true, &wire, &result))
-        fail_msg("line %u: %s\n%s", result.line, result.what, script);
+    char why[300];
+    if (!play_plan(s, script, "t", version, why, sizeof why))
+        fail_msg("%s\n%s", why, script);
 }
 
 /* The same, and the clients stay. */
@@ -50,8 +50,19 @@ static void test_connections(void **state)
     s->config.max_connections = 2;
     begin(s);
     play(s, 5,
-         "a up\nb up\nc open\nc > connect\nc refused 0x97\nd open v=4\nd > connect\nd refused 3\na none\na bye\nc "
-         "up\nc none\nb none\n");
+         "a > connect; a <! connack reason=0\n"
+         "b > connect; b <! connack reason=0\n"
+         "c open\n"
+         "c > connect\n"
+         "c <! connack reason=0x97; c <! closed\n"
+         "d open\n"
+         "version 3.1.1; d > connect\n"
+         "d <! connack reason=3; d <! closed\n"
+         "a <! alive; a <! no publish 1ms\n"
+         "version 5; a > disconnect; a <! closed\n"
+         "c > connect; c <! connack reason=0\n"
+         "c <! alive; c <! no publish 1ms\n"
+         "b <! alive; b <! no publish 1ms\n");
     step_end(s);
 }
 
@@ -62,7 +73,15 @@ static void test_sessions(void **state)
     s->config.max_sessions = 2;
     begin(s);
     play(s, 5,
-         "a up sei=60\na bye\nb up\nc open\nc > connect\nc refused 0x97\na up clean=0 sei=60 present=1\nb bye\nc up\n");
+         "a > connect session_expiry_interval=60; a <! connack reason=0\n"
+         "a > disconnect; a <! closed\n"
+         "b > connect; b <! connack reason=0\n"
+         "c open\n"
+         "c > connect\n"
+         "c <! connack reason=0x97; c <! closed\n"
+         "a > connect keep=60; a <! connack reason=0 sp=1\n"
+         "b > disconnect; b <! closed\n"
+         "c > connect; c <! connack reason=0\n");
     step_end(s);
 }
 
@@ -74,9 +93,16 @@ static void test_subscriptions(void **state)
     s->config.max_levels = 3;
     begin(s);
     play(s, 5,
-         "a up\na sub t/1 t/2 t/3 codes=0,0,0x97\na sub t/2 q=1 codes=1\na unsub t/1\na sub t/3 codes=0\nb up\nb sub "
-         "a/b/c a/b/c/d codes=0,0x97\n");
-    play(s, 4, "c up\nc sub a/b/c/d codes=0x80\n");
+         "a > connect; a <! connack reason=0\n"
+         "a > subscribe id=101 sub=0:t/1 sub=0:t/2 sub=0:t/3; a <! suback id=101 codes=0,0,0x97\n"
+         "a > subscribe id=102 sub=1:t/2; a <! suback id=102 codes=1\n"
+         "a > unsubscribe id=103 unsub=t/1; a <! unsuback id=103\n"
+         "a > subscribe id=104 sub=0:t/3; a <! suback id=104 codes=0\n"
+         "b > connect; b <! connack reason=0\n"
+         "b > subscribe id=101 sub=0:a/b/c sub=0:a/b/c/d; b <! suback id=101 codes=0,0x97\n");
+    play(s, 4,
+         "c > connect; c <! connack reason=0\n"
+         "c > subscribe id=101 sub=0:a/b/c/d; c <! suback id=101 codes=0x80\n");
     step_end(s);
 }
 
@@ -87,9 +113,16 @@ static void test_retained(void **state)
     s->config.max_retained = 1;
     begin(s);
     play(s, 5,
-         "a up\na pub t=t/1 p=x q=1 r=1\na pub t=t/2 p=x q=1 r=1 reason=0x97\na pub t=t/1 p=y q=1 r=1\na pub t=t/1 q=1 "
-         "r=1\na pub t=t/2 p=x q=1 r=1\n"
-         "b up\nb sub #\nb got t=t/2 p=x r=1\nb none\n");
+         "a > connect; a <! connack reason=0\n"
+         "a > publish topic=t/1 payload=x qos=1 retain=1 id=101; a <! puback id=101\n"
+         "a > publish topic=t/2 payload=x qos=1 retain=1 id=102; a <! puback id=102 reason=0x97\n"
+         "a > publish topic=t/1 payload=y qos=1 retain=1 id=103; a <! puback id=103\n"
+         "a > publish topic=t/1 qos=1 retain=1 id=104; a <! puback id=104\n"
+         "a > publish topic=t/2 payload=x qos=1 retain=1 id=105; a <! puback id=105\n"
+         "b > connect; b <! connack reason=0\n"
+         "b > subscribe id=101 sub=0:#; b <! suback id=101\n"
+         "b <! next publish topic=t/2 payload=x retain=1 qos=0\n"
+         "b <! alive; b <! no publish 1ms\n");
     step_end(s);
 }
 
@@ -100,10 +133,20 @@ static void test_too_large_for_one(void **state)
     struct step *s = step_new();
     begin(s);
     play(s, 5,
-         "a up mps=30\nb up\nc up\nd up mps=30\na sub t q=1\nb sub t q=1\nc sub t q=1\nd sub t q=1\n"
-         "e up\ne pub t=t q=1 p=0123456789012345678901234567890123456789\n"
-         "b got t=t q=1 p=0123456789012345678901234567890123456789\n"
-         "c got t=t q=1 p=0123456789012345678901234567890123456789\na none\nd none\n");
+         "a > connect maximum_packet_size=30; a <! connack reason=0\n"
+         "b > connect; b <! connack reason=0\n"
+         "c > connect; c <! connack reason=0\n"
+         "d > connect maximum_packet_size=30; d <! connack reason=0\n"
+         "a > subscribe id=101 sub=1:t; a <! suback id=101\n"
+         "b > subscribe id=101 sub=1:t; b <! suback id=101\n"
+         "c > subscribe id=101 sub=1:t; c <! suback id=101\n"
+         "d > subscribe id=101 sub=1:t; d <! suback id=101\n"
+         "e > connect; e <! connack reason=0\n"
+         "e > publish topic=t qos=1 payload=0123456789012345678901234567890123456789 id=101; e <! puback id=101\n"
+         "b <! next publish topic=t qos=1 payload=0123456789012345678901234567890123456789\n"
+         "c <! next publish topic=t qos=1 payload=0123456789012345678901234567890123456789\n"
+         "a <! alive; a <! no publish 1ms\n"
+         "d <! alive; d <! no publish 1ms\n");
     step_end(s);
 }
 
@@ -115,9 +158,20 @@ static void test_queue(void **state)
     s->config.max_queued = 3;
     begin(s);
     play(s, 5,
-         "a up sei=60\na sub t q=1\na bye\nb up\nb pub t=t p=1 q=1\nb pub t=t p=2 q=1\nb pub t=t p=3 q=1\nb pub t=t "
-         "p=4 q=1\nb none\n"
-         "a up clean=0\na got t=t p=1 q=1\na got t=t p=2 q=1\na got t=t p=3 q=1\na none\n");
+         "a > connect session_expiry_interval=60; a <! connack reason=0\n"
+         "a > subscribe id=101 sub=1:t; a <! suback id=101\n"
+         "a > disconnect; a <! closed\n"
+         "b > connect; b <! connack reason=0\n"
+         "b > publish topic=t payload=1 qos=1 id=101; b <! puback id=101\n"
+         "b > publish topic=t payload=2 qos=1 id=102; b <! puback id=102\n"
+         "b > publish topic=t payload=3 qos=1 id=103; b <! puback id=103\n"
+         "b > publish topic=t payload=4 qos=1 id=104; b <! puback id=104\n"
+         "b <! alive; b <! no publish 1ms\n"
+         "a > connect clean=0; a <! connack reason=0\n"
+         "a <! next publish topic=t payload=1 qos=1\n"
+         "a <! next publish topic=t payload=2 qos=1\n"
+         "a <! next publish topic=t payload=3 qos=1\n"
+         "a <! alive; a <! no publish 1ms\n");
     broker_stats(s->broker, &stats);
     assert_int_equal(stats.dropped, 1);
     step_end(s);
@@ -129,14 +183,17 @@ static void test_memory(void **state)
     (void)state;
     struct step *s = step_new();
     struct broker_stats stats;
-    char script[3000] = "a up\n";
+    char script[3000] = "a > connect; a <! connack reason=0\n";
     s->config.max_memory = 100000;
     begin(s);
     for (int i = 0; i < 24; i++)
-        snprintf(script + strlen(script), 80, "a pub t=t/%d p=@4000 q=1 r=1 reason=%s\n", i,
-                 i < 15 ? "0x10" : "0x10|0x97");
-    strcat(script,
-           "a pub t=t/last p=@4000 q=1 r=1 reason=0x97\nb up\nb sub x\nc up\nc pub t=x p=small\nb got t=x p=small\n");
+        snprintf(script + strlen(script), 100,
+                 "a > publish topic=t/%d size=4000 qos=1 retain=1 id=%d; a <! puback id=%d%s\n", i, i + 1, i + 1,
+                 i < 15 ? " reason=0x10" : "");
+    strcat(script, "a > publish topic=t/last size=4000 qos=1 retain=1 id=99; a <! puback id=99 reason=0x97\n"
+                   "b > connect; b <! connack reason=0; b > subscribe id=1 sub=0:x; b <! suback id=1\n"
+                   "c > connect; c <! connack reason=0; c > publish topic=x payload=small\n"
+                   "b <! next publish topic=x payload=small\n");
     play(s, 5, script);
     broker_stats(s->broker, &stats);
     assert_true(stats.memory_peak <= 100000);
@@ -242,49 +299,91 @@ static void test_greedy_subscriber(void **state)
 
 /* ---- memory refused at every single point; input in pieces ---- */
 
-static void play_probe(struct step *s, const struct probe *probe, unsigned version, bool must_pass)
+static void play_once(struct step *s, const char *title, const char *script, unsigned version, bool must_pass)
 {
-    struct probe_wire wire = step_wire(s);
-    struct probe_result result;
+    char why[300];
     if (!step_start(s)) {
         assert_int_equal(s->allocated, 0);
         return;
     }
-    bool fine = probe_run(probe, version, "t", true, &wire, &result);
+    bool fine = play_plan(s, script, "t", version, why, sizeof why);
     if (must_pass && !fine)
-        fail_msg("%s: line %u: %s", probe->title, result.line, result.what);
+        fail_msg("%s: %s", title, why);
     step_stop(s);
     assert_int_equal(s->allocated, 0);
+}
+
+/* A CONNECT that is refused, for whatever reason, leaves no session behind. */
+static void test_no_session_of_a_refused_connect(void **state)
+{
+    (void)state;
+    static const uint8_t connect[] = { 0x10, 44,  0,    4, 'M', 'Q', 'T',  'T', 5,   0x86, 0,   60,  10,  0x11, 0, 0,
+                                       0,    60,  0x27, 0, 0,   0,   0x40, 0,   5,   'c',  'l', 'i', 'e', 'n',  0, 0,
+                                       1,    'w', 0,    1, 'x', 0,   7,    's', 'o', 'm',  'e', 'o', 'n', 'e' };
+    unsigned refused = 0;
+    for (unsigned room = 0; room < 80; room++) {
+        struct step *s = step_new();
+        struct broker_stats stats;
+        uint8_t octets[sizeof connect];
+        memcpy(octets, connect, sizeof connect);
+        octets[22] = (uint8_t)(room < 40 ? 0x40 : room - 40); /* CONNACK larger than Maximum Packet Size */
+        begin(s);
+        assert_true(step_open(s, 0));
+        s->refuse_after = room < 40 ? room + 1 : 0;
+        step_send(s, 0, view_of(octets, sizeof octets));
+        s->refuse_after = 0;
+        broker_stats(s->broker, &stats);
+        if (stats.connects_accepted == 0)
+            assert_int_equal(stats.sessions, 0);
+        refused += stats.connects_accepted == 0;
+        step_end(s);
+    }
+    assert_in_range(refused, 10, 60); /* some were, some were not */
+}
+
+static void refuse_memory(const char *title, const char *script, unsigned version)
+{
+    for (uint64_t n = 1; n < 60; n++) {
+        struct step *s = step_new();
+        s->refuse_after = n;
+        play_once(s, title, script, version, false);
+        free(s);
+    }
+}
+
+static void in_pieces(const char *title, const char *script, unsigned version)
+{
+    struct step *s = step_new();
+    s->config.sys_interval_s = 10;
+    s->octetwise = true;
+    play_once(s, title, script, version, true);
+    free(s);
+}
+
+/* All that is asked of a broker as it comes. */
+static void with_every_plan(void (*ask)(const char *title, const char *script, unsigned version))
+{
+    struct probe_list probes;
+    assert_true(probes_make(&probes, 1u << MQTT_V31 | 1u << MQTT_V311 | 1u << MQTT_V5));
+    for (uint32_t i = 0; i < probes.n; i++)
+        if (!probes.at[i].hint)
+            ask(probes.at[i].title, probes.at[i].script, probes.at[i].version);
+    probes_free(&probes);
+    for (size_t i = 0; i < own_count; i++)
+        for (const char *v = own[i].versions; *v != '\0' && own[i].options[0] == '\0'; v++)
+            ask(own[i].title, own[i].script, (unsigned)(*v - '0'));
 }
 
 static void test_no_memory_anywhere(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < probe_count; i++) {
-        if (probes[i].needs[0] != '\0')
-            continue;
-        unsigned version = (unsigned)(probes[i].versions[strlen(probes[i].versions) - 1] - '0');
-        for (uint64_t n = 1; n < 60; n++) {
-            struct step *s = step_new();
-            s->refuse_after = n;
-            play_probe(s, &probes[i], version, false);
-            free(s);
-        }
-    }
+    with_every_plan(refuse_memory);
 }
 
 static void test_octet_by_octet(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < probe_count; i++) {
-        for (const char *v = probes[i].versions; *v != '\0' && probes[i].needs[0] == '\0'; v++) {
-            struct step *s = step_new();
-            s->config.sys_interval_s = 10;
-            s->octetwise = true;
-            play_probe(s, &probes[i], (unsigned)(*v - '0'), true);
-            free(s);
-        }
-    }
+    with_every_plan(in_pieces);
 }
 
 /* ---- access control ---- */
@@ -306,30 +405,32 @@ static void test_acl(void **state)
     begin(s);
     assert_int_equal(broker_acl(s->broker, view_of(acl_text, sizeof acl_text - 1)), 0);
     play(s, 5,
-         "a up id=one\n"
-         "a sub public/x public/# # in/1/x own/one/t own/two/t ann/x codes=0,0,0,0x87,0,0x87,0x87\n"
-         "a pub t=public/x p=1 q=1 reason=0x87\n"
-         "a pub t=in/1/x p=1 q=1 reason=0x10\n"
-         "a pub t=in/1/y p=1 q=1 reason=0x87\n"
-         "a > publish t=own/one/t p=1 q=1 id=9\n"
-         "a got t=own/one/t p=1\n"
-         "a < puback id=9 reason=0\n"
-         "a none\n"
-         "b up username=ann password=x id=two\n"
-         "b sub ann/# q=1 codes=1\n"
-         "b > publish t=ann/x p=1 q=1 id=9\n"
-         "b got t=ann/x p=1 q=1\n"
-         "b < puback id=9 reason=0\n"
-         "b pub t=ann/secret p=1 q=2 reason=0x87\n"
-         "b pub t=by/ann p=1 q=1 reason=0x10\n"
-         "b pub t=by/bob p=1 q=1 reason=0x87\n"
-         "b none\na none\n"
+         "a > connect id=one; a <! connack reason=0\n"
+         "a > subscribe id=101 sub=0:public/x sub=0:public/# sub=0:# sub=0:in/1/x sub=0:own/one/t sub=0:own/two/t "
+         "sub=0:ann/x; a <! suback id=101 codes=0,0,0,0x87,0,0x87,0x87\n"
+         "a > publish topic=public/x payload=1 qos=1 id=102; a <! puback id=102 reason=0x87\n"
+         "a > publish topic=in/1/x payload=1 qos=1 id=103; a <! puback id=103 reason=0x10\n"
+         "a > publish topic=in/1/y payload=1 qos=1 id=104; a <! puback id=104 reason=0x87\n"
+         "a > publish topic=own/one/t payload=1 qos=1 id=9\n"
+         "a <! next publish topic=own/one/t payload=1 qos=0\n"
+         "a <! puback id=9 reason=0\n"
+         "a <! alive; a <! no publish 1ms\n"
+         "b > connect user=ann pass=x id=two; b <! connack reason=0\n"
+         "b > subscribe id=101 sub=1:ann/#; b <! suback id=101 codes=1\n"
+         "b > publish topic=ann/x payload=1 qos=1 id=9\n"
+         "b <! next publish topic=ann/x payload=1 qos=1\n"
+         "b <! puback id=9 reason=0\n"
+         "b > publish topic=ann/secret payload=1 qos=2 id=102; b <! pubrec id=102 reason=0x87\n"
+         "b > publish topic=by/ann payload=1 qos=1 id=103; b <! puback id=103 reason=0x10\n"
+         "b > publish topic=by/bob payload=1 qos=1 id=104; b <! puback id=104 reason=0x87\n"
+         "b <! alive; b <! no publish 1ms\n"
+         "a <! alive; a <! no publish 1ms\n"
          /* a name with a wildcard or a slash does not widen a pattern */
-         "c up id=+\n"
-         "c pub t=own/one/t p=2 q=1 reason=0x87\n"
-         "d up id=one/t\n"
-         "d pub t=own/one/t/x p=2 q=1 reason=0x87\n"
-         "a none\n");
+         "c > connect id=+; c <! connack reason=0\n"
+         "c > publish topic=own/one/t payload=2 qos=1 id=101; c <! puback id=101 reason=0x87\n"
+         "d > connect id=one/t; d <! connack reason=0\n"
+         "d > publish topic=own/one/t/x payload=2 qos=1 id=101; d <! puback id=101 reason=0x87\n"
+         "a <! alive; a <! no publish 1ms\n");
     step_end(s);
 }
 
@@ -359,7 +460,10 @@ static void test_bad_files(void **state)
     for (size_t i = 0; i < sizeof passwords / sizeof passwords[0]; i++)
         assert_int_equal(broker_passwords(s->broker, view_of(passwords[i].text, strlen(passwords[i].text))),
                          passwords[i].line);
-    play(s, 5, "a open\na > connect username=ann password=x\na refused 0x86\n"); /* the last file lets nobody in */
+    play(s, 5,
+         "a open\n"
+         "a > connect user=ann pass=x\n"
+         "a <! connack reason=0x86; a <! closed\n"); /* the last file lets nobody in */
     step_end(s);
 }
 
@@ -367,7 +471,7 @@ static void test_bad_files(void **state)
 
 static size_t take(struct step *s, uint8_t *out, size_t cap)
 {
-    int n = step_receive(s, 0, out, cap, 0);
+    int n = step_receive(s, 0, out, cap);
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -463,12 +567,33 @@ static void test_reason_strings(void **state)
     struct step *s = step_new();
     s->config.reason_strings = true;
     begin(s);
-    play(s, 5, "a up\na > pingresp\na < disconnect reason=0x82 rstr=*\n");
-    play(s, 5, "a up mps=30\na > pingresp\na < disconnect reason=0x82 rstr=-\n"); /* [MQTT-3.14.2-3] */
-    play(s, 5, "a open\na > connect rm=0\na < connack reason=0x82 rstr=*\n");
-    play(s, 5, "a open\na > connect rm=0 mps=20\na < connack reason=0x82 rstr=-\n");
-    play(s, 5, "a open\na > connect rm=0 mps=4\na gone\nb open\nb > connect mps=4\nb gone\n"); /* [MQTT-3.1.2-24] */
-    play(s, 5, "a open\na > connect mps=0\na refused 0x82\n");
+    play(s, 5,
+         "a > connect; a <! connack reason=0\n"
+         "a > pingresp\n"
+         "a <! disconnect reason=0x82 reason_string=*\n");
+    play(s, 5,
+         "a > connect maximum_packet_size=30; a <! connack reason=0\n"
+         "a > pingresp\n"
+         "a <! disconnect reason=0x82 reason_string=none\n"); /* [MQTT-3.14.2-3] */
+    play(s, 5,
+         "a open\n"
+         "a > connect receive_maximum=0\n"
+         "a <! connack reason=0x82 reason_string=*\n");
+    play(s, 5,
+         "a open\n"
+         "a > connect receive_maximum=0 maximum_packet_size=20\n"
+         "a <! connack reason=0x82 reason_string=none\n");
+    play(s, 5,
+         "a open\n"
+         "a > connect receive_maximum=0 maximum_packet_size=4\n"
+         "a <! closed\n"
+         "b open\n"
+         "b > connect maximum_packet_size=4\n"
+         "b <! closed\n"); /* [MQTT-3.1.2-24] */
+    play(s, 5,
+         "a open\n"
+         "a > connect maximum_packet_size=0\n"
+         "a <! connack reason=0x82; a <! closed\n");
     step_end(s);
 }
 
@@ -478,7 +603,10 @@ static void test_response_information(void **state)
     struct step *s = step_new();
     s->config.response_information = view_of("reply/", 6);
     begin(s);
-    play(s, 5, "a up rri=1 ri=reply/\na up rri=0 ri=-\na up ri=-\n"); /* [MQTT-3.1.2-28] */
+    play(s, 5,
+         "a > connect request_response_information=1; a <! connack reason=0 response_information=reply/\n"
+         "a close; a > connect request_response_information=0; a <! connack reason=0 response_information=none\n"
+         "a close; a > connect; a <! connack reason=0 response_information=none\n"); /* [MQTT-3.1.2-28] */
     step_end(s);
 }
 
@@ -489,9 +617,16 @@ static void test_sys(void **state)
     s->config.sys_interval_s = 10;
     begin(s);
     play(s, 5,
-         "a up\nwait 10000\na sub $SYS/broker/clients/connected\na got t=$SYS/broker/clients/connected p=1 r=1\nb "
-         "up\nwait 10000\n"
-         "a got t=$SYS/broker/clients/connected p=2\nb bye\nwait 10000\na got t=$SYS/broker/clients/connected p=1\n");
+         "a > connect; a <! connack reason=0\n"
+         "wait 10000ms\n"
+         "a > subscribe id=101 sub=0:$SYS/broker/clients/connected; a <! suback id=101\n"
+         "a <! next publish topic=$SYS/broker/clients/connected payload=1 retain=1 qos=0\n"
+         "b > connect; b <! connack reason=0\n"
+         "wait 10000ms\n"
+         "a <! next publish topic=$SYS/broker/clients/connected payload=2 qos=0\n"
+         "b > disconnect; b <! closed\n"
+         "wait 10000ms\n"
+         "a <! next publish topic=$SYS/broker/clients/connected payload=1 qos=0\n");
     step_end(s);
 }
 
@@ -502,9 +637,22 @@ static void test_strings_of_31(void **state)
     struct step *s = step_new();
     begin(s);
     play(s, 3,
-         "a up v=4\na sub # q=2\nb up v=5\nb sub # q=2\nc up\nc pub t=x\\xff p=1 q=1\nc pub t=x\\xed\\xa0\\x80 p=1\n"
-         "c pub t=x\\x01 p=1 q=2\na none\nb none\nd open\nd > connect will=x\\xff\nd refused 5\nc pub t=fine p=2\n"
-         "a got t=fine p=2\nb got t=fine p=2\n");
+         "version 3.1.1; a > connect; a <! connack reason=0\n"
+         "a > subscribe id=101 sub=2:#; a <! suback id=101\n"
+         "version 5; b > connect; b <! connack reason=0\n"
+         "b > subscribe id=101 sub=2:#; b <! suback id=101\n"
+         "version 3.1; c > connect; c <! connack reason=0\n"
+         "c > publish topic=x\\xff payload=1 qos=1 id=101; c <! puback id=101\n"
+         "c > publish topic=x\\xed\\xa0\\x80 payload=1; c <! alive\n"
+         "c > publish topic=x\\x01 payload=1 qos=2 id=103; c <! pubcomp id=103\n"
+         "a <! alive; a <! no publish 1ms\n"
+         "b <! alive; b <! no publish 1ms\n"
+         "d open\n"
+         "d > connect will_topic=x\\xff\n"
+         "d <! connack reason=5; d <! closed\n"
+         "c > publish topic=fine payload=2; c <! alive\n"
+         "a <! next publish topic=fine payload=2 qos=0\n"
+         "b <! next publish topic=fine payload=2 qos=0\n");
     step_end(s);
 }
 
@@ -514,12 +662,24 @@ static void test_mixed_versions(void **state)
     (void)state;
     struct step *s = step_new();
     begin(s);
-    play(s, 5,
-         "a up sei=60\na sub t q=2 subid=9\na bye\nb up\nb pub t=t p=1 q=2 user=k:v expiry=50\na up v=4 clean=0 "
-         "present=1\na got t=t p=1 q=2\na bye\n"
-         "b pub t=t p=2 q=1 user=k:v\na up clean=0 sei=0 present=1\na got t=t p=2 q=1 user=k:v subid=9\nc up v=3\nc "
-         "sub t q=1\nb pub t=t p=3 q=1 user=k:v\n"
-         "c got t=t p=3 q=1\na got t=t p=3 q=1 user=k:v subid=9\n");
+    play(
+        s, 5,
+        "a > connect session_expiry_interval=60; a <! connack reason=0\n"
+        "a > subscribe id=101 sub=2:t subscription_identifier=9; a <! suback id=101\n"
+        "a > disconnect; a <! closed\n"
+        "b > connect; b <! connack reason=0\n"
+        "b > publish topic=t payload=1 qos=2 user_property=k:v message_expiry_interval=50 id=101; b <! pubcomp id=101\n"
+        "version 3.1.1; a > connect keep=300; a <! connack reason=0 sp=1\n"
+        "a <! next publish topic=t payload=1 qos=2\n"
+        "a > disconnect; a <! closed\n"
+        "version 5; b > publish topic=t payload=2 qos=1 user_property=k:v id=102; b <! puback id=102\n"
+        "a > connect keep=0; a <! connack reason=0 sp=1\n"
+        "a <! next publish topic=t payload=2 qos=1 user_property=k:v subscription_identifier=9\n"
+        "version 3.1; c > connect; c <! connack reason=0\n"
+        "c > subscribe id=101 sub=1:t; c <! suback id=101\n"
+        "version 5; b > publish topic=t payload=3 qos=1 user_property=k:v id=103; b <! puback id=103\n"
+        "c <! next publish topic=t payload=3 qos=1\n"
+        "a <! next publish topic=t payload=3 qos=1 user_property=k:v subscription_identifier=9\n");
     step_end(s);
 }
 
@@ -536,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_greedy_subscriber),
         cmocka_unit_test(test_no_memory_anywhere),
+        cmocka_unit_test(test_no_session_of_a_refused_connect),
         cmocka_unit_test(test_octet_by_octet),
         cmocka_unit_test(test_acl),
         cmocka_unit_test(test_bad_files),

@@ -120,6 +120,38 @@ static void faults_are_named(void **state)
     }
 }
 
+/* User Properties are wanted in their order, others between them allowed [MQTT-3.3.2-18]. */
+static void properties_in_order(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sent, *wanted;
+        bool fits;
+    } cases[] = {
+        { "user_property=k:1 user_property=k:2", "user_property=k:1 user_property=k:2", true },
+        { "user_property=k:1 user_property=k:2", "user_property=k:2 user_property=k:1", false },
+        { "user_property=k:1 user_property=k:2", "user_property=k:2", true },
+        { "user_property=k:1", "user_property=k:1 user_property=k:1", false },
+        { "user_property=a:x user_property=k:1 content_type=t user_property=k:2",
+          "user_property=k:1 content_type=t user_property=k:2", true },
+        { "content_type=t", "user_property=*", false },
+        { "content_type=t", "user_property=none", true },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan;
+        struct mqtt_packet p;
+        char text[300];
+        bool candidate;
+        const char *why;
+        snprintf(text, sizeof text, "a > publish topic=t %s; a < publish topic=t %s", cases[i].sent, cases[i].wanted);
+        parsed(&plan, text, MQTT_V5);
+        mqtt_decode(plan.step[0].octets, (struct mqtt_context){ MQTT_V5, MQTT_SERVER }, &p, NULL);
+        if (plan_matches(&plan.step[1], &p, NULL, &candidate, &why) != cases[i].fits)
+            fail_msg("%s", text);
+        plan_free(&plan);
+    }
+}
+
 /* Any packet, valid or broken, printed as a statement reads back as the same octets. */
 static void packets_read_back(void **state)
 {
@@ -219,6 +251,7 @@ int main(void)
         cmocka_unit_test(packets_on_the_wire), cmocka_unit_test(steps_are_what_was_written),
         cmocka_unit_test(faults_are_named),    cmocka_unit_test(packets_read_back),
         cmocka_unit_test(probes_are_sound),    cmocka_unit_test(scenarios_read_back),
+        cmocka_unit_test(properties_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

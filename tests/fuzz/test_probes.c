@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The probe table against the step function: our broker keeps every rule asked for, in no time; every statement that
- * only a probe can show is asked for; and every misbehaviour on purpose fails a probe. */
-#include "tests/fuzz/step.h"
+ * The probes of mqfuzz and the plans of our own (tests/fuzz/mqbroker.def) against the step function: our broker keeps
+ * every rule asked for, in no time; every statement that only a probe can show is asked for; and every misbehaviour on
+ * purpose fails a probe. */
+#include "fuzz/campaign/conform.h"
+#include "tests/fuzz/own.h"
+#include "tests/fuzz/play.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include <cmocka.h>
+
+static struct probe_list probes;
 
 static bool wants(const char *needs, const char *option, unsigned long *value)
 {
@@ -48,16 +53,15 @@ static void configure(struct step *s, const char *needs)
     }
 }
 
-/* Plays one probe against a broker of its own; checks that nothing is left of it. */
-static bool play(const struct probe *probe, unsigned version, int fault, struct probe_result *result)
+/* Plays one plan against a broker of its own; checks that nothing is left of it. */
+static bool play(const char *script, const char *options, unsigned version, int fault, char *why, size_t cap)
 {
     struct step *s = calloc(1, sizeof *s);
     s->config = broker_defaults();
     if (fault >= 0)
         s->config.faults[fault] = true;
-    configure(s, probe->needs);
-    struct probe_wire wire = step_wire(s);
-    bool fine = probe_run(probe, version, "p7", true, &wire, result);
+    configure(s, options);
+    bool fine = play_plan(s, script, "p7", version, why, cap);
     step_stop(s);
     if (fault != FAULT_LEAK_CONNECTION)
         assert_int_equal(s->allocated, 0);
@@ -67,31 +71,45 @@ static bool play(const struct probe *probe, unsigned version, int fault, struct 
     return fine;
 }
 
+/* Plays all there are until one fails, or all of them: how many failed. */
+static unsigned play_all(int fault, bool tell)
+{
+    char why[300];
+    unsigned failed = 0;
+    for (uint32_t i = 0; i < probes.n && (tell || failed == 0); i++) {
+        const struct probe *p = &probes.at[i];
+        if (p->hint || play(p->script, "", p->version, fault, why, sizeof why))
+            continue;
+        failed++;
+        if (tell)
+            print_error("MQTT %s, %s: %s\n", mqtt_version_name(p->version), p->title, why);
+    }
+    for (size_t i = 0; i < own_count && (tell || failed == 0); i++)
+        for (const char *v = own[i].versions; *v != '\0'; v++) {
+            if (play(own[i].script, own[i].options, (unsigned)(*v - '0'), fault, why, sizeof why))
+                continue;
+            failed++;
+            if (tell)
+                print_error("MQTT %c, %s: %s\n", *v, own[i].title, why);
+        }
+    return failed;
+}
+
 static void test_every_probe_passes(void **state)
 {
     (void)state;
-    unsigned failed = 0;
-    for (size_t i = 0; i < probe_count; i++) {
-        for (const char *v = probes[i].versions; *v != '\0'; v++) {
-            struct probe_result result;
-            if (!play(&probes[i], (unsigned)(*v - '0'), -1, &result)) {
-                print_error("MQTT %c, %s: line %u: %s\n", *v, probes[i].title, result.line, result.what);
-                failed++;
-            }
-        }
-    }
-    assert_int_equal(failed, 0);
+    assert_int_equal(play_all(-1, true), 0);
 }
 
-static bool answers_for(const struct probe *probe, const char *id, unsigned version)
+static bool answers_for(const struct own *row, const char *id, unsigned version)
 {
     char want[40];
     snprintf(want, sizeof want, "%u:%s", version, id);
-    const char *at = strstr(probe->rules, want);
+    const char *at = strstr(row->rules, want);
     return at != NULL && (at[strlen(want)] == ' ' || at[strlen(want)] == '\0');
 }
 
-/* WebSocket rows are asked by tests/fuzz/test_server.c: they are about another transport. */
+/* That frames of WebSocket are no borders of packets is asked by tests/fuzz/test_server.c: every packet in pieces. */
 static void test_every_statement_is_asked_for(void **state)
 {
     (void)state;
@@ -102,8 +120,10 @@ static void test_every_statement_is_asked_for(void **state)
         if (info->where != MQTT_WHERE_PROBE)
             continue;
         asked++;
-        for (size_t i = 0; i < probe_count && !found; i++)
-            found = answers_for(&probes[i], info->id, info->version);
+        for (uint32_t i = 0; i < probes.n && !found; i++)
+            found = probes.at[i].version == info->version && strcmp(probes.at[i].rule, info->id) == 0;
+        for (size_t i = 0; i < own_count && !found; i++)
+            found = answers_for(&own[i], info->id, info->version);
         if (!found) {
             print_error("no probe for %s of MQTT %s: %s\n", info->id, mqtt_version_name(info->version),
                         info->statement);
@@ -114,18 +134,6 @@ static void test_every_statement_is_asked_for(void **state)
     assert_int_equal(asked, 45 + 75 + 2 + 2);
 }
 
-static bool seen_by_a_probe(int fault)
-{
-    for (size_t i = 0; i < probe_count; i++) {
-        for (const char *v = probes[i].versions; *v != '\0'; v++) {
-            struct probe_result result;
-            if (!play(&probes[i], (unsigned)(*v - '0'), fault, &result))
-                return true;
-        }
-    }
-    return false;
-}
-
 static void test_every_fault_is_seen(void **state)
 {
     (void)state;
@@ -134,7 +142,7 @@ static void test_every_fault_is_seen(void **state)
         const char *name = broker_fault_name((enum broker_fault)fault);
         if (strncmp(name, "crash-", 6) == 0 || strncmp(name, "hang-", 5) == 0)
             continue; /* tests/fuzz/test_server.c: they take the process with them */
-        if (!seen_by_a_probe(fault)) {
+        if (play_all(fault, false) == 0) {
             print_error("no probe sees --fault %s\n", name);
             unseen++;
         }
@@ -149,5 +157,9 @@ int main(void)
         cmocka_unit_test(test_every_statement_is_asked_for),
         cmocka_unit_test(test_every_fault_is_seen),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (!probes_make(&probes, 1u << MQTT_V31 | 1u << MQTT_V311 | 1u << MQTT_V5))
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    probes_free(&probes);
+    return failed;
 }

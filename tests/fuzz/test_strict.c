@@ -32,7 +32,7 @@ static size_t react(const uint8_t *packet, size_t len, unsigned version, uint8_t
     }
     step_send(s, 0, view_of(packet, len));
     *open = s->pipes[0].conn != NULL;
-    int n = step_receive(s, 0, out, cap, 0);
+    int n = step_receive(s, 0, out, cap);
     step_stop(s);
     assert_int_equal(s->allocated, 0);
     free(s);
