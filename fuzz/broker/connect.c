@@ -299,6 +299,14 @@ static bool send_connack(struct broker_conn *c, const struct mqtt_packet *p, boo
     return send_packet(c, &out);
 }
 
+/* Nobody was connected after all: no will, and a session that this CONNECT made ends with its connection. */
+static void give_up_session(struct broker *b, struct session *s, bool present)
+{
+    session_will_cancel(b, s);
+    if (!present)
+        s->expiry_s = 0;
+}
+
 void connect_accept(struct broker_conn *c, const struct mqtt_packet *p, struct view auth_data)
 {
     struct broker *b = c->broker;
@@ -320,6 +328,7 @@ void connect_accept(struct broker_conn *c, const struct mqtt_packet *p, struct v
     s->expiry_s = c->expiry_s;
     if (!session_set_user(b, s, p->connect.has_username ? p->connect.username : view_of(NULL, 0)) ||
         !take_will(b, s, p)) {
+        give_up_session(b, s, present);
         connect_refuse(c, 0x97, MQTT_RULE_NONE, "no memory for this session");
         return;
     }
@@ -327,6 +336,7 @@ void connect_accept(struct broker_conn *c, const struct mqtt_packet *p, struct v
     if (c->version == MQTT_V5 && b->config.max_keep_alive_s > 0 && keep_alive_s > b->config.max_keep_alive_s)
         keep_alive_s = b->config.max_keep_alive_s;
     if (!send_connack(c, p, present, p->connect.client_id.len == 0, keep_alive_s, auth_data)) {
+        give_up_session(b, s, present);
         conn_close(c, 0x95, MQTT_RULE_NONE, "CONNACK does not fit the client's Maximum Packet Size");
         return;
     }

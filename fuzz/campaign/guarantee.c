@@ -184,6 +184,18 @@ static bool stayed(const struct weighing *w, const struct ledger_session *s, int
     return true;
 }
 
+/* No connection of the session since then set a Maximum Packet Size that a message of this length could exceed. */
+static bool roomy(const struct weighing *w, const struct ledger_session *s, int16_t since, uint32_t payload_len)
+{
+    for (int16_t i = s->last; i >= 0; i = w->l->party[i].previous) {
+        if (w->l->party[i].max_packet < payload_len + ROOMY)
+            return false;
+        if (i == since)
+            break;
+    }
+    return true;
+}
+
 static bool connected_throughout(const struct weighing *w, const struct ledger_session *s, uint32_t from, uint32_t to)
 {
     for (int16_t i = s->last; i >= 0; i = w->l->party[i].previous)
@@ -209,7 +221,8 @@ static void weigh_lost(const struct weighing *w, const struct ledger_pub *pub, c
     if (s->granted_at >= pub->sent_at || s->code == 0 || s->code > 2 || s->remove_at != LEDGER_NEVER || shared(s) ||
         (own && v5_option(w, s, NO_LOCAL)) || !matches(s, pub->topic) || !known(w, session) ||
         !stayed(w, session, s->party) || last->pong_for < pub->acked_at || owes_acks(w, s->session) ||
-        last->max_packet < pub->payload_len + ROOMY || delivered(w, s->session, pub->topic, pub->payload, pub->sent_at))
+        !roomy(w, session, s->party, pub->payload_len) ||
+        delivered(w, s->session, pub->topic, pub->payload, pub->sent_at))
         return;
     bool there = connected_throughout(w, session, pub->sent_at, pub->acked_at);
     bool hasty = ms(last->pong_ns - pub->acked_ns) < ENOUGH_MS ||

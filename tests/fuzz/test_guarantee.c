@@ -138,6 +138,12 @@ static void away(void **state)
     judged(KEPT BACK "101 a < raw 20 03 01 00 00\n" PING("a", "1500"), MQTT_V5, "MQTT-3.1.2-23");
     judged(KEPT BACK "101 a < raw 20 03 01 00 00\n" PING("a", "400"), MQTT_V5, "MQTT-3.1.2-23?");
     judged("0 a open\n0 a > connect keep=60\n1 a < raw 20 02 01 00\n" PING("a", "1500"), MQTT_V311, "MQTT-3.2.2-3");
+    /* too large for the connection in between: as if it had been delivered */
+#define BETWEEN(limit)                                                                                                 \
+    "70 a open\n70 a > connect keep=60" limit "\n71 a < raw 20 03 01 00 00\n80 a reset\n" BACK                         \
+    "101 a < raw 20 03 01 00 00\n" PING("a", "1500")
+    judged(KEPT BETWEEN(" maximum_packet_size=12"), MQTT_V5, "");
+    judged(KEPT BETWEEN(""), MQTT_V5, "MQTT-3.1.2-23");
 }
 
 static void copies_order_and_qos(void **state)
