@@ -93,15 +93,13 @@ static bool may_send(const struct broker_conn *c, const struct delivery *d)
     return c->quota > 0 || FAULTY(c->broker, OVER_RECEIVE_MAXIMUM); /* [MQTT-3.3.4-9] */
 }
 
-static void sent(struct broker *b, struct session *s, struct delivery *d)
+static void sent(struct session *s, struct delivery *d)
 {
     if (s->conn->quota > 0)
         s->conn->quota--;
     d->state = d->qos == 1 ? DELIVERY_PUBACK : DELIVERY_PUBREC;
     d->sent = true;
     list_append(&s->sent, d);
-    if (FAULTY(b, REUSE_ID))
-        s->last_id = (uint16_t)(d->id - 1);
 }
 
 static void resend_live(struct broker_conn *c, const struct publication *pub, const struct delivery *d)
@@ -110,10 +108,6 @@ static void resend_live(struct broker_conn *c, const struct publication *pub, co
     again.sent = true;
     if (FAULTY(c->broker, LIVE_RESEND) && d->qos == 1)
         send_publish(c, pub, &again);
-    if (FAULTY(c->broker, REUSE_ID) && d->qos > 0) {
-        again.sent = false;
-        send_publish(c, pub, &again);
-    }
 }
 
 /* Sends the delivery, which is in no list, or forgets it when it is too large for the client, as if it had been
@@ -129,7 +123,7 @@ static bool send_now(struct broker *b, struct session *s, struct delivery *d)
     if (result == SEND_DONE)
         resend_live(s->conn, &pub, d);
     if (result == SEND_DONE && d->qos > 0) {
-        sent(b, s, d);
+        sent(s, d);
         return true;
     }
     if (d->id != 0)

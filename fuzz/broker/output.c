@@ -161,6 +161,14 @@ static bool faulty_dup(const struct broker *b, const struct delivery *d)
            ((d->sent && !FAULTY(b, FORGET_DUP)) || FAULTY(b, DUP_FIRST)); /* [MQTT-3.3.1-1], [MQTT-3.3.1-2] */
 }
 
+static uint16_t id_out(const struct broker_conn *c, const struct delivery *d)
+{
+    const struct delivery *under_way = c->session->sent.head;
+    if (FAULTY(c->broker, ZERO_ID))
+        return 0;
+    return FAULTY(c->broker, REUSE_ID) && !d->sent && under_way != NULL ? under_way->id : d->id;
+}
+
 static struct view topic_out(const struct broker *b, const struct publication *pub)
 {
     struct view topic = pub->topic;
@@ -177,7 +185,7 @@ enum send_result send_publish(struct broker_conn *c, const struct publication *p
                              .flags = (uint8_t)(dup << 3 | d->qos << 1 | d->retain),
                              .version = c->version,
                              .has_id = d->qos > 0,
-                             .id = FAULTY(b, ZERO_ID) ? 0 : d->id,
+                             .id = id_out(c, d),
                              .publish = { .dup = dup,
                                           .retain = d->retain,
                                           .qos = d->qos,
