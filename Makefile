@@ -113,7 +113,7 @@ unit: $(PROGRAMS) $(TESTS)
 	@set -e; for t in $(filter-out $(SECONDS_EACH),$(TESTS)); do CMOCKA_MESSAGE_OUTPUT=STDOUT $$t; done
 
 # Tests of the built programs, once there is one.
-PROGRAM_TESTS = $(if $(wildcard capture/mqdump.c),$(filter-out %/harness.py %/packets.py %/screens_terminal.py,$(wildcard tests/program/*.py)))
+PROGRAM_TESTS = $(if $(wildcard capture/mqdump.c),$(filter-out %/harness.py %/packets.py %/screens_terminal.py %/toys.py,$(wildcard tests/program/*.py)))
 MANUALS       = $(patsubst docs/%.scd,$B/%,$(wildcard docs/*.scd))
 DEPS         ?= yes
 deps          = $(if $(filter yes,$(DEPS)),tests/install-deps.sh $(1))

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,22 +23,36 @@ static bool shake_hands(struct wire *wire, int fd)
     return false;
 }
 
-/* One connection before the first: what is wrong with certificates and paths is said now. */
-static bool greet(const struct bench *b)
+/* Connects without waiting for ever; errno says why not. */
+static bool reach(int fd, const struct runner_target *target)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (connect(fd, (const struct sockaddr *)&target->addr, target->addr_len) == 0)
+        return true;
+    if (errno != EINPROGRESS)
+        return false;
+    if (poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, GREET_MS) > 0)
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    else
+        error = ETIMEDOUT;
+    errno = error;
+    return error == 0;
+}
+
+/* One connection before the first: what is wrong with addresses, certificates and paths is said now. */
+static bool greet(const struct bench *b, const char *address)
 {
     const struct wire_kind *kind = &b->target.wire;
-    if (wire_is_plain(kind))
-        return true;
-    int fd = socket(b->target.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && connect(fd, (const struct sockaddr *)&b->target.addr, b->target.addr_len) == 0;
+    int fd = socket(b->target.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool ok = fd >= 0 && reach(fd, &b->target);
     if (!ok) {
-        fprintf(stderr, "mqfuzz: the broker does not accept connections: %s\n", strerror(errno));
-    } else {
-        fcntl(fd, F_SETFL, O_NONBLOCK);
+        fprintf(stderr, "mqfuzz: no broker at %s: %s\n", address, strerror(errno));
+    } else if (!wire_is_plain(kind)) {
         struct wire *wire = wire_begin(kind, fd);
         ok = wire != NULL && shake_hands(wire, fd);
         if (!ok)
-            fprintf(stderr, "mqfuzz: no %s with the broker: %s\n", kind->websocket ? "WebSocket" : "TLS",
+            fprintf(stderr, "mqfuzz: no %s with the broker at %s: %s\n", kind->websocket ? "WebSocket" : "TLS", address,
                     wire == NULL ? "no memory" : wire_trouble());
         wire_end(wire, true);
     }
@@ -71,20 +84,21 @@ static bool set_up(const struct bench *b)
     return ok;
 }
 
-static bool ready(struct bench *b)
+static bool ready(struct bench *b, const char *address)
 {
     b->target.login = (struct login){ b->command->user, b->command->password };
-    return greet(b) && set_up(b);
+    return greet(b, address) && set_up(b);
 }
 
 static bool start(struct bench *b)
 {
-    char error[PROCESS_ERROR];
+    char error[PROCESS_ERROR], address[32];
     int64_t began = runner_now_ns();
     if (process_start(&b->process, b->command->spawn, START_MS, error)) {
         b->start_ns = runner_now_ns() - began;
         process_target(&b->process, &b->target);
-        return ready(b);
+        snprintf(address, sizeof address, "127.0.0.1:%u", b->process.port);
+        return ready(b, address);
     }
     fprintf(stderr, "mqfuzz: %s\n", error);
     if (b->process.n_tail > 0)
@@ -150,7 +164,7 @@ bool bench_open(struct bench *b, const struct command *c)
     if (c->spawn != NULL)
         return start(b);
     if (runner_resolve(address, c->allow_remote, &b->target, error, sizeof error))
-        return ready(b);
+        return ready(b, address);
     fprintf(stderr, "mqfuzz: %s\n", error);
     return false;
 }

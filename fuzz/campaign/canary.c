@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static int wait_of(const struct canary *c)
@@ -48,8 +50,11 @@ static bool open_socket(struct canary *c, const struct runner_target *target)
         return false;
     if (connect(c->fd, (const struct sockaddr *)&target->addr, target->addr_len) != 0 &&
         (errno != EINPROGRESS || poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, wait_of(c)) <= 0 ||
-         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0))
+         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0)) {
+        c->error = error != 0 ? error : errno == EINPROGRESS ? ETIMEDOUT : errno;
         return false;
+    }
+    c->error = 0;
     c->wire = wire_is_plain(&target->wire) ? NULL : wire_begin(&target->wire, c->fd);
     return wire_is_plain(&target->wire) || c->wire != NULL;
 }
@@ -71,6 +76,20 @@ bool canary_lives(struct canary *c, const struct runner_target *target)
     if (c->fd >= 0 && exchange(c, ping, sizeof ping, MQTT_PINGRESP))
         return true;
     return canary_connect(c, target); /* it may have been taken over by a client of the same name */
+}
+
+void canary_complain(const struct canary *c)
+{
+    if (c->error != 0)
+        fprintf(stderr, "mqfuzz: the broker does not accept connections: %s\n", strerror(c->error));
+    else if (c->refused != 0)
+        fprintf(stderr, "mqfuzz: the broker refuses a plain MQTT 3.1.1 client (return code %u)%s\n", c->refused,
+                c->refused == 4 || c->refused == 5 ? "; --user and --password log in" : "");
+    else
+        fprintf(stderr,
+                "mqfuzz: the broker does not let a plain MQTT 3.1.1 client in: it closes, or sends no CONNACK within "
+                "%d s\n",
+                CANARY_MS / 1000);
 }
 
 void canary_close(struct canary *c)

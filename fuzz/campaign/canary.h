@@ -11,9 +11,11 @@ struct canary {
     struct wire *wire;
     uint32_t wait_ms; /* for an answer; 0: CANARY_MS */
     uint8_t refused;  /* return code of the CONNACK when it was not 0 */
+    int error;        /* errno of a connection that was not made */
 };
 #define CANARY_NONE ((struct canary){ .fd = -1 })
 
 bool canary_connect(struct canary *c, const struct runner_target *target); /* anew: CONNECT and CONNACK */
 bool canary_lives(struct canary *c, const struct runner_target *target);   /* PINGREQ and PINGRESP, or connected anew */
+void canary_complain(const struct canary *c);                              /* on stderr, why it could not connect */
 void canary_close(struct canary *c);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/campaign/canary.h"
 #include "fuzz/campaign/command.h"
 
 enum { PROBES_AT_ONCE = 24 };
@@ -76,7 +77,8 @@ static bool each(void *ctx, const struct probe_result *result, const struct run 
     if (e->end != RUN_PASSED || c->command->verbose)
         print(e);
     if (report_is_finding(e) && c->command->out != NULL && !report_files(&c->report, e, c->command->out, run)) {
-        fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
+        if (!c->trouble)
+            fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
         c->trouble = true;
     }
     if (c->bench.process.pid > 0 && !process_watch(&c->bench.process)) {
@@ -100,7 +102,7 @@ static bool each(void *ctx, const struct probe_result *result, const struct run 
     return !mqfuzz_stop;
 }
 
-/* The versions in which the broker lets a plain client in. */
+/* The versions in which the broker lets a plain client in, or answers it with what no broker may say. */
 static unsigned spoken(const struct bench *b, unsigned versions)
 {
     static const char script[] = "a > connect; a < connack reason=0";
@@ -112,19 +114,27 @@ static unsigned spoken(const struct bench *b, unsigned versions)
         if ((versions & 1u << v) != 0 && plan_parse(&plan[v], view_of(script, sizeof script - 1), "mqfuzzhello", v))
             runner_start(&runner, &plan[v], &plan[v], false);
     for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run))
-        passed |= run->end == RUN_PASSED ? 1u << ((struct plan *)run->tag - plan) : 0;
+        passed |= run->end == RUN_PASSED || run->end == RUN_FAILED ? 1u << ((struct plan *)run->tag - plan) : 0;
     runner_done(&runner);
     for (unsigned v = MQTT_V31; v <= MQTT_V5; v++)
         plan_free(&plan[v]);
     return passed;
 }
 
-/* A version that the broker does not speak is left out, and said. What is spoken is what is left. */
+/* A version that the broker does not speak is left out, and said. What is spoken is what is left; 0: nothing could be
+ * asked, said on stderr. */
 static unsigned agree_on_versions(struct conform *c)
 {
     unsigned wanted = c->command->versions, has = spoken(&c->bench, wanted);
-    if (has == 0)
-        return wanted; /* nobody gets in: let the probes say how */
+    if (has == 0) {
+        struct canary canary = CANARY_NONE;
+        if (canary_connect(&canary, &c->bench.target))
+            fprintf(stderr, "mqfuzz: the broker does not let a plain client of these versions in\n");
+        else
+            canary_complain(&canary);
+        canary_close(&canary);
+        return 0;
+    }
     for (unsigned v = MQTT_V31; v <= MQTT_V5; v++)
         if ((wanted & ~has & 1u << v) != 0)
             printf("n/a      %-6s %-20s the broker does not let a client of this version in: its probes are left out\n",
@@ -147,7 +157,13 @@ int command_conform(const struct command *command)
                                  .each = each,
                                  .ctx = &c };
     int64_t began = runner_now_ns();
-    if (!probes_make(&list, agree_on_versions(&c))) {
+    unsigned versions = agree_on_versions(&c);
+    if (versions == 0) {
+        bench_close(&c.bench);
+        baseline_free(&c.baseline);
+        return EXIT_TROUBLE;
+    }
+    if (!probes_make(&list, versions)) {
         fprintf(stderr, "mqfuzz: no memory\n");
         return EXIT_TROUBLE;
     }

@@ -819,7 +819,7 @@ bool runner_resolve(const char *text, bool allow_remote, struct runner_target *o
     const char *colon = strrchr(text, ':');
     const char *port = colon != NULL ? colon + 1 : text;
     size_t n = colon != NULL ? (size_t)(colon - text) : 0;
-    if (n >= sizeof host || *port == '\0') {
+    if (n >= sizeof host || *port == '\0' || strspn(port, "0123456789") != strlen(port)) {
         snprintf(error, cap, "'%s' is not HOST:PORT", text);
         return false;
     }

@@ -84,11 +84,7 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
     runner_init(&s->runner, &b->target, deadline_ms);
     s->started_ns = runner_now_ns();
     if (!canary_connect(&s->canary, &s->bench->target)) {
-        if (s->canary.refused != 0)
-            fprintf(stderr, "mqfuzz: the broker refuses a plain MQTT 3.1.1 client (return code %u); --user logs in\n",
-                    s->canary.refused);
-        else
-            fprintf(stderr, "mqfuzz: the broker does not accept a plain MQTT 3.1.1 client\n");
+        canary_complain(&s->canary);
         return false;
     }
     health_begin(&s->health, &b->process, s->octets_sent);

@@ -6,17 +6,12 @@ import os
 import pathlib
 import re
 import signal
-import socket
-import tempfile
 import xml.etree.ElementTree as xml
 
 from harness import Stream, case, check, equal, free_port, main, program, run
+from toys import scratch, toy
 
 BROKER = f"{program('mqbroker')} -p {{port}}"
-
-
-def scratch():
-    return tempfile.TemporaryDirectory(prefix="mqfuzz-")
 
 
 @case("the reference broker passes every probe that is judged")
@@ -120,36 +115,10 @@ def _():
 @case("the same seed says the same to a broker that answers the same")
 def _():
     with scratch() as out:
-        script = pathlib.Path(out, "mute.py")  # answers only its canary, so that nothing depends on time
-        script.write_text("import select, signal, socket, sys\n"
-                          "s = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=128)\n"
-                          "log, said, open_, ending = open(sys.argv[2], 'wb'), {}, [s], []\n"
-                          "signal.signal(signal.SIGTERM, lambda *_: ending.append(1))\n"
-                          "def ended(c):\n"
-                          "    open_.remove(c); c.close()\n"
-                          "    if said[c] and b'canary' not in said[c][:20]:\n"
-                          "        log.write(said[c] + b'\\n--\\n'); log.flush()\n"
-                          "while True:\n"
-                          "    ready = select.select(open_, [], [], 0.05)[0]\n"
-                          "    if ending and not ready:\n"  # asked to end, and all that came has been read
-                          "        for c in open_[1:]: ended(c)\n"
-                          "        break\n"
-                          "    for c in ready:\n"
-                          "        if c is s:\n"
-                          "            c = s.accept()[0]; open_.append(c); said[c] = b''; continue\n"
-                          "        try:\n"
-                          "            octets = c.recv(65536)\n"
-                          "        except ConnectionError:\n"
-                          "            octets = b''\n"
-                          "        said[c] += octets\n"
-                          "        if octets and b'canary' in said[c][:20]:\n"
-                          "            c.sendall(b'\\x20\\x02\\x00\\x00' if octets[0] == 0x10 else b'\\xd0\\x00')\n"
-                          "        if not octets:\n"
-                          "            ended(c)\n")
         heard = []
         for n in "ab":
             log = os.path.join(out, n)
-            done = run("mqfuzz", "run", "--spawn", f"python3 {script} {{port}} {log}", "--seed", "7", "--runs", "30")
+            done = run("mqfuzz", "run", "--spawn", toy("mute", "{port}", log), "--seed", "7", "--runs", "30")
             check(b"seed 7" in done.err and b"30 plans" in done.out, f"{done.out.decode()} {done.err.decode()}")
             heard.append(sorted(pathlib.Path(log).read_bytes().split(b"\n--\n")))
         check(len(heard[0]) > 30, f"{len(heard[0])} connections")
@@ -172,8 +141,14 @@ def _():
     port = free_port()
     nobody = run("mqfuzz", "conform", "--target", f"127.0.0.1:{port}", "--rule", "MQTT-3.1.0-2")
     equal(nobody.status, 2, "nobody listens")
-    check(b"does not accept connections" in nobody.err, nobody.err.decode())
+    check(b"no broker at 127.0.0.1:" in nobody.err, nobody.err.decode())
     equal(run("mqfuzz", "run", "--target", f"127.0.0.1:{port}").status, 2, "run without a broker")
+    for command in ("conform", "run"):  # a port that is open and nobody who speaks MQTT behind it
+        for mode in ("silent", "missing"):
+            strange = run("mqfuzz", command, "--spawn", toy(mode), "--time", "5s")
+            check(strange.status == 2 and b"does not let a plain MQTT 3.1.1 client in" in strange.err, f"{command} {mode}: {strange}")
+    no_port = run("mqfuzz", "run", "--target", "localhost")
+    check(no_port.status == 2 and b"not HOST:PORT" in no_port.err, f"{no_port}")
     remote = run("mqfuzz", "run", "--target", "192.0.2.1:1883")
     equal(remote.status, 2, "remote")
     check(b"--allow-remote" in remote.err, remote.err.decode())
@@ -188,20 +163,6 @@ def _():
     equal(nodir.status, 2, "no directory")
     plan = run("mqfuzz", "--replay", "/no/such.plan", "--spawn", BROKER)
     equal(plan.status, 2, "no plan")
-
-
-@case("a broker that exits with 0 in the middle is a finding")
-def _():
-    with scratch() as out:
-        script = pathlib.Path(out, "quits.py")
-        script.write_text("import socket, sys\n"
-                          "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
-                          "for n in range(4):\n"
-                          "    c, _ = s.accept()\n"
-                          "    if c.recv(100):\n"
-                          "        c.sendall(b'\\x20\\x02\\x00\\x00')\n")
-        done = run("mqfuzz", "run", "--spawn", f"python3 {script} {{port}}", "--seed", "3", "--runs", "10", "--time", "20s")
-        check(done.status in (2, 3) and b"ended with status 0" in done.out + done.err, f"{done.out.decode()} {done.err.decode()}")
 
 
 @case("Ctrl-C ends a run with its report")

@@ -7,17 +7,13 @@ import re
 import resource
 import signal
 import subprocess
-import tempfile
 import xml.etree.ElementTree as xml
 
 from harness import CAPTURES, Stream, case, check, equal, free_port, main, program, run
+from toys import scratch, toy
 
 BROKER = f"{program('mqbroker')} -q -p {{port}}"
 FAULTY = f"{BROKER} --fault no-pubcomp"
-
-
-def scratch():
-    return tempfile.TemporaryDirectory(prefix="mqfuzz-")
 
 
 def crash_fault():
@@ -200,16 +196,7 @@ def _():
 @case("a broker that ends with 0 by itself is a crash by name")
 def _():
     with scratch() as out:
-        script = pathlib.Path(out, "quits.py")
-        script.write_text("import socket, sys\n"
-                          "s, n = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=100), 0\n"
-                          "open_ = []\n"
-                          "while n < 6:\n"
-                          "    c, _ = s.accept(); n += 1; open_.append(c)\n"
-                          "    octets = c.recv(100)\n"
-                          "    if octets[:1] == b'\\x10':\n"
-                          "        c.sendall(b'\\x20\\x02\\x00\\x00')\n")
-        done = run("mqfuzz", "run", "--spawn", f"python3 {script} {{port}}", "--seed", "3", "--runs", "10", "--time", "10s", "--out", out)
+        done = run("mqfuzz", "run", "--spawn", toy("quits"), "--seed", "3", "--runs", "10", "--time", "10s", "--out", out)
         equal(done.status, 3, f"{done}")
         check(re.search(rb"^FINDING +crash +the broker ended with status 0", done.out, re.M), f"{done}")
         check(list(pathlib.Path(out).glob("crash*.plan")), "its plan was written")

@@ -1,19 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What a broker wants before mqfuzz can test it: a user, TLS, a set-up plan."""
-import contextlib
-import pathlib
 import re
 import subprocess
-import tempfile
 
 from harness import Stream, case, check, equal, free_port, main, program, run
-
-
-@contextlib.contextmanager
-def scratch():
-    with tempfile.TemporaryDirectory(prefix="mqfuzz-") as path:
-        yield pathlib.Path(path)
+from toys import scratch, toy
 
 
 def guarded(folder):
@@ -30,6 +22,8 @@ def _():
         refused = run("mqfuzz", "run", "--spawn", broker, "--runs", "5")
         equal(refused.status, 2, f"without a user: {refused}")
         check(b"return code 5" in refused.err and b"--user" in refused.err, refused.err.decode())
+        outside = run("mqfuzz", "conform", "--spawn", broker)
+        check(outside.status == 2 and outside.out == b"" and b"--user" in outside.err, f"nothing is held against it: {outside}")
         wrong = run("mqfuzz", "run", "--spawn", broker, "--runs", "5", "--user", "joe", "--password", "guess")
         equal(wrong.status, 2, f"wrong password: {wrong}")
         right = run("mqfuzz", "run", "--spawn", broker, "--runs", "200", "--seed", "1", "--user", "joe", "--password", "secret")
@@ -67,53 +61,6 @@ def _():
         equal(run("mqfuzz", "run", "--target", str(free_port()), "--cafile", "/no/such").status, 2, "no such file")
 
 
-# A WebSocket server in a few lines: sys.argv is port, mode and, to pass the octets on behind TLS, port, certificate and key.
-WEB = """
-import socket, ssl, sys, threading
-port, mode, *more = sys.argv[1:]
-s = socket.create_server(('127.0.0.1', int(port)), backlog=128)
-def copy(a, b):
-    try:
-        while octets := a.recv(65536):
-            b.sendall(octets)
-    except OSError:
-        pass
-    for end in (a, b):
-        try:
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-def serve(c):
-    try:
-        if mode == 'tls':
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(more[1], more[2])
-            c = context.wrap_socket(c, server_side=True)
-            under = socket.create_connection(('127.0.0.1', int(more[0])))
-            threading.Thread(target=copy, args=(under, c), daemon=True).start()
-            copy(c, under)
-            return
-        c.recv(4096)
-        if mode == 'missing':
-            c.sendall(b'HTTP/1.1 404 Not Found\\r\\nContent-Length: 0\\r\\n\\r\\n')
-            return
-        c.sendall(b'HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n'
-                  b'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\\r\\n'
-                  + (b'' if mode == 'nameless' else b'Sec-WebSocket-Protocol: mqtt\\r\\n') + b'\\r\\n')
-        while octets := c.recv(4096):
-            if mode == 'ping':  # between two halves of CONNACK, each a frame of its own
-                c.sendall(b'\\x02\\x02\\x20\\x02' + b'\\x89\\x02hi' + b'\\x80\\x00' + b'\\x80\\x02\\x00\\x00')
-                if c.recv(8)[:2] == b'\\x8a\\x82':
-                    c.sendall(b'\\x88\\x00')
-            else:
-                c.sendall(b'\\x81\\x04\\x20\\x02\\x00\\x00')
-    except OSError:
-        pass
-while True:
-    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
-"""
-
-
 @case("WebSocket: every probe as over TCP, fuzzing, and by TLS")
 def _():
     broker = f"{program('mqbroker')} -q -p 0 --websocket-port {{port}}"
@@ -127,14 +74,13 @@ def _():
         cert, key = folder / "cert.pem", folder / "key.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
                         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
-        (folder / "web.py").write_text(WEB)
         under, port = free_port(), free_port()
         with Stream([program("mqbroker"), "-q", "-p", "0", "--websocket-port", str(under)]) as plain, \
-                Stream(["python3", folder / "web.py", str(port), "tls", str(under), cert, key]):
+                Stream(toy("tls", port, under, cert, key).split()):
             plain.line("listening", err=False)
             for _ in range(100):
                 secure = run("mqfuzz", "conform", "--target", f"wss://localhost:{port}/mqtt", "--cafile", cert, "--rule", "MQTT-3.12.4-1")
-                if b"not accept" not in secure.err:
+                if b"no broker at" not in secure.err:
                     break
             equal(secure.status, 0, f"{secure}")
             check(b"3 pass" in secure.out, secure.out.decode())
@@ -143,16 +89,15 @@ def _():
 @case("WebSocket: what is wrong with it is told")
 def _():
     with scratch() as folder:
-        (folder / "web.py").write_text(WEB)
         for mode, told in (("missing", b"404 Not Found"), ("nameless", b"[MQTT-6.0.0-4]")):
-            done = run("mqfuzz", "run", "--spawn", f"python3 {folder}/web.py {{port}} {mode}", "--websocket", "/x", "--runs", "5")
+            done = run("mqfuzz", "run", "--spawn", toy(mode), "--websocket", "/x", "--runs", "5")
             equal(done.status, 2, f"{mode}: {done}")
             check(b"no WebSocket with the broker" in done.err and told in done.err, f"{mode}: {done}")
-        text = run("mqfuzz", "conform", "--spawn", f"python3 {folder}/web.py {{port}} text", "--websocket", "/x", "--rule", "MQTT-3.12.4-1")
+        text = run("mqfuzz", "conform", "--spawn", toy("text"), "--websocket", "/x", "--rule", "MQTT-3.12.4-1")
         check(text.status == 3 and b"text frame [MQTT-6.0.0-1]" in text.out, f"{text}")
         cut = folder / "cut.plan"  # a packet in two frames, a ping and an empty frame between them; for the pong, goodbye
         cut.write_text("version 3.1.1\na > connect\na <! connack reason=0\na <! closed\n")
-        whole = run("mqfuzz", "--replay", cut, "--spawn", f"python3 {folder}/web.py {{port}} ping", "--websocket", "/x")
+        whole = run("mqfuzz", "--replay", cut, "--spawn", toy("ping"), "--websocket", "/x")
         equal(whole.status, 0, f"{whole}")
     plain = run("mqfuzz", "run", "--spawn", f"{program('mqbroker')} -q -p {{port}}", "--websocket", "/mqtt", "--runs", "5")
     equal(plain.status, 2, f"WebSocket with a broker that has none: {plain}")

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Brokers that do one thing wrong, for the tests of mqfuzz: toys.py MODE PORT [ARGUMENT]... As a module: scratch folders, and toy(),
+which gives the command for --spawn."""
+import contextlib
+import pathlib
+import select
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+import threading
+
+CONNACK, PINGRESP = b"\x20\x02\x00\x00", b"\xd0\x00"
+
+
+@contextlib.contextmanager
+def scratch():
+    with tempfile.TemporaryDirectory(prefix="mqfuzz-") as path:
+        yield pathlib.Path(path)
+
+
+def toy(mode, port="{port}", *arguments):
+    return " ".join(str(word) for word in ("python3", __file__, mode, port, *arguments))
+
+
+def listening(port):
+    return socket.create_server(("127.0.0.1", int(port)), backlog=128)
+
+
+def each(port, serve, *arguments):
+    """Every connection in a thread of its own."""
+    server = listening(port)
+    while True:
+        threading.Thread(target=serve, args=(server.accept()[0], *arguments), daemon=True).start()
+
+
+def quits(port):
+    """Ends with 0 when six clients have been there."""
+    server, clients = listening(port), []
+    while len(clients) < 6:
+        clients.append(server.accept()[0])
+        if clients[-1].recv(100)[:1] == b"\x10":
+            clients[-1].sendall(CONNACK)
+
+
+def silent(port):
+    """Takes connections and says nothing."""
+    server, clients = listening(port), []
+    while True:
+        clients.append(server.accept()[0])
+
+
+def mute(port, log):
+    """Answers its canary alone, so that nothing depends on time; writes down what each of the others said."""
+    server, said, ending = listening(port), {}, []
+    signal.signal(signal.SIGTERM, lambda *_: ending.append(1))
+    with open(log, "wb") as file:
+        def ended(client):
+            octets = said.pop(client)
+            client.close()
+            if octets and b"canary" not in octets[:20]:
+                file.write(octets + b"\n--\n")
+                file.flush()
+
+        while True:
+            ready = select.select([server, *said], [], [], 0.05)[0]
+            if ending and not ready:  # asked to end, and all that came has been read
+                for client in list(said):
+                    ended(client)
+                return
+            for client in ready:
+                if client is server:
+                    said[server.accept()[0]] = b""
+                    continue
+                try:
+                    octets = client.recv(65536)
+                except ConnectionError:
+                    octets = b""
+                said[client] += octets
+                if octets and b"canary" in said[client][:20]:
+                    client.sendall(CONNACK if octets[0] == 0x10 else PINGRESP)
+                if not octets:
+                    ended(client)
+
+
+def copy(here, there):
+    with contextlib.suppress(OSError):
+        while octets := here.recv(65536):
+            there.sendall(octets)
+    for end in (here, there):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+def behind_tls(client, under, certificate, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with contextlib.suppress(OSError):
+        client = context.wrap_socket(client, server_side=True)
+        broker = socket.create_connection(("127.0.0.1", int(under)))
+        threading.Thread(target=copy, args=(broker, client), daemon=True).start()
+        copy(client, broker)
+
+
+def tls(port, under, certificate, key):
+    """Passes on to the port `under` what comes by TLS."""
+    each(port, behind_tls, under, certificate, key)
+
+
+def web(client, protocol, frames, last):
+    """Shakes hands as RFC 6455 says, answers what comes with these frames and, when a pong comes back, with the last one."""
+    with contextlib.suppress(OSError):
+        client.recv(4096)
+        client.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                       b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" + protocol + b"\r\n")
+        while client.recv(4096):
+            client.sendall(frames)
+            if last and client.recv(8)[:2] == b"\x8a\x82":
+                client.sendall(last)
+
+
+MQTT = b"Sec-WebSocket-Protocol: mqtt\r\n"
+
+
+def nameless(port):
+    each(port, web, b"", b"", b"")
+
+
+def text(port):
+    """CONNACK in a text frame."""
+    each(port, web, MQTT, b"\x81\x04" + CONNACK, b"")
+
+
+def ping(port):
+    """CONNACK in two frames, a ping and an empty frame between them; for the pong, goodbye."""
+    each(port, web, MQTT, b"\x02\x02\x20\x02" + b"\x89\x02hi" + b"\x80\x00" + b"\x80\x02\x00\x00", b"\x88\x00")
+
+
+def refuse(client):
+    with contextlib.suppress(OSError):
+        client.recv(4096)
+        client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        client.close()
+
+
+def missing(port):
+    """A web server that knows nothing of MQTT."""
+    each(port, refuse)
+
+
+if __name__ == "__main__":
+    {f.__name__: f for f in (quits, silent, mute, tls, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
