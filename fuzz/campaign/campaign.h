@@ -25,8 +25,9 @@ struct words;
 struct words *words_of_command(const char *command);
 const char *words_any(struct words *w, struct mutator *m); /* w may be NULL; each once, then any */
 bool words_left(const struct words *w);                    /* not all were told yet */
-/* One of scenarios.def, alone or with neighbours that do anything. 0: it does not fit. */
-size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, uint8_t *out, size_t cap);
+/* One of scenarios.def, alone or with neighbours that do anything; slow: it may take seconds. 0: it does not fit. */
+size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, bool slow, uint8_t *out, size_t cap);
+void talk_hurry(struct talk *talk); /* its long waits are short ones from now on */
 enum { TALK_CROWD = 256 };
 /* Many connections one after the other, each with nothing to say: what they cost must not stay. */
 size_t talk_crowd(unsigned version, uint8_t *out, size_t cap);
@@ -35,6 +36,11 @@ bool talk_of_plan(const struct plan *plan, struct talk *out, size_t cap);
 /* Stands in a talk for what makes the names of a run its own; ~ in a plan. */
 #define TALK_PREFIX "~~~~~~"
 enum { TALK_PREFIX_LEN = sizeof TALK_PREFIX - 1 };
+/* The prefix in every client identifier, topic and filter that has room for it. */
+void talk_give_names(struct talk *talk, size_t cap);
+bool talk_has_names(const struct talk *talk);       /* in every client identifier: no other run has the same */
+bool talk_keeps_to_itself(const struct talk *talk); /* neither hears others nor is heard by them */
+uint8_t talk_version_from(struct view octets, uint8_t before); /* what a client speaks from here on: CONNECT names it */
 /* A plan of its own: prefix, as long as TALK_PREFIX, stands for it. What the server would have sent is waited for a
  * little; patient: long, and at the end everybody gets time to receive what is due. False: no memory. */
 bool talk_plan(const struct talk *talk, const char *prefix, bool patient, struct plan *out);
@@ -64,8 +70,14 @@ struct stage {
     uint64_t packets, connections, plans, octets_sent;
     struct health health;
     uint64_t plans_at_start, starts; /* of the broker that runs */
+    uint64_t plans_at_checkup;
+    unsigned quick, slow; /* flights under way */
+    struct flight *ended; /* those that have ended and were not looked at */
+    bool traced;          /* the broker does count edges */
+    int64_t sung_ns;      /* when the canary was last heard */
     int64_t started_ns;
     bool fresh_tries;     /* while something is made small */
+    bool in_haste;        /* the broker need not end in its own time */
     uint64_t seed, named; /* what makes names, and how many were made */
     /* Of all that a run shows, what the caller wants to hear of first; NULL: all is welcome. */
     bool (*wants)(void *ctx, const struct outcome *o);
@@ -76,23 +88,31 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms);
 void stage_close(struct stage *s);
 bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struct outcome *out, bool *new_state,
                    struct run **kept);
-/* The talk under names of its own; what may only be late is tried again with more time. *plan is what was carried out
- * in the end; free it in any case. */
-bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, struct outcome *out, bool *new_state,
-                struct run **kept);
-/* A talk that takes its time, beside others: started under names of its own, ended, and looked at. What it shows is
- * only what the broker said. */
-struct aside {
+/* The talk under names of its own; what may only be late is tried again with more time; patient: it has it at once.
+ * *plan is what was carried out in the end; free it in any case. */
+bool stage_play(struct stage *s, const struct talk *talk, bool patient, struct plan *plan, struct outcome *out,
+                bool *new_state, struct run **kept);
+/* A talk that goes on beside others, under names of its own. What it shows is only what the broker said. */
+struct flight {
     struct talk talk; /* owned */
     struct plan plan;
-    struct run *run; /* NULL: there is none */
-    bool ended;
+    struct run *run; /* NULL: not begun, or looked at */
+    bool slow;       /* takes its time on purpose */
+    bool ended, lost, edges, looked, own, alone;
+    uint8_t look;    /* patient tries that are left; 0: it is no second look */
+    uint16_t kind;   /* of what it was suspected of */
     uint64_t starts; /* of the broker, when it began */
+    uint64_t begun, states;
+    struct flight *next_ended;
 };
-bool stage_begin(struct stage *s, const struct talk *talk, struct aside *out); /* false: no memory */
-/* Waits for its end. False: the broker was started anew meanwhile, so that it shows nothing. */
-bool stage_end(struct stage *s, struct aside *a, struct outcome *out, bool *new_state);
-void aside_free(struct aside *a);
+bool stage_prepare(struct stage *s, const struct talk *talk, bool patient, struct flight *out); /* false: no memory */
+bool stage_begin(struct stage *s, struct flight *f);
+void stage_turn(struct stage *s, int timeout_ms); /* works until one has ended, which is marked, or so long */
+/* At one that has ended. False: the broker was started anew meanwhile, so that it shows nothing. */
+bool stage_look(struct stage *s, struct flight *f, struct outcome *out);
+bool stage_new_shape(struct stage *s, uint64_t states); /* of answers: not seen before */
+/* Did the broker end, has a sanitizer reported, or, now and then, is the canary not served? */
+bool stage_alarm(struct stage *s, bool now, struct outcome *out);
 /* One impatient run: what may only be late counts. */
 bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *out);
 /* Between plans, now and then: does the broker use more than it should? */

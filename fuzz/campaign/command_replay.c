@@ -107,7 +107,7 @@ int command_minimize(const struct command *c)
     bool news;
     if (load(c->minimize, &plan, c, true) && (talk.octets = malloc(TALK_ROOM)) != NULL &&
         talk_of_plan(&plan, &talk, TALK_ROOM) && stage_open(&stage, &bench, c->deadline_ms) &&
-        stage_play(&stage, &talk, &whole, &o, &news, &run)) {
+        stage_play(&stage, &talk, false, &whole, &o, &news, &run)) {
         bool ended = strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0;
         if (!o.found) {
             fprintf(stderr, "mqfuzz: %s: the plan shows nothing wrong\n", c->minimize);

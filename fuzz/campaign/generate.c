@@ -62,6 +62,14 @@ size_t talk_fresh(struct mutator *m, unsigned version, uint8_t *out, size_t cap)
     return len;
 }
 
+void talk_hurry(struct talk *talk)
+{
+    struct talk_record record;
+    for (size_t pos = 0; talk_next(view_of(talk->octets, talk->len), &pos, &record);)
+        if (record.op == TALK_LONG_WAIT && record.len == TALK_HEAD_MAX)
+            talk->octets[record.offset + 1] = 0xff; /* hours: nobody waits for those */
+}
+
 /* Whole packets, the first a CONNECT that nobody need refuse: then a PINGREQ behind them will be answered. */
 static bool well_formed(struct view octets, unsigned version, bool *connected)
 {
@@ -96,20 +104,22 @@ static bool add_step(struct plan *plan, const struct plan_step *step)
 }
 
 /* The talk's octets with the run's own name for every TALK_PREFIX: what several runs say does not meet. */
-static bool own_names(struct plan *plan, const struct talk *talk, const char *prefix, bool *any)
+static bool own_names(struct plan *plan, const struct talk *talk, const char *prefix, const uint8_t **octets, bool *any)
 {
     *any = false;
-    plan->memory = malloc(talk->len > 0 ? talk->len : 1);
-    if (plan->memory == NULL)
+    plan->memory_left = talk->len;
+    uint8_t *memory = plan_take(plan, talk->len);
+    *octets = memory;
+    if (memory == NULL)
         return false;
-    memcpy(plan->memory, talk->octets, talk->len);
+    memcpy(memory, talk->octets, talk->len);
     snprintf(plan->prefix, sizeof plan->prefix, "%s", prefix);
     for (size_t i = 0; i + TALK_PREFIX_LEN <= talk->len;) {
-        const char *tilde = memchr(plan->memory + i, '~', talk->len - i);
-        i = tilde != NULL ? (size_t)(tilde - plan->memory) : talk->len;
-        bool whole = i + TALK_PREFIX_LEN <= talk->len && memcmp(plan->memory + i, TALK_PREFIX, TALK_PREFIX_LEN) == 0;
+        const uint8_t *tilde = memchr(memory + i, '~', talk->len - i);
+        i = tilde != NULL ? (size_t)(tilde - memory) : talk->len;
+        bool whole = i + TALK_PREFIX_LEN <= talk->len && memcmp(memory + i, TALK_PREFIX, TALK_PREFIX_LEN) == 0;
         if (whole)
-            memcpy(plan->memory + i, prefix, TALK_PREFIX_LEN);
+            memcpy(memory + i, prefix, TALK_PREFIX_LEN);
         i += whole ? TALK_PREFIX_LEN : 1;
         *any = *any || whole;
     }
@@ -161,8 +171,7 @@ static bool left_out(const struct talk_record *record, bool waits)
            (octets ? record->octets.len == 0 || (record->by_server && !waits) : record->by_server);
 }
 
-/* What a client speaks from here on: each CONNECT names it. */
-static uint8_t version_from(struct view octets, uint8_t before)
+uint8_t talk_version_from(struct view octets, uint8_t before)
 {
     struct mqtt_packet p;
     if (octets.len < 2 || octets.ptr[0] >> 4 != MQTT_CONNECT)
@@ -181,15 +190,16 @@ bool talk_plan(const struct talk *talk, const char *prefix, bool patient, struct
     *out = (struct plan){ 0 };
     memset(usual, true, sizeof usual);
     memset(version, talk->version, sizeof version);
-    bool waits, ok = own_names(out, talk, prefix, &waits);
+    const uint8_t *octets = NULL;
+    bool waits, ok = own_names(out, talk, prefix, &octets, &waits);
     unsigned before = TALK_CLIENTS;
     struct plan_step calm = { .op = PLAN_WAIT, .ms = CALM_MS, .version = talk->version };
-    while (ok && talk_next(view_of(out->memory, talk->len), &pos, &record)) {
+    while (ok && talk_next(view_of(octets, talk->len), &pos, &record)) {
         if (left_out(&record, waits))
             continue;
         unsigned c = record.client;
         struct plan_step step = step_of(&record, patient);
-        version[c] = step.op == PLAN_SEND ? version_from(record.octets, version[c]) : version[c];
+        version[c] = step.op == PLAN_SEND ? talk_version_from(record.octets, version[c]) : version[c];
         step.client = (uint8_t)c;
         step.version = version[c];
         step.line = out->n + 1;

@@ -43,9 +43,11 @@ bool rule_forces_refusal(const struct mqtt_rule_info *info)
 
 struct weighing {
     const struct ledger *l;
-    uint32_t tail_at; /* from here on the log only says that the runner closed what was left */
-    bool faulty;      /* some client was unclear, and spoke of what is this run's own */
-    bool nameless;    /* some message has a topic that is not known */
+    uint32_t tail_at;           /* from here on the log only says that the runner closed what was left */
+    bool faulty;                /* some client was unclear, and spoke of what is this run's own */
+    bool nameless;              /* some message has a topic that is not known */
+    bool raced[LEDGER_PARTIES]; /* connected while another of its client identifier did: only the broker knows the order
+                                 */
     void (*accuse)(void *ctx, const struct accusation *a);
     void *ctx;
 };
@@ -99,10 +101,10 @@ static bool known(const struct weighing *w, const struct ledger_session *s)
 {
     int16_t i = s->last;
     for (; i != s->first && i >= 0; i = w->l->party[i].previous)
-        if (w->l->party[i].faulty || w->l->party[i].version < MQTT_V311)
+        if (w->l->party[i].faulty || w->raced[i] || w->l->party[i].version < MQTT_V311)
             return false;
     const struct ledger_party *p = &w->l->party[s->first];
-    return i >= 0 && !p->faulty && p->version >= MQTT_V311 && (p->clean || p->ours);
+    return i >= 0 && !p->faulty && !w->raced[i] && p->version >= MQTT_V311 && (p->clean || p->ours);
 }
 
 static bool shared(const struct ledger_sub *s)
@@ -296,7 +298,7 @@ static void weigh_subscription(const struct weighing *w, const struct ledger_pub
                asking == 0   ? "to a topic it never subscribed"
                : dropped > 0 ? "after its subscriptions ended with their session"
                              : "after UNSUBACK");
-    else if (own && !pub->will && asking == gone + no_local)
+    else if (own && !pub->will && !d->retain && asking == gone + no_local) /* of stored ones the standard is silent */
         accuse(w, GUARANTEE_NO_LOCAL, version, false, "client %c got its own message although it asked for No Local",
                client);
 }
@@ -404,6 +406,8 @@ static void weigh_shared(const struct weighing *w, const struct ledger_pub *pub,
 {
     unsigned copies = 0;
     bool counted[LEDGER_PARTIES] = { false };
+    if (pub->again) /* to the broker that may be another message */
+        return;
     for (uint32_t i = 0; i < w->l->n_deliveries; i++) {
         const struct ledger_delivery *d = &w->l->delivery[i];
         if (!is_of(d, d->session, pub->topic, pub->payload) || d->again || d->dup || counted[d->session])
@@ -690,7 +694,7 @@ static void weigh_sessions(const struct weighing *w)
 {
     for (uint32_t i = 0; i < w->l->n_parties; i++) {
         const struct ledger_party *p = &w->l->party[i];
-        if (!p->accepted || p->faulty || p->clean || !p->ours || p->version < MQTT_V311)
+        if (!p->accepted || p->faulty || p->clean || !p->ours || p->version < MQTT_V311 || w->raced[i])
             continue;
         char client = (char)('a' + w->l->run->log[p->accepted_at].client);
         if (p->previous < 0) {
@@ -701,8 +705,8 @@ static void weigh_sessions(const struct weighing *w)
         }
         const struct ledger_party *q = &w->l->party[p->previous];
         int64_t away_ms = ms(p->connect_ns - q->end_ns);
-        if (!q->accepted || q->faulty || q->taken || q->left_strange || q->end_at > p->connect_at ||
-            q->version != p->version)
+        if (!q->accepted || q->faulty || q->taken || w->raced[p->previous] || q->left_strange ||
+            q->end_at > p->connect_at || q->version != p->version)
             continue;
         if (!p->present && outlives(q) && away_ms < (LONG_S - 10) * 1000)
             accuse(w, GUARANTEE_SESSION_GONE, p->version, false,
@@ -802,6 +806,8 @@ void ledger_judge(const struct ledger *l, void (*accuse_)(void *ctx, const struc
         w.tail_at--;
     if (w.tail_at == 0)
         return;
+    for (uint32_t i = 0; i < l->n_parties; i++)
+        w.raced[i] = ledger_raced(l, i);
     for (uint32_t i = 0; i < l->n_parties; i++)
         w.faulty = w.faulty || (l->party[i].faulty && speaks_of_ours(&w, &l->party[i]));
     for (uint32_t i = 0; i < l->n_pubs; i++)

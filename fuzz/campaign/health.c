@@ -60,10 +60,15 @@ static unsigned busy(const struct process *p, int ms)
     return took_ms > 0 ? (unsigned)((after.cpu_ms - before.cpu_ms) * 100 / took_ms) : 0;
 }
 
+bool health_tired(const struct health *h)
+{
+    return runner_now_ns() - h->rested_ns >= (int64_t)REST_EVERY_MS * 1000000;
+}
+
 /* Nobody talks to it, and yet it works, longer than tidying up takes. */
 static bool spins(struct health *h, const struct process *p, struct ailment *out)
 {
-    if (runner_now_ns() - h->rested_ns < (int64_t)REST_EVERY_MS * 1000000)
+    if (!health_tired(h))
         return false;
     bool suspect = busy(p, REST_MS) >= SPIN_PERCENT && busy(p, SPIN_MS) >= SPIN_PERCENT;
     unsigned percent = suspect ? busy(p, SPIN_MS) : 0;

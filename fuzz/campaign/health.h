@@ -17,6 +17,7 @@ struct ailment {
     char name[16], title[64], why[200];
 };
 
+bool health_tired(const struct health *h); /* the next check watches the process for a while: it should be at rest */
 void health_begin(struct health *h, const struct process *p, uint64_t octets_sent);
 /* What is out of proportion: descriptors, threads, memory; or, every few seconds, a processor kept busy by nothing.
  * open: connections that are still under way. What may pass is looked at again after a while: this can take some

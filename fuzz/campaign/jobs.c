@@ -26,28 +26,35 @@ bool shared_claim(struct shared *s, const char *text)
     return true;
 }
 
+struct tally campaign_tally(const struct shared *s, unsigned jobs)
+{
+    struct tally t = { 0 };
+    for (unsigned i = 0; i < jobs; i++) {
+        t.plans += s->job[i].plans;
+        t.packets += s->job[i].packets;
+        t.connections += s->job[i].connections;
+        t.states = s->job[i].states > t.states ? s->job[i].states : t.states;
+        t.edges = s->job[i].edges > t.edges ? s->job[i].edges : t.edges;
+        t.findings += s->job[i].findings;
+        t.seconds += (double)s->job[i].fuzzed_ms / 1000 / jobs;
+    }
+    t.seconds = t.seconds > 0.001 ? t.seconds : 0.001;
+    return t;
+}
+
 void campaign_progress(const struct shared *s, unsigned jobs, int64_t began_ns, int64_t *said_ns, bool last)
 {
     int64_t now = runner_now_ns();
     bool terminal = isatty(2) == 1;
     if (!last && now - *said_ns < (terminal ? 1000000000 : 30000000000))
         return;
-    double seconds = (double)(now - began_ns) / 1e9;
-    uint64_t sum[6] = { 0 };
-    for (unsigned i = 0; i < jobs; i++) {
-        sum[0] += s->job[i].plans;
-        sum[1] += s->job[i].packets;
-        sum[2] += s->job[i].connections;
-        sum[3] = s->job[i].states > sum[3] ? s->job[i].states : sum[3];
-        sum[4] = s->job[i].edges > sum[4] ? s->job[i].edges : sum[4];
-        sum[5] += s->job[i].findings;
-    }
-    fprintf(
-        stderr,
-        "%smqfuzz: %.0f s, %llu plans, %.0f packets/s, %.0f connections/s, %llu states, %llu edges, %llu findings%s",
-        terminal ? "\r\033[K" : "", seconds, (unsigned long long)sum[0], (double)sum[1] / seconds,
-        (double)sum[2] / seconds, (unsigned long long)sum[3], (unsigned long long)sum[4], (unsigned long long)sum[5],
-        terminal && !last ? "" : "\n");
+    struct tally t = campaign_tally(s, jobs);
+    fprintf(stderr,
+            "%smqfuzz: %.0f s, %llu plans, %.0f plans/s, %.0f packets/s, %.0f connections/s, %llu states, %llu edges, "
+            "%llu findings%s",
+            terminal ? "\r\033[K" : "", (double)(now - began_ns) / 1e9, t.plans, (double)t.plans / t.seconds,
+            (double)t.packets / t.seconds, (double)t.connections / t.seconds, t.states, t.edges, t.findings,
+            terminal && !last ? "" : "\n");
     *said_ns = now;
 }
 
@@ -207,16 +214,15 @@ int command_run(const struct command *command)
     snprintf(report.target, sizeof report.target, "%s", command->spawn != NULL ? command->spawn : command->target);
     fprintf(stderr, "mqfuzz: seed %llu\n", (unsigned long long)command->seed);
     int trouble = jobs == 1 ? campaign_run(command, shared, 0, &report) : run_jobs(command, shared, &report, jobs);
-    uint64_t plans = 0, packets = 0;
-    for (unsigned i = 0; i < jobs; i++) {
-        plans += shared->job[i].plans;
-        packets += shared->job[i].packets;
-    }
+    struct tally t = campaign_tally(shared, jobs);
     int status = EXIT_TROUBLE;
-    if (trouble == EXIT_CLEAN || report.n > 0 || plans > 0) {
+    if (trouble == EXIT_CLEAN || report.n > 0 || t.plans > 0) {
         status = command_reports(command, &report);
-        printf("%llu plans, %llu packets, %u findings (seed %llu)\n", (unsigned long long)plans,
-               (unsigned long long)packets, report.n, (unsigned long long)command->seed);
+        printf("%llu plans, %llu packets, %llu connections, %u findings (seed %llu)\n"
+               "%.0f plans, %.0f packets and %.0f connections a second for %.0f s\n",
+               t.plans, t.packets, t.connections, report.n, (unsigned long long)command->seed,
+               (double)t.plans / t.seconds, (double)t.packets / t.seconds, (double)t.connections / t.seconds,
+               t.seconds);
     }
     if (trouble != EXIT_CLEAN || fflush(stdout) != 0)
         status = EXIT_TROUBLE;

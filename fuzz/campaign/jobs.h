@@ -13,6 +13,7 @@ struct shared {
     _Atomic uint64_t claimed[CLAIMS];
     struct {
         _Atomic uint64_t plans, packets, connections, states, edges, findings;
+        _Atomic uint64_t fuzzed_ms; /* without the time for making findings small, as packets and connections are */
     } job[JOBS_MAX];
 };
 
@@ -22,4 +23,9 @@ bool shared_claim(struct shared *s, const char *text);
 /* One campaign to its end: what it found is added to *report. EXIT_TROUBLE: said on stderr; else EXIT_CLEAN. */
 int campaign_run(const struct command *command, struct shared *shared, unsigned job, struct report *report);
 /* A line about all jobs, when it is time for one. */
+struct tally { /* of all jobs */
+    unsigned long long plans, packets, connections, states, edges, findings;
+    double seconds; /* spent on that, on the average */
+};
+struct tally campaign_tally(const struct shared *shared, unsigned jobs);
 void campaign_progress(const struct shared *shared, unsigned jobs, int64_t began_ns, int64_t *said_ns, bool last);

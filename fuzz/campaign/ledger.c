@@ -201,6 +201,9 @@ static void on_subscribe(struct ledger *l, int16_t number, const struct ledger_p
 {
     struct mqtt_filter f;
     size_t pos = 0;
+    for (uint32_t i = 0; i < l->n_subs; i++) /* which SUBACK is for which? */
+        if (l->sub[i].party == number && l->sub[i].id == p->id && l->sub[i].granted_at == LEDGER_NEVER)
+            l->party[number].faulty = true;
     for (uint16_t place = 0; mqtt_list_next(p, &pos, &f); place++) {
         if (l->n_subs == LEDGER_SUBS) {
             l->full = true;
@@ -291,6 +294,9 @@ static void said(struct ledger *l, int16_t number, struct ledger_party *me, cons
         break;
     case MQTT_DISCONNECT:
         on_leave(me, p, at);
+        break;
+    case MQTT_AUTH:
+        me->faulty = true; /* as with an Authentication Method: nobody knows what comes of it */
         break;
     default:
         break;

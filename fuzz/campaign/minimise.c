@@ -59,7 +59,7 @@ static bool shows(struct stage *s, const struct talk *talk, struct outcome *want
     s->wants = is_wanted;
     s->wants_ctx = wanted;
     s->canary.wait_ms = AGAIN_MS;
-    bool news, ok = hasty ? stage_glance(s, talk, &o) : stage_play(s, talk, &plan, &o, &news, &run);
+    bool news, ok = hasty ? stage_glance(s, talk, &o) : stage_play(s, talk, false, &plan, &o, &news, &run);
     if (ok && !o.found && (strcmp(wanted->oracle, "crash") == 0 || strcmp(wanted->oracle, "sanitizer") == 0))
         stage_second_look(s, &o);
     if (ok && strcmp(wanted->oracle, "end") == 0) { /* shows when the broker is asked to end */
@@ -201,6 +201,7 @@ unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome 
     struct talk room = { .octets = malloc(talk->len + 1) }, before = { .octets = malloc(talk->len + 1) };
     bool shown = false;
     *tries = 0;
+    s->in_haste = strcmp(wanted->oracle, "end") != 0;
     for (unsigned i = 0; i < 3 && !shown && !mqfuzz_stop; i++)
         shown = stage_fresh(s) && shows(s, talk, wanted, false);
     if (shown && room.octets != NULL && before.octets != NULL) {
@@ -216,5 +217,7 @@ unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome 
     }
     free(room.octets);
     free(before.octets);
-    return shown ? replay_calmly(s, talk, wanted, tries) : 0;
+    unsigned replayed = shown ? replay_calmly(s, talk, wanted, tries) : 0;
+    s->in_haste = false;
+    return replayed;
 }

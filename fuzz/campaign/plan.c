@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS_MAX = 40, BLOCK_MAX = 70000 };
+enum { TOKENS_MAX = 40, BLOCK_MAX = 70000, BLOCK_LEAST = 16384 };
 
 static const char *const type_words[16] = {
 #define WORD(type, word) [MQTT_##type] = word,
@@ -54,13 +54,38 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct parser *ps, const 
     return false;
 }
 
-static uint8_t *take(struct plan *plan, size_t n)
+/* Memory of a plan, the latest block first. */
+struct plan_block {
+    struct plan_block *next;
+    size_t used, cap;
+    uint8_t octets[];
+};
+
+uint8_t *plan_take(struct plan *plan, size_t n)
 {
-    if (n > plan->memory_cap - plan->used)
+    struct plan_block *block = plan->memory;
+    if (n > plan->memory_left)
         return NULL;
-    uint8_t *at = (uint8_t *)plan->memory + plan->used;
-    plan->used += n;
+    if (block == NULL || n > block->cap - block->used) {
+        size_t cap = n > BLOCK_LEAST ? n : BLOCK_LEAST;
+        block = malloc(sizeof *block + cap);
+        if (block == NULL)
+            return NULL;
+        *block = (struct plan_block){ .next = plan->memory, .cap = cap };
+        plan->memory = block;
+    }
+    uint8_t *at = block->octets + block->used;
+    block->used += n;
+    plan->memory_left -= n;
     return at;
+}
+
+/* What was taken last, from here on, is not needed after all. */
+static void give_back(struct plan *plan, const uint8_t *from)
+{
+    size_t used = (size_t)(from - plan->memory->octets);
+    plan->memory_left += plan->memory->used - used;
+    plan->memory->used = used;
 }
 
 static bool is(struct view v, const char *word)
@@ -110,7 +135,7 @@ static bool cut_tokens(struct parser *ps, struct view text)
         struct token *t = &ps->token[ps->n++];
         *t = (struct token){ 0 };
         size_t room = (text.len - i) * (1 + (ps->prefix != NULL ? strlen(ps->prefix) : 0));
-        uint8_t *start = take(ps->plan, room), *at = start;
+        uint8_t *start = plan_take(ps->plan, room), *at = start;
         if (start == NULL)
             return fail(ps, "no memory");
         bool quoted = false;
@@ -134,6 +159,7 @@ static bool cut_tokens(struct parser *ps, struct view text)
         if (quoted)
             return fail(ps, "a quotation mark is missing");
         *(t->has_value ? &t->value : &t->key) = view_of(start, (size_t)(at - start));
+        give_back(ps->plan, at);
     }
 }
 
@@ -290,7 +316,7 @@ static bool publish_field(struct parser *ps, struct mqtt_packet *p, const struct
         p->publish.payload = t->value;
     } else if (is(t->key, "size")) {
         uint8_t *x = NULL;
-        if (!want_number(ps, t, 8u << 20, &n) || (x = take(ps->plan, n)) == NULL)
+        if (!want_number(ps, t, 8u << 20, &n) || (x = plan_take(ps->plan, n)) == NULL)
             return ps->plan->error[0] != '\0' ? false : fail(ps, "the payload is too large");
         memset(x, 'x', n);
         p->publish.payload = view_of(x, n);
@@ -411,7 +437,7 @@ static bool parse_packet(struct parser *ps, struct plan_step *step, unsigned fir
     if (type == MQTT_CONNECT && p.connect.will_topic.ptr != NULL && p.connect.will_payload.ptr == NULL)
         p.connect.will_payload = view_of("", 0);
     size_t n = mqtt_encode(&p, NULL, 0);
-    uint8_t *octets = n > 0 ? take(ps->plan, n) : NULL;
+    uint8_t *octets = n > 0 ? plan_take(ps->plan, n) : NULL;
     if (octets == NULL)
         return fail(ps, "the packet is too long");
     mqtt_encode(&p, octets, n);
@@ -424,7 +450,7 @@ static bool parse_packet(struct parser *ps, struct plan_step *step, unsigned fir
 
 static bool parse_raw(struct parser *ps, struct plan_step *step)
 {
-    uint8_t *octets = take(ps->plan, TOKENS_MAX * 16 + 65536);
+    uint8_t *octets = plan_take(ps->plan, TOKENS_MAX * 16 + 65536);
     size_t n = 0;
     if (octets == NULL)
         return fail(ps, "no memory");
@@ -444,7 +470,7 @@ static bool parse_raw(struct parser *ps, struct plan_step *step)
             octets[n++] = (uint8_t)(high << 4 | low);
         }
     }
-    ps->plan->used = (size_t)(octets + n - (uint8_t *)ps->plan->memory);
+    give_back(ps->plan, octets + n);
     step->octets = view_of(octets, n);
     return true;
 }
@@ -609,11 +635,9 @@ bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigne
     struct parser *ps = malloc(sizeof *ps);
     *plan = (struct plan){ 0 };
     /* Values grow by the prefix at most; payloads of size=N and raw octets need room of their own. */
-    plan->memory_cap = text.len * (2 + (prefix != NULL ? strlen(prefix) : 0)) + (16u << 20);
-    plan->memory = malloc(plan->memory_cap);
-    if (ps == NULL || plan->memory == NULL) {
+    plan->memory_left = text.len * (2 + (prefix != NULL ? strlen(prefix) : 0)) + (16u << 20);
+    if (ps == NULL) {
         snprintf(plan->error, sizeof plan->error, "no memory");
-        free(ps);
         return false;
     }
     snprintf(plan->prefix, sizeof plan->prefix, "%s", prefix != NULL ? prefix : "");
@@ -642,7 +666,10 @@ bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigne
 void plan_free(struct plan *plan)
 {
     free(plan->step);
-    free(plan->memory);
+    for (struct plan_block *next, *block = plan->memory; block != NULL; block = next) {
+        next = block->next;
+        free(block);
+    }
     plan->step = NULL;
     plan->memory = NULL;
     plan->n = plan->cap = 0;

@@ -98,8 +98,8 @@ struct plan_step {
 struct plan {
     struct plan_step *step;
     uint32_t n, cap;
-    char *memory; /* behind the views */
-    size_t used, memory_cap;
+    struct plan_block *memory; /* behind the views */
+    size_t memory_left;        /* it may still ask for so much */
     char error[PLAN_ERROR];
     char prefix[PLAN_PREFIX]; /* what ~ stood for: names that hold it belong to this run alone; "": none do */
 };
@@ -108,6 +108,7 @@ struct plan {
  * plan->error says line and reason. Free it in either case. */
 bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigned version);
 void plan_free(struct plan *plan);
+uint8_t *plan_take(struct plan *plan, size_t n); /* octets that live as long as the plan, out of memory_left; or NULL */
 
 /* One packet as a statement without client ("publish topic=a qos=1 ..."), or "raw 30 .." when fields cannot say it all.
  * prefix: printed as ~ where it occurs; NULL: none. Returns the length, cut at cap. */

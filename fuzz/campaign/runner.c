@@ -4,18 +4,18 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { READ_CHUNK = 65536, OCTETS_MAX = 4 << 20, IMPATIENT_MS = 100, ANSWER_US = 10000 };
+#define AGAIN_NS 3000000
 
 /* One packet that came and that no expectation has taken yet. */
 struct arrival {
@@ -24,7 +24,9 @@ struct arrival {
 };
 
 struct link {
+    struct run *run;
     int fd;                                   /* -1: none */
+    uint32_t watched;                         /* for which events */
     struct wire *wire;                        /* NULL: plain TCP */
     bool connecting, closed_by_broker, ended; /* ended: opened once and closed since, by whomever */
     bool manual;
@@ -64,6 +66,9 @@ void runner_init(struct runner *e, const struct runner_target *target, uint32_t 
     *e = (struct runner){
         .target = *target, .deadline_ms = deadline_ms, .octets_max = OCTETS_MAX, .answer_us = ANSWER_US
     };
+    e->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    e->open = e->poll_fd >= 0;
+    e->room = malloc(READ_CHUNK);
 }
 
 void runner_done(struct runner *e)
@@ -71,6 +76,11 @@ void runner_done(struct runner *e)
     for (uint32_t i = 0; i < e->n; i++)
         run_free(e->runs[i]);
     free(e->runs);
+    free(e->room);
+    if (e->open)
+        close(e->poll_fd);
+    e->open = false;
+    e->room = NULL;
     e->runs = NULL;
     e->n = e->cap = 0;
 }
@@ -126,13 +136,14 @@ static void log_event(struct run *r, struct link *l, enum log_what what, const u
 struct run *runner_start(struct runner *e, const struct plan *plan, void *tag, bool lenient)
 {
     struct run *r = calloc(1, sizeof *r);
-    if (r == NULL || !reserve(&e->runs, &e->cap, e->n + 1, sizeof *e->runs) ||
+    if (r == NULL || !e->open || e->room == NULL || !reserve(&e->runs, &e->cap, e->n + 1, sizeof *e->runs) ||
         (r->link = calloc(PLAN_CLIENTS, sizeof *r->link)) == NULL) {
         free(r);
         return NULL;
     }
     for (unsigned i = 0; i < PLAN_CLIENTS; i++)
-        r->link[i].fd = -1;
+        r->link[i] = (struct link){ .run = r, .fd = -1 };
+    r->ready = true;
     r->plan = plan;
     r->tag = tag;
     r->lenient = lenient;
@@ -148,6 +159,7 @@ static void drop_link(struct link *l)
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
+    l->watched = 0;
     l->connecting = false;
     l->ended = true;
 }
@@ -170,11 +182,26 @@ void run_free(struct run *r)
 
 /* ---- connections ---- */
 
-static bool open_link(struct runner *e, struct run *r, struct link *l)
+/* From now on this link's events come from epoll. What it waits to write is asked for only while it does. */
+static bool watch(const struct runner *e, struct link *l, uint32_t events)
 {
-    drop_link(l);
-    l->n_in = l->parsed = l->n_arrival = l->n_out = 0;
-    l->closed_by_broker = l->ended = l->silent = false;
+    struct epoll_event wanted = { .events = events, .data.ptr = l };
+    if (l->fd < 0 || l->watched == events)
+        return true;
+    bool ok = epoll_ctl(e->poll_fd, l->watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, l->fd, &wanted) == 0;
+    l->watched = events;
+    return ok;
+}
+
+static bool watch_as_needed(const struct runner *e, struct link *l, bool sending)
+{
+    bool out = l->connecting || l->n_out > 0 || sending || wire_waits(l->wire);
+    return watch(e, l, l->connecting ? EPOLLOUT : out ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+/* A socket on its way to the broker, or there already. False: the run is over. */
+static bool open_socket(struct runner *e, struct run *r, struct link *l)
+{
     l->fd = socket(e->target.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
     if (l->fd < 0 || setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) {
@@ -185,28 +212,55 @@ static bool open_link(struct runner *e, struct run *r, struct link *l)
         finish(r, RUN_UNKNOWN, "no memory for a connection");
         return false;
     }
-    l->opened++;
-    r->connections++;
     const struct sockaddr *to = (const struct sockaddr *)&e->target.addr;
     bool open = connect(l->fd, to, e->target.addr_len) == 0;
     if (!open && errno == EINPROGRESS) /* on loopback it has come, or was refused, by now */
         open = connect(l->fd, to, e->target.addr_len) == 0;
-    bool on_its_way = !open && (errno == EALREADY || errno == EINPROGRESS);
-    if (open || on_its_way) {
-        struct sockaddr_storage own;
-        socklen_t len = sizeof own;
-        if (getsockname(l->fd, (struct sockaddr *)&own, &len) == 0)
-            l->port = ntohs(own.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&own)->sin6_port
-                                                      : ((struct sockaddr_in *)&own)->sin_port);
-        l->connecting = !open;
-        if (open)
-            log_event(r, l, LOG_OPENED, NULL, 0);
-        return true;
+    if (!open && errno != EALREADY && errno != EINPROGRESS) {
+        log_event(r, l, LOG_REFUSED, NULL, 0);
+        drop_link(l);
+        finish(r, RUN_NO_BROKER, "connect: %s", strerror(errno));
+        return false;
     }
-    log_event(r, l, LOG_REFUSED, NULL, 0);
-    drop_link(l);
-    finish(r, RUN_NO_BROKER, "connect: %s", strerror(errno));
+    l->connecting = !open;
+    /* Still none: more wait to be accepted than the broker has room for. TCP would try again after a second. */
+    r->again_ns = !open && runner_is_near(&e->target) ? runner_now_ns() + AGAIN_NS : 0;
+    if (watch_as_needed(e, l, false))
+        return true;
+    finish(r, RUN_UNKNOWN, "epoll: %s", strerror(errno));
     return false;
+}
+
+static bool open_link(struct runner *e, struct run *r, struct link *l)
+{
+    drop_link(l);
+    l->n_in = l->parsed = l->n_arrival = l->n_out = 0;
+    l->closed_by_broker = l->ended = l->silent = false;
+    l->opened++;
+    r->connections++;
+    if (!open_socket(e, r, l))
+        return false;
+    struct sockaddr_storage own;
+    socklen_t len = sizeof own;
+    if (getsockname(l->fd, (struct sockaddr *)&own, &len) == 0)
+        l->port = ntohs(own.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&own)->sin6_port
+                                                  : ((struct sockaddr_in *)&own)->sin_port);
+    if (!l->connecting)
+        log_event(r, l, LOG_OPENED, NULL, 0);
+    return true;
+}
+
+/* The connection is there. False: not yet, or the run is over. */
+static bool is_open(struct runner *e, struct run *r, struct link *l)
+{
+    if (!l->connecting || r->again_ns == 0 || runner_now_ns() < r->again_ns)
+        return !l->connecting;
+    drop_link(l);
+    l->ended = false;
+    if (!open_socket(e, r, l) || l->connecting)
+        return false;
+    log_event(r, l, LOG_OPENED, NULL, 0);
+    return true;
 }
 
 /* Writes what the socket takes. Returns the octets taken. */
@@ -310,12 +364,13 @@ static void broker_closed(struct run *r, struct link *l, bool reset)
 /* True: there may be more that no poll() shows, since the wire has unwrapped it already. */
 static bool read_link(struct runner *e, struct run *r, struct link *l)
 {
-    if (!reserve(&l->in, &l->in_cap, l->n_in + READ_CHUNK, 1)) {
+    ssize_t n = wire_recv(l->wire, l->fd, e->room, READ_CHUNK);
+    if (n > 0 && !reserve(&l->in, &l->in_cap, l->n_in + (uint32_t)n, 1)) {
         finish(r, RUN_UNKNOWN, "no memory");
         return false;
     }
-    ssize_t n = wire_recv(l->wire, l->fd, l->in + l->n_in, READ_CHUNK);
     if (n > 0) {
+        memcpy(l->in + l->n_in, e->room, (size_t)n);
         int one = 1; /* a broker that leaves Nagle's algorithm on waits for this acknowledgement, 40 ms by default */
         setsockopt(l->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
         log_event(r, l, LOG_RECEIVED, l->in + l->n_in, (uint32_t)n);
@@ -333,13 +388,14 @@ static bool read_link(struct runner *e, struct run *r, struct link *l)
     return false;
 }
 
-static void service_link(struct runner *e, struct run *r, struct link *l, short events)
+static void service_link(struct runner *e, struct run *r, struct link *l, uint32_t events)
 {
-    if (l->connecting && (events & (POLLOUT | POLLERR | POLLHUP)) != 0) {
+    if (l->connecting && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) {
         int error = 0;
         socklen_t len = sizeof error;
         getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &len);
         l->connecting = false;
+        r->again_ns = 0;
         log_event(r, l, error == 0 ? LOG_OPENED : LOG_REFUSED, NULL, 0);
         if (error != 0) {
             drop_link(l);
@@ -347,14 +403,14 @@ static void service_link(struct runner *e, struct run *r, struct link *l, short 
         }
         return;
     }
-    if ((events & POLLOUT) != 0)
+    if ((events & EPOLLOUT) != 0)
         wire_flush(l->wire);
-    if (l->n_out > 0 && (events & POLLOUT) != 0) {
+    if (l->n_out > 0 && (events & EPOLLOUT) != 0) {
         uint32_t n = send_some(r, l, l->out, l->n_out);
         memmove(l->out, l->out + n, l->n_out - n);
         l->n_out -= n;
     }
-    if (!l->connecting && (events & (POLLIN | POLLERR | POLLHUP)) != 0)
+    if (!l->connecting && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
         while (read_link(e, r, l))
             ;
 }
@@ -402,7 +458,7 @@ static bool connected(struct runner *e, struct run *r, struct link *l, const str
     if (l->fd < 0 && (!l->ended || (is_connect(s) && r->sent_part == 0)))
         return open_link(e, r, l) && !l->connecting;
     if (l->fd >= 0)
-        return !l->connecting;
+        return is_open(e, r, l);
     if (r->lenient)
         next_step(r);
     else
@@ -622,7 +678,7 @@ static uint32_t wait_of(const struct runner *e, const struct run *r, const struc
         uint32_t usual = 4 + 4 * e->answer_us / 1000;
         return usual < s->ms ? usual : s->ms;
     }
-    if (s->ms != 0)
+    if (s->ms != 0 || s->op == PLAN_WAIT)
         return s->ms;
     return s->op == PLAN_EXPECT && s->want == PLAN_NO_PACKET ? 200 : e->deadline_ms;
 }
@@ -630,6 +686,8 @@ static uint32_t wait_of(const struct runner *e, const struct run *r, const struc
 /* The slowest answer of late, forgotten little by little. */
 static void learn_pace(struct runner *e, int64_t took_us)
 {
+    uint32_t us = took_us < 0 ? 0 : took_us < 1000000 ? (uint32_t)took_us : 1000000;
+    e->mean_us = e->mean_us - e->mean_us / 64 + us / 64;
     e->answer_us -= e->answer_us / 64;
     if (took_us > (int64_t)e->answer_us)
         e->answer_us = took_us < 100000 ? (uint32_t)took_us : 100000;
@@ -682,9 +740,10 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
             r->sent_part = 1; /* this opening */
             return open_link(e, r, l) && !l->connecting;
         }
-        if (!l->connecting)
-            next_step(r);
-        return !l->connecting;
+        if (!is_open(e, r, l))
+            return false;
+        next_step(r);
+        return true;
     case PLAN_SEND:
         if (late)
             finish(r, RUN_UNKNOWN, "line %u: the broker takes no more octets from %c", s->line, letter(s));
@@ -720,46 +779,59 @@ static void advance(struct runner *e, struct run *r, int64_t now)
         finish(r, RUN_PASSED, "%s", "");
 }
 
+/* When it wants its turn though nothing happened. */
+static int64_t due_ns(const struct run *r)
+{
+    int64_t deadline = r->deadline_ns != 0 ? r->deadline_ns : INT64_MAX;
+    return r->again_ns != 0 && r->again_ns < deadline ? r->again_ns : deadline;
+}
+
 static int wait_ms(const struct runner *e, int timeout_ms, int64_t now)
 {
     int64_t wait = timeout_ms < 0 ? INT64_MAX : (int64_t)timeout_ms * 1000000;
     for (uint32_t i = 0; i < e->n; i++)
-        if (e->runs[i]->deadline_ns != 0 && e->runs[i]->deadline_ns - now < wait)
-            wait = e->runs[i]->deadline_ns - now;
+        if (due_ns(e->runs[i]) - now < wait)
+            wait = due_ns(e->runs[i]) - now;
     return wait == INT64_MAX ? 1000 : wait <= 0 ? 0 : (int)((wait + 999999) / 1000000);
 }
 
-struct polled {
-    struct run *run;
-    struct link *link;
-};
-
-/* Waits for sockets and serves them. */
+/* Waits for sockets and serves them. What came is seen before anything is called late. */
 static void serve(struct runner *e, int wait)
 {
-    enum { POLL_MAX = 4096 };
-    static struct pollfd fds[POLL_MAX];
-    static struct polled whose[POLL_MAX];
-    nfds_t n = 0;
+    enum { AT_ONCE = 256 };
+    struct epoll_event event[AT_ONCE];
+    int n = epoll_wait(e->poll_fd, event, AT_ONCE, wait);
+    for (int i = 0; i < n; i++) {
+        struct link *l = event[i].data.ptr;
+        struct run *r = l->run;
+        if (l->fd < 0 || r->end != RUN_GOING)
+            continue;
+        service_link(e, r, l, event[i].events);
+        r->ready = true;
+    }
+}
+
+/* After its turn: which of its links still have something to write? */
+static void watch_links(const struct runner *e, struct run *r)
+{
+    const struct plan_step *s = r->step < r->plan->n ? &r->plan->step[r->step] : NULL;
+    for (struct link *l = r->link; l < r->link + PLAN_CLIENTS; l++)
+        if (l->fd >= 0)
+            watch_as_needed(e, l, s != NULL && s->op == PLAN_SEND && r->link + s->client == l && r->sent_part > 0);
+}
+
+/* Those that something happened to, and those whose time is over. */
+static void advance_all(struct runner *e)
+{
+    int64_t now = runner_now_ns();
     for (uint32_t i = 0; i < e->n; i++) {
         struct run *r = e->runs[i];
-        const struct plan_step *s = r->step < r->plan->n ? &r->plan->step[r->step] : NULL;
-        for (unsigned c = 0; c < PLAN_CLIENTS && n < POLL_MAX; c++) {
-            struct link *l = &r->link[c];
-            if (l->fd < 0)
-                continue;
-            bool sending = s != NULL && s->op == PLAN_SEND && s->client == c && r->sent_part > 0;
-            bool waiting = l->connecting || l->n_out > 0 || sending || wire_waits(l->wire);
-            short events = (short)(POLLIN | (waiting ? POLLOUT : 0));
-            fds[n] = (struct pollfd){ .fd = l->fd, .events = l->connecting ? POLLOUT : events };
-            whose[n++] = (struct polled){ r, l };
-        }
+        if (r->end != RUN_GOING || (!r->ready && due_ns(r) > now))
+            continue;
+        r->ready = false;
+        advance(e, r, now);
+        watch_links(e, r);
     }
-    if (poll(fds, n, wait) <= 0)
-        return;
-    for (nfds_t i = 0; i < n; i++)
-        if (fds[i].revents != 0 && whose[i].link->fd == fds[i].fd && whose[i].run->end == RUN_GOING)
-            service_link(e, whose[i].run, whose[i].link, fds[i].revents);
 }
 
 static struct run *take_ended(struct runner *e)
@@ -779,15 +851,17 @@ static struct run *take_ended(struct runner *e)
 struct run *runner_step(struct runner *e, int timeout_ms)
 {
     int64_t until = runner_now_ns() + (int64_t)(timeout_ms < 0 ? 0 : timeout_ms) * 1000000;
-    for (;;) {
-        int64_t now = runner_now_ns();
-        for (uint32_t i = 0; i < e->n; i++)
-            advance(e, e->runs[i], now);
+    for (bool first = true;; first = false) {
         struct run *ended = take_ended(e);
-        if (ended != NULL || (timeout_ms >= 0 && now >= until) || e->n == 0)
+        int64_t now = runner_now_ns();
+        if (ended != NULL || (timeout_ms >= 0 && now >= until && !first) || e->n == 0)
             return ended;
-        int left = timeout_ms < 0 ? -1 : (int)((until - now + 999999) / 1000000);
-        serve(e, wait_ms(e, left, now));
+        bool busy = false; /* some have not had their first turn */
+        for (uint32_t i = 0; i < e->n && !busy; i++)
+            busy = e->runs[i]->ready;
+        int left = timeout_ms < 0 ? -1 : now >= until ? 0 : (int)((until - now + 999999) / 1000000);
+        serve(e, busy ? 0 : wait_ms(e, left, now));
+        advance_all(e);
     }
 }
 
@@ -804,41 +878,4 @@ uint32_t runner_open(const struct runner *e)
         for (unsigned c = 0; c < PLAN_CLIENTS; c++)
             n += e->runs[i]->link[c].fd >= 0;
     return n;
-}
-
-static bool is_loopback(const struct sockaddr *a)
-{
-    if (a->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
-    return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
-}
-
-bool runner_resolve(const char *text, bool allow_remote, struct runner_target *out, char *error, size_t cap)
-{
-    char host[256];
-    const char *colon = strrchr(text, ':');
-    const char *port = colon != NULL ? colon + 1 : text;
-    size_t n = colon != NULL ? (size_t)(colon - text) : 0;
-    if (n >= sizeof host || *port == '\0' || strspn(port, "0123456789") != strlen(port)) {
-        snprintf(error, cap, "'%s' is not HOST:PORT", text);
-        return false;
-    }
-    bool bracketed = n >= 2 && text[0] == '[' && text[n - 1] == ']';
-    memcpy(host, text + bracketed, n - 2 * bracketed);
-    host[n - 2 * bracketed] = '\0';
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV }, *list = NULL;
-    int code = getaddrinfo(n > 0 ? host : "127.0.0.1", port, &hints, &list);
-    if (code != 0) {
-        snprintf(error, cap, "%s: %s", text, gai_strerror(code));
-        return false;
-    }
-    bool ok = allow_remote || is_loopback(list->ai_addr);
-    if (ok) {
-        memcpy(&out->addr, list->ai_addr, list->ai_addrlen);
-        out->addr_len = list->ai_addrlen;
-    } else {
-        snprintf(error, cap, "%s is not on this machine; --allow-remote permits it", text);
-    }
-    freeaddrinfo(list);
-    return ok;
 }

@@ -3,7 +3,7 @@
  * fuzz/campaign/runner.h -- carries plans out against a broker: many at once, each with its own connections and
  * deadlines.
  *
- * One thread, poll(2). Every octet sent and received is kept in a log, from which judgement, report and capture file
+ * One thread, epoll(7). Every octet sent and received is kept in a log, from which judgement, report and capture file
  * are made afterwards. */
 #pragma once
 #include <netinet/in.h>
@@ -66,11 +66,13 @@ struct run {
     uint64_t sent_packets, received_packets, connections; /* so far */
     struct link *link;                                    /* [PLAN_CLIENTS]; private */
     int64_t deadline_ns;                                  /* private, as all below */
+    int64_t again_ns;                                     /* when a connection that does not come is asked for again */
     int64_t began_ns;
     uint32_t sent_part;
     uint8_t *logged_in; /* the CONNECT of a step with a user in it */
     uint32_t n_logged_in, logged_in_step;
     bool alive_sent, lenient;
+    bool ready;             /* something happened to it since its last turn */
     bool lacks[PLAN_NEEDS]; /* as CONNACK says */
 };
 
@@ -78,9 +80,13 @@ struct runner {
     struct runner_target target;
     uint32_t deadline_ms; /* of an expectation without its own */
     uint32_t answer_us;   /* how long an answer took of late, at most; an impatient wait is a few of these */
+    uint32_t mean_us;     /* and on the average */
     uint32_t octets_max;  /* received octets kept a run; a broker that sends more ends it as FAILED */
     struct run **runs;
     uint32_t n, cap;
+    uint8_t *room; /* what was read last */
+    int poll_fd;
+    bool open;
 };
 
 void runner_init(struct runner *e, const struct runner_target *target, uint32_t deadline_ms);
@@ -100,4 +106,5 @@ const char *run_end_name(enum run_end end); /* "pass", "fail", "unknown", "n/a" 
 
 /* "HOST:PORT", "[::1]:PORT", "PORT". False: error says why. Only loopback addresses unless allow_remote. */
 bool runner_resolve(const char *text, bool allow_remote, struct runner_target *out, char *error, size_t cap);
-int64_t runner_now_ns(void); /* monotonic */
+bool runner_is_near(const struct runner_target *target); /* on this machine */
+int64_t runner_now_ns(void);                             /* monotonic */

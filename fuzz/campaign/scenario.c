@@ -97,6 +97,7 @@ static size_t with_neighbours(struct mutator *m, struct talk *talk, size_t cap)
         other.len = (uint32_t)talk_fresh(m, talk->version, other.octets, TALK_MAX / 4);
         for (unsigned n = mutator_below(m, 8); n > 0; n--)
             other.len = (uint32_t)talk_mutate(m, talk->version, other.octets, other.len, TALK_MAX / 4);
+        talk_give_names(&other, TALK_MAX / 4);
         talk->len = (uint32_t)mingle(m, &copy, &other, talk->octets, cap);
     }
     free(other.octets);
@@ -104,7 +105,7 @@ static size_t with_neighbours(struct mutator *m, struct talk *talk, size_t cap)
     return talk->len;
 }
 
-size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, uint8_t *out, size_t cap)
+size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, bool slow, uint8_t *out, size_t cap)
 {
     char text[TEXT_MAX];
     struct plan plan;
@@ -112,7 +113,7 @@ size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, u
     unsigned i;
     do
         i = words_left(words) && mutator_below(m, 2) ? WORDY : mutator_below(m, sizeof scenarios / sizeof *scenarios);
-    while (!offered(i, version) || (scenarios[i].seconds > 0 && mutator_below(m, SLOW_SELDOM) != 0));
+    while (!offered(i, version) || (scenarios[i].seconds > 0 && (!slow || mutator_below(m, SLOW_SELDOM) != 0)));
     spell_out(m, words, scenarios[i].text, text);
     if (!plan_parse(&plan, view_of(text, strlen(text)), TALK_PREFIX, version) || !talk_of_plan(&plan, &talk, cap)) {
         fprintf(stderr, "mqfuzz: scenario '%s': %s\n", text, plan.error); /* a fault of ours: a test looks for it */

@@ -11,7 +11,8 @@
 
 #include "fuzz/campaign/campaign.h"
 
-enum { STATES_CAP = 1 << 16, GLANCE_MS = 400, PATIENT_TRIES = 3 };
+enum { STATES_CAP = 1 << 20, GLANCE_MS = 400, PATIENT_TRIES = 3 };
+#define CANARY_EVERY_NS 100000000
 #define SLOW_START_NS 2000000000
 
 /* ---- feedback ---- */
@@ -34,7 +35,8 @@ static void share_edges(struct stage *s)
 static bool new_edges(struct stage *s)
 {
     bool found = false;
-    for (uint32_t i = 0; s->edges != NULL && i < COVERAGE_SIZE; i += 8) {
+    bool looked_at = s->edges != NULL && (s->traced || s->n_states == 0); /* a broker counts from its start or never */
+    for (uint32_t i = 0; looked_at && i < COVERAGE_SIZE; i += 8) {
         uint64_t eight;
         memcpy(&eight, s->edges + i, sizeof eight);
         if (eight == 0)
@@ -47,12 +49,12 @@ static bool new_edges(struct stage *s)
             }
         }
     }
-    if (s->edges != NULL)
+    if (looked_at)
         memset(s->edges, 0, COVERAGE_SIZE);
     return found;
 }
 
-static bool new_shape(struct stage *s, uint64_t shape)
+bool stage_new_shape(struct stage *s, uint64_t shape)
 {
     uint32_t at = (uint32_t)(shape ^ shape >> 32) % STATES_CAP;
     if (s->n_states > STATES_CAP / 2)
@@ -88,6 +90,7 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
         return false;
     }
     health_begin(&s->health, &b->process, s->octets_sent);
+    s->traced = new_edges(s);
     return true;
 }
 
@@ -119,8 +122,8 @@ bool stage_restart(struct stage *s)
         return false;
     }
     runner_abort(&s->runner, "the broker is started anew");
-    if (s->hangs && s->bench->process.pid > 0)
-        kill(s->bench->process.pid, SIGKILL); /* it would not hear a request */
+    if ((s->hangs || s->in_haste) && s->bench->process.pid > 0)
+        kill(-s->bench->process.pid, SIGKILL); /* it would not hear a request, or not soon */
     s->hangs = false;
     if (!bench_restart(s->bench))
         return false;
@@ -281,31 +284,47 @@ void stage_checkup(struct stage *s, struct outcome *o)
 {
     struct ailment a;
     *o = (struct outcome){ 0 };
-    if (s->bench->process.pid <= 0 || s->plans % HEALTH_EVERY != 0 ||
-        !health_check(&s->health, &s->bench->process, s->octets_sent, runner_open(&s->runner), &a))
+    if (s->bench->process.pid <= 0 || s->plans - s->plans_at_checkup < HEALTH_EVERY)
+        return;
+    s->plans_at_checkup = s->plans;
+    if (!health_check(&s->health, &s->bench->process, s->octets_sent, runner_open(&s->runner), &a))
         return;
     set(o, "resources", a.name, MQTT_SEVERITY_ERROR);
     snprintf(o->title, sizeof o->title, "%s", a.title);
     snprintf(o->why, sizeof o->why, "%s", a.why);
 }
 
+static bool canary_sings(struct stage *s, struct outcome *o)
+{
+    bool lives = canary_lives(&s->canary, &s->bench->target);
+    s->sung_ns = runner_now_ns();
+    if (lives || broker_ended(s, o, CANARY_MS))
+        return lives;
+    s->hangs = true;
+    set(o, "hang", "canary", MQTT_SEVERITY_ERROR);
+    snprintf(o->title, sizeof o->title, "a well-behaved client is not served");
+    snprintf(o->why, sizeof o->why, "no answer to CONNECT or PINGREQ within %d ms", CANARY_MS);
+    return false;
+}
+
+bool stage_alarm(struct stage *s, bool now, struct outcome *o)
+{
+    *o = (struct outcome){ 0 };
+    if (broker_ended(s, o, 0))
+        return true;
+    return (now || runner_now_ns() - s->sung_ns > CANARY_EVERY_NS) && !canary_sings(s, o);
+}
+
 static void weigh(struct stage *s, const struct run *run, struct outcome *o, bool *new_state)
 {
     struct judge_result judged;
     judge_run(run, MQTT_SEVERITY_ERROR, &judged);
-    *new_state = new_shape(s, judged.states);
+    *new_state = stage_new_shape(s, judged.states);
     *new_state = new_edges(s) || *new_state;
     if (broker_ended(s, o, 0))
         return;
-    if (!canary_lives(&s->canary, &s->bench->target)) {
-        if (broker_ended(s, o, CANARY_MS))
-            return;
-        s->hangs = true;
-        set(o, "hang", "canary", MQTT_SEVERITY_ERROR);
-        snprintf(o->title, sizeof o->title, "a well-behaved client is not served");
-        snprintf(o->why, sizeof o->why, "no answer to CONNECT or PINGREQ within %d ms", CANARY_MS);
+    if (!canary_sings(s, o))
         return;
-    }
     if (!o->found)
         choose_fault(s, &judged, o);
     if (!o->found && run->end == RUN_FAILED) {
@@ -315,13 +334,33 @@ static void weigh(struct stage *s, const struct run *run, struct outcome *o, boo
     }
 }
 
+static void mark_ended(struct stage *s, struct run *run)
+{
+    struct flight *f = run->tag;
+    if (f == NULL)
+        return;
+    f->ended = true;
+    f->lost = f->starts != s->starts;
+    f->edges = s->traced && !f->slow && new_edges(s);
+    *(f->slow ? &s->slow : &s->quick) -= 1;
+    f->next_ended = s->ended;
+    s->ended = f;
+}
+
+void stage_turn(struct stage *s, int timeout_ms)
+{
+    struct run *ended = runner_step(&s->runner, timeout_ms);
+    if (ended != NULL)
+        mark_ended(s, ended);
+}
+
 /* Goes on until this run has ended. The others are marked when they end. */
 static void await(struct stage *s, const struct run *run)
 {
     for (struct run *ended = NULL; ended != run;) {
         ended = runner_step(&s->runner, 1000);
-        if (ended != NULL && ended->tag != NULL)
-            ((struct aside *)ended->tag)->ended = true;
+        if (ended != NULL)
+            mark_ended(s, ended);
     }
 }
 
@@ -362,13 +401,13 @@ static bool play_once(struct stage *s, const struct talk *talk, bool patient, st
     return talk_plan(talk, prefix, patient, plan) && stage_perform(s, plan, true, o, new_state, kept);
 }
 
-bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, struct outcome *o, bool *new_state,
-                struct run **kept)
+bool stage_play(struct stage *s, const struct talk *talk, bool patient, struct plan *plan, struct outcome *o,
+                bool *new_state, struct run **kept)
 {
     *o = (struct outcome){ 0 };
     *plan = (struct plan){ 0 };
-    bool news, ok = play_once(s, talk, false, plan, o, new_state, kept);
-    bool suspected = ok && o->found && o->hasty;
+    bool news, ok = play_once(s, talk, patient, plan, o, new_state, kept);
+    bool suspected = ok && !patient && o->found && o->hasty;
     for (unsigned tries = 0; suspected && ok && (!o->found || o->hasty) && tries < PATIENT_TRIES; tries++) {
         run_free(*kept);
         plan_free(plan);
@@ -383,37 +422,32 @@ bool stage_play(struct stage *s, const struct talk *talk, struct plan *plan, str
     return ok;
 }
 
-bool stage_begin(struct stage *s, const struct talk *talk, struct aside *out)
+bool stage_prepare(struct stage *s, const struct talk *talk, bool patient, struct flight *f)
 {
     char prefix[TALK_PREFIX_LEN + 1];
-    *out = (struct aside){ .starts = s->starts };
     name_run(s, prefix);
-    if (talk_copy(&out->talk, talk) && talk_plan(&out->talk, prefix, false, &out->plan))
-        out->run = runner_start(&s->runner, &out->plan, out, true);
-    return out->run != NULL;
+    return talk_copy(&f->talk, talk) && talk_plan(&f->talk, prefix, patient, &f->plan);
 }
 
-bool stage_end(struct stage *s, struct aside *a, struct outcome *o, bool *new_state)
+bool stage_begin(struct stage *s, struct flight *f)
+{
+    f->starts = s->starts;
+    f->run = runner_start(&s->runner, &f->plan, f, true);
+    *(f->slow ? &s->slow : &s->quick) += f->run != NULL;
+    return f->run != NULL;
+}
+
+bool stage_look(struct stage *s, struct flight *f, struct outcome *o)
 {
     struct judge_result judged;
     *o = (struct outcome){ 0 };
-    if (!a->ended)
-        await(s, a->run);
-    count(s, a->run);
-    if (a->starts != s->starts)
+    count(s, f->run);
+    if (f->lost)
         return false;
-    judge_run(a->run, MQTT_SEVERITY_ERROR, &judged);
-    *new_state = new_shape(s, judged.states);
+    judge_run(f->run, MQTT_SEVERITY_ERROR, &judged);
+    f->states = judged.states;
     choose_fault(s, &judged, o);
     return true;
-}
-
-void aside_free(struct aside *a)
-{
-    run_free(a->run);
-    plan_free(&a->plan);
-    free(a->talk.octets);
-    *a = (struct aside){ 0 };
 }
 
 bool stage_glance(struct stage *s, const struct talk *talk, struct outcome *o)

@@ -213,11 +213,17 @@ static void wills(void **state)
     judged(UP("a") SUB("a", "1") WILLED "90 b > disconnect\n90 b close\n" PING("a", "1500"), MQTT_V311, "");
     judged(UP("a") SUB("a", "1") WILLED "90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"), MQTT_V311,
            "MQTT-3.1.2-10");
+    /* whoever said AUTH out of turn is let go before DISCONNECT is read */
+    judged(UP("a") SUB("a", "1") WILLED
+           "80 b > auth reason=0x19 authentication_method=x\n90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"),
+           MQTT_V5, "");
 }
 
 static void shared_and_local(void **state)
 {
     (void)state;
+#define PUB_KEPT(c, t, id)                                                                                             \
+    t " " c " > publish qos=1 retain=1 id=" id " topic=~/t payload=x\n" t " " c " < puback id=" id "\n"
 #define SHARE(c) "2 " c " > subscribe id=1 sub=1:$share/g/~/t\n3 " c " < suback id=1 codes=1\n"
     judged(UP("a") SHARE("a") UP("c") SHARE("c") UP("b") PUB("b", "60", "7", "x") GOT("a", "61", "1", "x")
                GOT("c", "61", "1", "x"),
@@ -227,6 +233,16 @@ static void shared_and_local(void **state)
     judged(UP("a") "2 a > subscribe id=1 sub=5:~/t\n3 a < suback id=1 codes=1\n" PUB("a", "60", "7", "x")
                GOT("a", "61", "1", "x"),
            MQTT_V5, "MQTT-3.8.3-3");
+    /* what was stored comes to its publisher, too: the standard is silent */
+    judged(UP("a")
+               PUB_KEPT("a", "60", "7") "62 a > subscribe id=1 sub=5:~/t\n63 a < suback id=1 codes=1\n"
+                                        "64 a < publish qos=1 retain=1 id=9 topic=~/t payload=x\n64 a > puback id=9\n",
+           MQTT_V5, "");
+    /* sent once more after the session was lost: another message to the broker */
+    judged(UP("a") SHARE("a") UP("c") SHARE("c") UP("b") "60 b > publish qos=1 dup=1 id=7 topic=~/t payload=x\n"
+                                                         "60 b < puback id=7\n" GOT("a", "61", "1", "x")
+                                                             GOT("c", "61", "1", "x"),
+           MQTT_V5, "");
 }
 
 static void reactions(void **state)
@@ -265,6 +281,22 @@ static void raced(void **state)
     "2 b < connack reason=0\n3 b < suback id=9 codes=0\n"
     judged(TWO("0 a < connack reason=0\n", ""), MQTT_V311, "MQTT-2.3.1-7");
     judged(TWO("", "2 a < connack reason=0\n"), MQTT_V311, "");
+    /* nor is it sure whose session is there afterwards */
+#define BACK_AGAIN "10 b reset\n20 b open\n20 b > connect id=~x keep=60\n21 b < connack reason=0\n"
+    judged("0 b open\n0 b > connect id=~x keep=60\n2 b < connack reason=0\n" BACK_AGAIN, MQTT_V5, "MQTT-3.2.2-3");
+    judged("0 a open\n0 b open\n0 a > connect id=~x\n1 b > connect id=~x keep=60\n2 a < connack reason=0\n"
+           "2 b < connack reason=0\n" BACK_AGAIN,
+           MQTT_V5, "");
+}
+
+/* Two requests under one Packet Identifier at once: which answer is for which? */
+static void one_identifier_twice(void **state)
+{
+    (void)state;
+    judged(UP("a") "2 a > subscribe id=1 sub=1:~/u\n2 a > subscribe id=1 sub=0:~/t\n3 a < suback id=1 codes=1\n"
+                   "3 a < suback id=1 codes=0\n" UP("b")
+                       PUB("b", "60", "7", "x") "61 a < publish topic=~/t payload=x\n",
+           MQTT_V5, "");
 }
 
 /* Every name that can be told stands in the rule tables of its version. */
@@ -284,11 +316,17 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lost),         cmocka_unit_test(away),
-        cmocka_unit_test(unsubscribed), cmocka_unit_test(copies_order_and_qos),
-        cmocka_unit_test(retained),     cmocka_unit_test(wills),
-        cmocka_unit_test(reactions),    cmocka_unit_test(shared_and_local),
-        cmocka_unit_test(names),        cmocka_unit_test(refusals),
+        cmocka_unit_test(one_identifier_twice),
+        cmocka_unit_test(lost),
+        cmocka_unit_test(away),
+        cmocka_unit_test(unsubscribed),
+        cmocka_unit_test(copies_order_and_qos),
+        cmocka_unit_test(retained),
+        cmocka_unit_test(wills),
+        cmocka_unit_test(reactions),
+        cmocka_unit_test(shared_and_local),
+        cmocka_unit_test(names),
+        cmocka_unit_test(refusals),
         cmocka_unit_test(raced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,7 +217,7 @@ static void scenarios_read_back(void **state)
         struct mutator m = mutator_seeded(seed);
         struct talk talk = { .octets = room, .version = (uint8_t)(MQTT_V31 + seed % 3) };
         struct plan made, read;
-        talk.len = (uint32_t)talk_scenario(&m, NULL, talk.version, room, sizeof room);
+        talk.len = (uint32_t)talk_scenario(&m, NULL, talk.version, true, room, sizeof room);
         assert_true(talk.len > 0);
         for (unsigned n = mutator_below(&m, 4); n > 0; n--)
             talk.len = (uint32_t)talk_mutate(&m, talk.version, room, talk.len, sizeof room);
@@ -245,13 +245,103 @@ static void scenarios_read_back(void **state)
     assert_true(named > 500 && raw > 20);
 }
 
+/* Names are put where names are, and nothing else changes: what is broken stays as broken as it was. */
+static void names_are_given(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *after;
+        bool apart;
+    } cases[] = {
+        { "a > connect id=c1", "a > connect id=~c1", true },
+        { "a > connect id=~c1", "a > connect id=~c1", true },
+        { "a > connect id=\"\"", "a > connect id=\"\"", true },
+        { "a > connect id=c1 will_topic=a/b will_payload=x", "a > connect id=~c1 will_topic=n/~/a/b will_payload=x",
+          true },
+        { "a > connect id=abcdefghijklmnopqr", "a > connect id=abcdefghijklmnopqr", false }, /* no room for more */
+        { "a > publish topic=a/b payload=a/b", "a > publish topic=n/~/a/b payload=a/b", true },
+        { "a > publish topic=~/t payload=x", "a > publish topic=~/t payload=x", true },
+        { "a > publish topic=a/# qos=1 id=0", "a > publish topic=n/~/a/# qos=1 id=0", true },
+        { "a > publish topic=$SYS/x payload=x", "a > publish topic=$SYS/x payload=x", true },
+        { "a > subscribe id=1 sub=0:# sub=33:$share/g/a/+ sub=1:$SYS/#",
+          "a > subscribe id=1 sub=0:n/~/# sub=33:$share/g/n/~/a/+ sub=1:$SYS/#", true },
+        { "a > unsubscribe id=1 unsub=a unsub=b", "a > unsubscribe id=1 unsub=n/~/a unsub=n/~/b", true },
+        { "a raw 82 07 00 01 00 00 02 23 3f", "a raw 82 07 00 01 00 00 02 23 3f", true }, /* a name beyond the end */
+        { "a raw 31 04 00 01 61", "a raw 31 04 00 01 61", true },                         /* half a packet */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static uint8_t room[TALK_MAX], wanted[TALK_MAX];
+        struct talk talk = { .octets = room, .version = MQTT_V5 }, want = { .octets = wanted, .version = MQTT_V5 };
+        struct plan before, after;
+        assert_true(plan_parse(&before, view_of(cases[i].before, strlen(cases[i].before)), TALK_PREFIX, MQTT_V5));
+        assert_true(plan_parse(&after, view_of(cases[i].after, strlen(cases[i].after)), TALK_PREFIX, MQTT_V5));
+        assert_true(talk_of_plan(&before, &talk, TALK_MAX) && talk_of_plan(&after, &want, TALK_MAX));
+        talk_give_names(&talk, TALK_MAX);
+        if (talk.len != want.len || memcmp(room, wanted, want.len) != 0)
+            fail_msg("%s", cases[i].before);
+        if (talk_has_names(&talk) != cases[i].apart)
+            fail_msg("%s: apart from others or not", cases[i].before);
+        talk_give_names(&talk, want.len); /* once is enough, and there is room for no more */
+        assert_true(talk.len == want.len && memcmp(room, wanted, want.len) == 0);
+        plan_free(&before);
+        plan_free(&after);
+    }
+}
+
+/* Whatever is thrown at it. */
+static void names_are_given_to_anything(void **state)
+{
+    (void)state;
+    static uint8_t room[TALK_MAX], once[TALK_MAX];
+    unsigned named = 0;
+    for (uint64_t seed = 0; seed < 2000; seed++) {
+        struct mutator m = mutator_seeded(seed);
+        struct talk talk = { .octets = room, .version = (uint8_t)(MQTT_V31 + seed % 3) };
+        talk.len = (uint32_t)talk_fresh(&m, talk.version, room, TALK_MAX / 2);
+        for (unsigned n = mutator_below(&m, 8); n > 0; n--)
+            talk.len = (uint32_t)talk_mutate(&m, talk.version, room, talk.len, TALK_MAX / 2);
+        talk_give_names(&talk, TALK_MAX);
+        named += talk_has_names(&talk);
+        memcpy(once, room, talk.len);
+        uint32_t len = talk.len;
+        talk_give_names(&talk, TALK_MAX);
+        assert_true(talk.len == len && memcmp(room, once, len) == 0);
+    }
+    assert_true(named > 1500);
+}
+
+/* Memory comes as it is needed, and no more than a plan may have. */
+static void memory_of_a_plan(void **state)
+{
+    (void)state;
+    struct plan plan = { .memory_left = 100000 };
+    uint8_t *a = plan_take(&plan, 60000), *b = plan_take(&plan, 30000);
+    assert_true(a != NULL && b != NULL);
+    memset(a, 1, 60000);
+    memset(b, 2, 30000);
+    assert_true(a[59999] == 1 && plan_take(&plan, 10001) == NULL && plan_take(&plan, 10000) != NULL);
+    plan_free(&plan);
+    char *text = malloc(60 * 5000 + 1);
+    size_t n = 0;
+    for (unsigned i = 0; i < 5000; i++)
+        n += (size_t)sprintf(text + n, "a > publish topic=t/%u payload=\"%u and more\"\n", i, i);
+    assert_true(plan_parse(&plan, view_of(text, n), "P", MQTT_V311));
+    assert_true(plan.n == 5000 && plan.step[4999].octets.len == 23);
+    plan_free(&plan);
+    assert_false(plan_parse(&plan, view_of("a > publish topic=t size=8388608; a > publish topic=t size=8388608", 65),
+                            NULL, MQTT_V311));
+    plan_free(&plan);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packets_on_the_wire), cmocka_unit_test(steps_are_what_was_written),
         cmocka_unit_test(faults_are_named),    cmocka_unit_test(packets_read_back),
         cmocka_unit_test(probes_are_sound),    cmocka_unit_test(scenarios_read_back),
-        cmocka_unit_test(properties_in_order),
+        cmocka_unit_test(properties_in_order), cmocka_unit_test(names_are_given),
+        cmocka_unit_test(memory_of_a_plan),    cmocka_unit_test(names_are_given_to_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
