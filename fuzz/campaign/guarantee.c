@@ -637,6 +637,19 @@ static void weigh_retained(const struct weighing *w)
 
 /* ---- wills ---- */
 
+/* The broker had nothing to write to it when it closed: else that fails, and the connection may be gone to the broker
+ * before it has read the DISCONNECT. */
+static bool owed_nothing(const struct weighing *w, const struct ledger_party *p)
+{
+    bool owed = p->pings != p->pongs;
+    for (uint32_t i = 0; i < w->l->n_subs; i++)
+        owed = owed || w->l->sub[i].session == p->session;
+    for (uint32_t i = 0; i < w->l->n_pubs; i++)
+        owed = owed || (&w->l->party[w->l->pub[i].party] == p && w->l->pub[i].qos > 0 && !w->l->pub[i].will &&
+                        w->l->pub[i].acked_at == LEDGER_NEVER);
+    return !owed;
+}
+
 static void weigh_will_at(const struct weighing *w, const struct ledger_party *p, const struct ledger_sub *s)
 {
     const struct ledger_session *session = &w->l->session[s->session];
@@ -652,7 +665,7 @@ static void weigh_will_at(const struct weighing *w, const struct ledger_party *p
         if (w->l->party[i].session == p->session && w->l->party[i].connect_at > p->connect_at && back == NULL)
             back = &w->l->party[i];
     if (p->left) {
-        if (d != NULL && p->version >= MQTT_V311)
+        if (d != NULL && p->version >= MQTT_V311 && (!p->closed_here || owed_nothing(w, p)))
             accuse(w, GUARANTEE_WILL_UNDUE, p->version, false, "the client had said DISCONNECT, yet its will comes");
         return;
     }

@@ -207,12 +207,18 @@ static void retained(void **state)
 static void wills(void **state)
 {
     (void)state;
+#define SUB_LATE(c) "12 " c " > subscribe id=1 sub=1:a\n13 " c " < suback id=1 codes=1\n"
 #define WILLED "10 b open\n10 b > connect will_topic=~/t will_payload=w will_qos=1\n11 b < connack reason=0\n"
     judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" PING("a", "1500"), MQTT_V311, "MQTT-3.1.2-8");
     judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" GOT("a", "91", "1", "w") PING("a", "1500"), MQTT_V311, "");
     judged(UP("a") SUB("a", "1") WILLED "90 b > disconnect\n90 b close\n" PING("a", "1500"), MQTT_V311, "");
     judged(UP("a") SUB("a", "1") WILLED "90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"), MQTT_V311,
            "MQTT-3.1.2-10");
+    /* one that is closed while something is on its way to it may be gone before DISCONNECT is read */
+    judged(UP("a") SUB("a", "1") WILLED SUB_LATE("b") "90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"),
+           MQTT_V311, "");
+    judged(UP("a") SUB("a", "1") WILLED SUB_LATE("b") "90 b > disconnect\n90 b gone\n" GOT("a", "91", "1", "w"),
+           MQTT_V311, "MQTT-3.1.2-10");
     /* whoever said AUTH out of turn is let go before DISCONNECT is read */
     judged(UP("a") SUB("a", "1") WILLED
            "80 b > auth reason=0x19 authentication_method=x\n90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"),
