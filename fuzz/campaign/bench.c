@@ -241,7 +241,7 @@ static bool written(bool ok, const char *path)
 int command_reports(const struct command *c, const struct report *r)
 {
     bool ok = c->junit == NULL || written(report_junit(r, c->junit), c->junit);
-    ok = (c->sarif == NULL || written(report_sarif(r, c->sarif), c->sarif)) && ok;
+    ok = (c->sarif == NULL || written(report_sarif(r, c->sarif, c->out), c->sarif)) && ok;
     bool found = false;
     for (uint32_t i = 0; i < r->n; i++)
         found = found || report_is_finding(&r->at[i]);

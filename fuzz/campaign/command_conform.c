@@ -108,11 +108,14 @@ static unsigned spoken(const struct bench *b, unsigned versions)
     static const char script[] = "a > connect; a < connack reason=0";
     struct plan plan[MQTT_V5 + 1] = { 0 };
     struct runner runner;
+    char prefix[16];
     unsigned passed = 0;
     runner_init(&runner, &b->target, b->command->deadline_ms < 5000 ? 5000 : b->command->deadline_ms);
-    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++)
-        if ((versions & 1u << v) != 0 && plan_parse(&plan[v], view_of(script, sizeof script - 1), "mqfuzzhello", v))
+    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
+        snprintf(prefix, sizeof prefix, "mqfuzzhello%u", v);
+        if ((versions & 1u << v) != 0 && plan_parse(&plan[v], view_of(script, sizeof script - 1), prefix, v))
             runner_start(&runner, &plan[v], &plan[v], false);
+    }
     for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run))
         passed |= run->end == RUN_PASSED || run->end == RUN_FAILED ? 1u << ((struct plan *)run->tag - plan) : 0;
     runner_done(&runner);
@@ -169,6 +172,10 @@ int command_conform(const struct command *command)
     }
     conform_run(&list, &c.bench.target, &o);
     bench_close(&c.bench);
+    if (c.report.n == 0 && command->rule != NULL && !mqfuzz_stop) {
+        fprintf(stderr, "mqfuzz: no probe is for '%s' or has it in its title: see --list\n", command->rule);
+        c.trouble = true;
+    }
     printf("%u probes: %u pass, %u fail, %u hints, %u unknown, %u not applicable (%.1f s)\n", c.report.n,
            c.ended[RUN_PASSED], c.ended[RUN_FAILED] - c.hints, c.hints, c.ended[RUN_UNKNOWN],
            c.ended[RUN_NOT_APPLICABLE], (double)(runner_now_ns() - began) / 1e9);

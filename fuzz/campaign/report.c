@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef MQSHARK_VERSION
+#define MQSHARK_VERSION "0.1.0"
+#endif
+
 struct report_entry *report_add(struct report *r)
 {
     if (r->n == r->cap) {
@@ -96,6 +100,11 @@ static bool commit(FILE *f, const char *part, const char *path)
     return ok;
 }
 
+static bool is_skipped(const struct report_entry *e)
+{
+    return e->end == RUN_UNKNOWN || e->end == RUN_NOT_APPLICABLE || e->end == RUN_NO_BROKER || e->hint;
+}
+
 bool report_junit(const struct report *r, const char *path)
 {
     char part[4200];
@@ -105,7 +114,7 @@ bool report_junit(const struct report *r, const char *path)
         return false;
     for (uint32_t i = 0; i < r->n; i++) {
         failures += report_is_finding(&r->at[i]);
-        skipped += r->at[i].end == RUN_UNKNOWN || r->at[i].end == RUN_NOT_APPLICABLE || r->at[i].hint;
+        skipped += is_skipped(&r->at[i]);
     }
     fprintf(f,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"mqfuzz\" tests=\"%u\" "
@@ -124,7 +133,7 @@ bool report_junit(const struct report *r, const char *path)
         fputs("\" name=\"", f);
         put_xml(f, e->title);
         fprintf(f, "\" time=\"%u.%03u\">", e->took_ms / 1000, e->took_ms % 1000);
-        bool skip = e->end == RUN_UNKNOWN || e->end == RUN_NOT_APPLICABLE || e->hint;
+        bool skip = is_skipped(e);
         if (skip || report_is_finding(e)) {
             fputs(skip ? "<skipped message=\"" : "<failure message=\"", f);
             put_xml(f, e->why);
@@ -151,7 +160,27 @@ static bool first_of_rule(const struct report *r, uint32_t i)
     return report_is_finding(&r->at[i]);
 }
 
-bool report_sarif(const struct report *r, const char *path)
+/* Its plan, as a URI: what is below the folder that mqfuzz runs in is relative to it. */
+static void put_uri(FILE *f, const char *dir, const char *name)
+{
+    fputs(dir[0] == '/' ? "\"file://" : "\"", f);
+    for (const char *c = dir; *c != '\0'; c++)
+        fprintf(f, isalnum((unsigned char)*c) || strchr("/.-_~", *c) != NULL ? "%c" : "%%%02X", (unsigned char)*c);
+    fprintf(f, "/%s.plan\"", name);
+}
+
+/* The same for the same finding: what tells a new one from an old one. FNV-1a. */
+static uint64_t fingerprint(const struct report_entry *e)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    const char *parts[] = { e->rule, e->version, e->title };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        for (const char *c = parts[i]; c == parts[i] || c[-1] != '\0'; c++) /* the NUL, too */
+            hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+    return hash;
+}
+
+bool report_sarif(const struct report *r, const char *path, const char *dir)
 {
     char part[4200];
     FILE *f = begin(path, part, sizeof part);
@@ -160,7 +189,8 @@ bool report_sarif(const struct report *r, const char *path)
         return false;
     fputs("{\"$schema\":\"https://json.schemastore.org/"
           "sarif-2.1.0.json\",\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":"
-          "{\"name\":\"mqfuzz\",\"informationUri\":\"https://docs.oasis-open.org/mqtt/\",\"rules\":[",
+          "{\"name\":\"mqfuzz\",\"version\":\"" MQSHARK_VERSION
+          "\",\"informationUri\":\"https://docs.oasis-open.org/mqtt/\",\"rules\":[",
           f);
     for (uint32_t i = 0; i < r->n; i++) {
         if (!first_of_rule(r, i))
@@ -185,15 +215,15 @@ bool report_sarif(const struct report *r, const char *path)
         fprintf(f, ",\"level\":\"%s\",\"message\":{\"text\":", sarif_level(e));
         put_json(f, text);
         fputs("},\"locations\":[{", f);
-        if (e->file[0] != '\0') {
+        if (e->file[0] != '\0' && dir != NULL) {
             fputs("\"physicalLocation\":{\"artifactLocation\":{\"uri\":", f);
-            snprintf(text, sizeof text, "%s.plan", e->file);
-            put_json(f, text);
-            fputs("}},", f);
+            put_uri(f, dir, e->file);
+            fputs("},\"region\":{\"startLine\":1}},", f);
         }
         fputs("\"logicalLocations\":[{\"fullyQualifiedName\":", f);
         put_json(f, r->target);
-        fputs("}]}]}", f);
+        fprintf(f, "}]}],\"partialFingerprints\":{\"primaryLocationLineHash\":\"%016llx:1\"}}",
+                (unsigned long long)fingerprint(e));
         comma = ",";
     }
     fputs("]}]}\n", f);

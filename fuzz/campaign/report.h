@@ -37,7 +37,7 @@ bool report_is_finding(const struct report_entry *e);
 
 /* Each writes the whole file; false: errno says why. */
 bool report_junit(const struct report *r, const char *path);
-bool report_sarif(const struct report *r, const char *path);
+bool report_sarif(const struct report *r, const char *path, const char *dir); /* dir: of the findings' files, or NULL */
 /* DIR/NAME.plan, NAME.pcapng, NAME.md; run may be NULL. e is one of r's; its file gets a name of its own there. */
 bool report_files(const struct report *r, struct report_entry *e, const char *dir, const struct run *run);
 /* The conversation of a run as a capture that analyzers open: TCP over IPv4 with handshakes, made from the log. */

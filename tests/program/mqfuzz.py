@@ -147,6 +147,8 @@ def _():
         for mode in ("silent", "missing"):
             strange = run("mqfuzz", command, "--spawn", toy(mode), "--time", "5s")
             check(strange.status == 2 and b"does not let a plain MQTT 3.1.1 client in" in strange.err, f"{command} {mode}: {strange}")
+    nothing = run("mqfuzz", "conform", "--spawn", BROKER, "--rule", "MQTT-9")
+    check(nothing.status == 2 and b"--list" in nothing.err, f"no such rule: {nothing}")
     no_port = run("mqfuzz", "run", "--target", "localhost")
     check(no_port.status == 2 and b"not HOST:PORT" in no_port.err, f"{no_port}")
     remote = run("mqfuzz", "run", "--target", "192.0.2.1:1883")
