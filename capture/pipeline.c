@@ -544,9 +544,9 @@ void pipeline_stop(struct pipeline *p)
     source_stop(p->source);
 }
 
-int pipeline_fd(const struct pipeline *p)
+bool pipeline_wait(struct pipeline *p, int timeout_ms)
 {
-    return source_fd(p->source);
+    return source_wait(p->source, timeout_ms);
 }
 
 bool pipeline_progress(const struct pipeline *p, uint64_t *done, uint64_t *total)

@@ -152,8 +152,8 @@ struct pipeline *pipeline_open(const struct pipeline_options *options, const str
  * each step. */
 enum pipeline_status pipeline_step(struct pipeline *p, uint32_t frames, int timeout_ms);
 
-/* Readable when a live pipeline has frames; for poll(2) beside a keyboard. -1 for files. */
-int pipeline_fd(const struct pipeline *p);
+/* Until a step has something to do; at once for files. For who steps with a lock held and waits without it. */
+bool pipeline_wait(struct pipeline *p, int timeout_ms);
 
 void pipeline_stop(struct pipeline *p); /* the next step gives what is under way and ends; async-signal-safe */
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tui/feed.h"
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -114,13 +113,6 @@ static bool step(struct feed *f)
     return !over;
 }
 
-static void wait_for_frames(struct feed *f)
-{
-    struct pollfd fd = { .fd = pipeline_fd(f->pipeline), .events = POLLIN };
-    if (fd.fd >= 0)
-        poll(&fd, 1, LIVE_WAIT_MS);
-}
-
 static void *run(void *ctx)
 {
     struct feed *f = ctx;
@@ -131,7 +123,7 @@ static void *run(void *ctx)
             stopping = true;
         }
         if (!stopping)
-            wait_for_frames(f);
+            pipeline_wait(f->pipeline, LIVE_WAIT_MS);
     } while (step(f));
     return NULL;
 }

@@ -1,4 +1,10 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * While the reader keeps up it takes frames off the devices itself: a thread that wakes up for every block of frames,
+ * and frames that travel from one core to another, cost more than what is done with them. A second thread stands by.
+ * When the reader is busy for long (a slow terminal, a slow disk), a timer that it has set wakes that one, which then
+ * empties the kernel's rings into ours. Whoever does it holds the lock, and all frames go through our ring, so they
+ * stay in order. */
 #include "capture/frames/live.h"
 #include "capture/frames/ring.h"
 #include <errno.h>
@@ -10,13 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    READ_TIMEOUT_MS = 100, /* the kernel hands on a block that is not full after this time */
-    LAST_LOOK_MS = 150,    /* so what came before the end has arrived after this one */
+    READ_TIMEOUT_MS = 50, /* the kernel hands on a block that is not full after this time */
+    LAST_LOOK_MS = 100,   /* so what came before the end has arrived after this one */
     STATS_MS = 500,
+    MIB_MS = 10,      /* in which a gigabit a second fills a MiB */
+    LATE_MS = 20,     /* after which somebody takes frames off at the latest */
+    GATHER_MS = 150,  /* the reader looks no more often than this, unless frames come too fast for that */
+    HELP_MS = 4,      /* a reader that did not find the devices empty in this time is helped */
+    FRAME_COST = 128, /* octets of the kernel's buffer for a frame beside its own */
     RING_MIB_MIN = 16,
     LINK_RAW_FILE = 101, /* LINKTYPE_RAW, where libpcap says DLT_RAW */
 };
@@ -27,7 +39,9 @@ struct device {
     pcap_t *pcap;
     uint32_t id, link_type, snaplen;
     int64_t to_ns; /* factor of the fraction of its timestamps */
-    bool gone, told;
+    int fd;
+    atomic_bool gone;
+    bool told;
     char why[PCAP_ERRBUF_SIZE];
 };
 
@@ -35,15 +49,40 @@ struct live {
     uint32_t n;
     struct device *device;
     struct ring ring;
+    pthread_mutex_t lock; /* of the devices, and of writing to the ring */
+    bool keeps_up;        /* who holds the lock is the reader: it cannot wait for itself */
+    struct pollfd *fds;   /* of the devices and the ring, for the reader */
     pthread_t thread;
     bool started;
-    int wake; /* eventfd: ends the wait of the thread */
+    int wake;                     /* eventfd: ends the wait of the thread */
+    int timer;                    /* timerfd: set while the reader is busy */
+    bool empty;                   /* the reader found the devices empty, and waits next */
+    int64_t woken_ns;             /* when it last had something to do */
+    double taken;                 /* octets it took off the devices since then */
+    int64_t oldest_ns, newest_ns; /* capture time of the first and the last of them */
+    uint32_t buffer_mib;
+    atomic_bool busy; /* it does not wait */
     atomic_bool stop, abandon, over;
     atomic_uint left; /* devices that still deliver */
     int64_t stop_ns;
+    int64_t next_stats_ns;
     atomic_ullong received, kernel_drops, interface_drops;
     char error[LIVE_ERROR_MAX];
 };
+
+static void signal_event(int fd)
+{
+    uint64_t one = 1;
+    ssize_t n = write(fd, &one, sizeof one);
+    (void)n; /* it fails only when the counter is full: then the other side is awake anyway */
+}
+
+static void take_event(int fd)
+{
+    uint64_t count;
+    ssize_t n = read(fd, &count, sizeof count);
+    (void)n;
+}
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -119,6 +158,7 @@ static bool open_device(struct device *d, const struct live_options *o, char *er
         snprintf(error, LIVE_ERROR_MAX, "%s: %s", d->name, text);
         return false;
     }
+    d->fd = pcap_get_selectable_fd(d->pcap);
     return set_filter(d, o->filter, error, usage);
 }
 
@@ -126,14 +166,20 @@ struct live *live_open(const struct live_options *o, char *error, bool *usage)
 {
     struct live *l = calloc(1, sizeof *l);
     struct device *devices = calloc(o->n_interfaces, sizeof *devices);
-    if (l == NULL || devices == NULL) {
+    struct pollfd *fds = calloc(o->n_interfaces + 1, sizeof *fds);
+    if (l == NULL || devices == NULL || fds == NULL) {
         snprintf(error, LIVE_ERROR_MAX, "no memory");
+        free(fds);
         free(devices);
         free(l);
         return NULL;
     }
     l->device = devices;
+    l->fds = fds;
+    l->buffer_mib = o->buffer_mib;
+    pthread_mutex_init(&l->lock, NULL);
     l->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     for (uint32_t i = 0; i < o->n_interfaces; i++) {
         l->device[i] = (struct device){ .live = l, .name = o->interfaces[i], .id = i };
         l->n++;
@@ -144,7 +190,7 @@ struct live *live_open(const struct live_options *o, char *error, bool *usage)
     }
     atomic_store(&l->left, l->n);
     size_t mib = o->buffer_mib * 2 > RING_MIB_MIN ? o->buffer_mib * 2 : RING_MIB_MIN;
-    if (l->wake < 0 || !ring_init(&l->ring, mib << 20)) {
+    if (l->wake < 0 || l->timer < 0 || !ring_init(&l->ring, mib << 20)) {
         snprintf(error, LIVE_ERROR_MAX, "no memory for a ring of %zu MiB", mib);
         live_close(l);
         return NULL;
@@ -166,11 +212,15 @@ void live_close(struct live *l)
     ring_done(&l->ring);
     if (l->wake >= 0)
         close(l->wake);
+    if (l->timer >= 0)
+        close(l->timer);
+    pthread_mutex_destroy(&l->lock);
+    free(l->fds);
     free(l->device);
     free(l);
 }
 
-/* ---- the thread ---- */
+/* ---- off the devices ---- */
 
 static void on_frame(u_char *user, const struct pcap_pkthdr *h, const u_char *octets)
 {
@@ -182,19 +232,29 @@ static void on_frame(u_char *user, const struct pcap_pkthdr *h, const u_char *oc
                        .link_type = d->link_type,
                        .time_ns = (int64_t)h->ts.tv_sec * 1000000000 + (int64_t)h->ts.tv_usec * d->to_ns };
     bool late = atomic_load_explicit(&l->stop, memory_order_acquire) && f.time_ns > l->stop_ns;
-    if (late || !ring_put(&l->ring, &f, &l->abandon))
+    if (late || !ring_put(&l->ring, &f, &l->abandon) || (l->keeps_up && ring_is_filling(&l->ring)))
         pcap_breakloop(d->pcap);
+    if (!l->keeps_up)
+        return;
+    l->oldest_ns = l->taken > 0 ? l->oldest_ns : f.time_ns;
+    l->newest_ns = f.time_ns;
+    l->taken += h->caplen + FRAME_COST;
 }
 
 static void drain_device(struct live *l, struct device *d)
 {
-    if (d->gone)
-        return;
-    if (pcap_dispatch(d->pcap, -1, on_frame, (u_char *)d) != PCAP_ERROR)
+    if (atomic_load(&d->gone) || pcap_dispatch(d->pcap, -1, on_frame, (u_char *)d) != PCAP_ERROR)
         return;
     snprintf(d->why, sizeof d->why, "%s", pcap_geterr(d->pcap));
-    d->gone = true;
+    atomic_store(&d->gone, true);
     atomic_fetch_sub(&l->left, 1);
+    signal_event(l->wake); /* the thread ends with the last one */
+}
+
+static void drain(struct live *l)
+{
+    for (uint32_t i = 0; i < l->n; i++)
+        drain_device(l, &l->device[i]);
 }
 
 static void read_stats(struct live *l)
@@ -213,44 +273,60 @@ static void read_stats(struct live *l)
     atomic_store(&l->interface_drops, interface);
 }
 
-static void poll_devices(struct live *l, struct pollfd *fds, int timeout_ms)
+/* ---- the thread that stands by ---- */
+
+/* Until the timer runs out; while the reader is busy even so, for that time. */
+static void stand_by(struct live *l)
 {
-    for (uint32_t i = 0; i < l->n; i++)
-        fds[i] = (struct pollfd){ .fd = l->device[i].gone ? -1 : pcap_get_selectable_fd(l->device[i].pcap),
-                                  .events = POLLIN };
-    fds[l->n] = (struct pollfd){ .fd = l->wake, .events = POLLIN };
-    poll(fds, l->n + 1, timeout_ms);
+    struct pollfd fds[] = { { .fd = l->wake, .events = POLLIN }, { .fd = l->timer, .events = POLLIN } };
+    poll(fds, 2, -1);
+    if (fds[0].revents != 0)
+        take_event(l->wake);
+    if (fds[1].revents != 0)
+        take_event(l->timer);
+}
+
+static void help(struct live *l)
+{
+    pthread_mutex_lock(&l->lock);
+    drain(l);
+    pthread_mutex_unlock(&l->lock);
+    ring_wake(&l->ring);
+}
+
+static void last_look(struct live *l)
+{
+    struct timespec pause = { .tv_nsec = LAST_LOOK_MS * 1000000L }; /* the kernel's unfinished block */
+    if (!atomic_load(&l->abandon) && atomic_load(&l->left) > 0) {
+        nanosleep(&pause, NULL);
+        help(l);
+    }
+    pthread_mutex_lock(&l->lock);
+    read_stats(l);
+    atomic_store(&l->over, true);
+    pthread_mutex_unlock(&l->lock);
 }
 
 static void *run(void *arg)
 {
     struct live *l = arg;
-    struct pollfd *fds = calloc(l->n + 1, sizeof *fds);
-    int64_t next_stats = 0;
-    while (fds != NULL && !atomic_load(&l->stop) && atomic_load(&l->left) > 0) {
-        poll_devices(l, fds, STATS_MS);
-        for (uint32_t i = 0; i < l->n; i++)
-            if (fds[i].revents != 0)
-                drain_device(l, &l->device[i]);
-        ring_wake(&l->ring);
-        int64_t now = clock_ns(CLOCK_MONOTONIC);
-        if (now >= next_stats) {
-            read_stats(l);
-            next_stats = now + STATS_MS * INT64_C(1000000);
-        }
+    while (!atomic_load(&l->stop) && atomic_load(&l->left) > 0) {
+        stand_by(l);
+        if (atomic_load(&l->busy))
+            help(l);
     }
-    if (fds != NULL && !atomic_load(&l->abandon) && atomic_load(&l->left) > 0) { /* the kernel's unfinished block */
-        struct timespec pause = { .tv_nsec = LAST_LOOK_MS * 1000000L };
-        nanosleep(&pause, NULL);
-        for (uint32_t i = 0; i < l->n; i++)
-            drain_device(l, &l->device[i]);
-    }
-    read_stats(l);
-    free(fds);
-    atomic_store(&l->over, true);
+    last_look(l);
     atomic_store(&l->ring.reader_waits, true); /* wake it in any case */
     ring_wake(&l->ring);
     return NULL;
+}
+
+/* While the reader is busy the timer runs. */
+static void set_busy(struct live *l, bool busy)
+{
+    const struct timespec help = { .tv_nsec = busy ? HELP_MS * 1000000L : 0 };
+    timerfd_settime(l->timer, 0, &(struct itimerspec){ help, help }, NULL);
+    atomic_store(&l->busy, busy);
 }
 
 bool live_start(struct live *l, char *error)
@@ -261,6 +337,7 @@ bool live_start(struct live *l, char *error)
     int status = pthread_create(&l->thread, NULL, run, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     l->started = status == 0;
+    set_busy(l, true);
     if (!l->started)
         snprintf(error, LIVE_ERROR_MAX, "no thread to capture on: %s", strerror(status));
     return l->started;
@@ -277,12 +354,31 @@ static enum source_status at_end(struct live *l)
     return SOURCE_ERROR;
 }
 
+/* What the ring did not have. */
+static void take(struct live *l)
+{
+    l->empty = true;
+    if (atomic_load(&l->stop) || pthread_mutex_trylock(&l->lock) != 0)
+        return; /* the thread does it */
+    if (!atomic_load(&l->over) && ring_is_empty(&l->ring)) {
+        l->keeps_up = true;
+        ring_rewind(&l->ring);
+        drain(l);
+        l->keeps_up = false;
+        l->empty = ring_is_empty(&l->ring);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
 enum source_status live_next(struct live *l, struct frame *out)
 {
     bool over = atomic_load(&l->over); /* before the ring is looked at: nothing comes after it */
     if (ring_get(&l->ring, out))
         return SOURCE_FRAME;
-    return over ? at_end(l) : SOURCE_IDLE;
+    if (over)
+        return at_end(l);
+    take(l);
+    return ring_get(&l->ring, out) ? SOURCE_FRAME : SOURCE_IDLE;
 }
 
 void live_release(struct live *l)
@@ -290,9 +386,40 @@ void live_release(struct live *l)
     ring_release(&l->ring);
 }
 
+/* Frames that come all the time are let gather: to wake up with cold caches costs more than what is done with some
+ * frames. At the rate of late they must not fill more than a quarter of the kernel's buffer; nor may a network of a
+ * gigabit that gets busy just now fill it before the reader, or the thread, is there. */
+static void gather(struct live *l, int timeout_ms)
+{
+    const int64_t ms = 1000000, took = l->newest_ns - l->oldest_ns;
+    double quarter = (double)l->buffer_mib * 1024 * 1024 / 4;
+    double fills_ns = quarter / l->taken * (double)(took > ms ? took : ms);
+    int64_t pause_ms = (int64_t)l->buffer_mib * MIB_MS - LATE_MS;
+    pause_ms = pause_ms < GATHER_MS ? pause_ms : GATHER_MS;
+    int64_t pause = fills_ns < (double)(pause_ms * ms) ? (int64_t)fills_ns : pause_ms * ms;
+    pause -= clock_ns(CLOCK_MONOTONIC) - l->woken_ns;
+    if (timeout_ms >= 0 && pause > timeout_ms * ms)
+        pause = timeout_ms * ms;
+    if (pause > 0)
+        nanosleep(&(struct timespec){ .tv_nsec = pause }, NULL);
+}
+
 bool live_wait(struct live *l, int timeout_ms)
 {
-    return atomic_load(&l->over) || ring_wait(&l->ring, timeout_ms) || atomic_load(&l->over);
+    if (atomic_load(&l->over) || !ring_is_empty(&l->ring) || !l->empty)
+        return true;
+    set_busy(l, false);
+    if (l->taken > 0)
+        gather(l, timeout_ms);
+    uint32_t n = atomic_load(&l->stop) ? 0 : l->n; /* the thread takes the last ones */
+    for (uint32_t i = 0; i < n; i++)
+        l->fds[i] = (struct pollfd){ .fd = atomic_load(&l->device[i].gone) ? -1 : l->device[i].fd, .events = POLLIN };
+    bool ready = ring_wait(&l->ring, l->fds, n, timeout_ms);
+    set_busy(l, true);
+    l->empty = !ready;
+    l->taken = 0;
+    l->woken_ns = clock_ns(CLOCK_MONOTONIC);
+    return ready || atomic_load(&l->over);
 }
 
 void live_stop(struct live *l)
@@ -301,14 +428,7 @@ void live_stop(struct live *l)
         return;
     l->stop_ns = clock_ns(CLOCK_REALTIME);
     atomic_store(&l->stop, true);
-    uint64_t one = 1;
-    ssize_t n = write(l->wake, &one, sizeof one);
-    (void)n;
-}
-
-int live_fd(const struct live *l)
-{
-    return l->ring.filled;
+    signal_event(l->wake);
 }
 
 const char *live_error(const struct live *l)
@@ -322,7 +442,7 @@ bool live_warning(struct live *l, char *text)
         return false;
     for (uint32_t i = 0; i < l->n; i++) {
         struct device *d = &l->device[i];
-        if (!d->gone || d->told)
+        if (!atomic_load(&d->gone) || d->told)
             continue;
         d->told = true;
         snprintf(text, LIVE_ERROR_MAX, "%s: %s; the other interfaces go on", d->name, d->why);
@@ -331,8 +451,15 @@ bool live_warning(struct live *l, char *text)
     return false;
 }
 
-struct live_counters live_count(const struct live *l)
+struct live_counters live_count(struct live *l)
 {
+    int64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (now >= l->next_stats_ns && pthread_mutex_trylock(&l->lock) == 0) {
+        l->next_stats_ns = now + STATS_MS * INT64_C(1000000);
+        if (!atomic_load(&l->over))
+            read_stats(l);
+        pthread_mutex_unlock(&l->lock);
+    }
     return (struct live_counters){ .received = atomic_load(&l->received),
                                    .kernel_drops = atomic_load(&l->kernel_drops),
                                    .interface_drops = atomic_load(&l->interface_drops) };

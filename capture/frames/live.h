@@ -29,7 +29,6 @@ enum source_status live_next(struct live *l, struct frame *out);
 void live_release(struct live *l);
 bool live_wait(struct live *l, int timeout_ms); /* until there is a frame, or an end */
 void live_stop(struct live *l);
-int live_fd(const struct live *l); /* readable when there may be frames */
 
 const char *live_error(const struct live *l);
 bool live_warning(struct live *l, char *text); /* a device went away, others are left: once for each */
@@ -37,7 +36,7 @@ bool live_warning(struct live *l, char *text); /* a device went away, others are
 struct live_counters {
     uint64_t received, kernel_drops, interface_drops;
 };
-struct live_counters live_count(const struct live *l);
+struct live_counters live_count(struct live *l); /* no older than half a second */
 struct capfile_interface live_interface(const struct live *l, uint32_t id);
 uint32_t live_interfaces(const struct live *l);
 

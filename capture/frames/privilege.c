@@ -174,6 +174,7 @@ static const int allowed[] = {
     SCMP_SYS(getcwd),
     SCMP_SYS(getdents64),
     SCMP_SYS(eventfd2),
+    SCMP_SYS(timerfd_settime),
     SCMP_SYS(pipe2),
     SCMP_SYS(dup),
     SCMP_SYS(umask),

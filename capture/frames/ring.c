@@ -12,11 +12,7 @@ struct header {
     uint32_t len, wire_len, interface_id, link_type;
 };
 
-enum {
-    ALIGN = 8,
-    NEAR =
-        512 << 10 /* a reader that keeps up finds everything here: in the cache, and in pages that are there already */
-};
+enum { ALIGN = 8 };
 static const uint32_t SKIP = UINT32_MAX;
 
 bool ring_init(struct ring *r, size_t size)
@@ -51,13 +47,16 @@ static void signal_event(int fd)
     (void)n; /* it fails only when the counter is full, and then the other side is awake anyway */
 }
 
+static bool take_event(int fd)
+{
+    uint64_t count;
+    return read(fd, &count, sizeof count) == sizeof count;
+}
+
 static bool wait_event(int fd, int timeout_ms)
 {
     struct pollfd p = { .fd = fd, .events = POLLIN };
-    uint64_t count;
-    if (poll(&p, 1, timeout_ms) <= 0)
-        return false;
-    return read(fd, &count, sizeof count) == sizeof count;
+    return poll(&p, 1, timeout_ms) > 0 && take_event(fd);
 }
 
 static size_t padded(size_t len)
@@ -85,8 +84,7 @@ bool ring_put(struct ring *r, const struct frame *f, const atomic_bool *stop)
     size_t n = sizeof(struct header) + padded(f->octets.len), at = head & (r->size - 1), to_end = r->size - at;
     if (n > r->size / 2)
         return true; /* longer than any device's frame */
-    bool empty = atomic_load_explicit(&r->tail, memory_order_acquire) == head;
-    size_t skip = to_end < n || (empty && at >= NEAR && at >= n) ? to_end : 0;
+    size_t skip = to_end < n ? to_end : 0;
     if (!wait_for_room(r, head, n + skip, stop))
         return false;
     if (skip >= sizeof(struct header))
@@ -143,17 +141,32 @@ void ring_release(struct ring *r)
         signal_event(r->space);
 }
 
-static bool is_empty(struct ring *r)
+bool ring_is_empty(const struct ring *r)
 {
     return atomic_load(&r->head) == atomic_load(&r->tail) + r->taken;
 }
 
-bool ring_wait(struct ring *r, int timeout_ms)
+void ring_rewind(struct ring *r)
 {
-    if (!is_empty(r))
-        return true;
+    if (r->taken > 0 || !ring_is_empty(r))
+        return;
+    atomic_store(&r->head, 0);
+    atomic_store(&r->tail, 0);
+}
+
+bool ring_is_filling(const struct ring *r)
+{
+    return atomic_load(&r->head) - atomic_load(&r->tail) >= r->size / 4;
+}
+
+bool ring_wait(struct ring *r, struct pollfd *fds, uint32_t n, int timeout_ms)
+{
+    fds[n] = (struct pollfd){ .fd = r->filled, .events = POLLIN };
     atomic_store(&r->reader_waits, true);
-    if (is_empty(r))
-        wait_event(r->filled, timeout_ms);
-    return !is_empty(r);
+    if (!ring_is_empty(r))
+        return true;
+    bool ready = poll(fds, n + 1, timeout_ms) > 0;
+    if (ready && fds[n].revents != 0)
+        take_event(r->filled);
+    return ready;
 }

@@ -6,6 +6,7 @@
  * the writer waits: the kernel's ring then holds more, and it alone drops and counts. */
 #pragma once
 #include "capture/frames/capfile.h"
+#include <poll.h>
 #include <stdatomic.h>
 
 struct ring {
@@ -23,9 +24,15 @@ void ring_done(struct ring *r);
 
 /* Writer. False: *stop became true while it waited for room. */
 bool ring_put(struct ring *r, const struct frame *f, const atomic_bool *stop);
-void ring_wake(struct ring *r); /* tells a waiting reader to look */
+void ring_wake(struct ring *r);             /* tells a waiting reader to look */
+bool ring_is_filling(const struct ring *r); /* for a writer that may not wait: a quarter of it is taken */
 
 /* Reader. ring_get() hands out the next frame, which stays where it is until ring_release(). */
 bool ring_get(struct ring *r, struct frame *out);
-void ring_release(struct ring *r);              /* all that was handed out */
-bool ring_wait(struct ring *r, int timeout_ms); /* false: nothing came */
+void ring_release(struct ring *r); /* all that was handed out */
+bool ring_is_empty(const struct ring *r);
+/* Begins anew at the front of the memory, which is in the cache and has its pages, if nothing is in the ring. For a
+ * reader while nobody else writes. */
+void ring_rewind(struct ring *r);
+/* Until there is a frame, or one of the n others is ready; fds has room for one more. False: nothing came. */
+bool ring_wait(struct ring *r, struct pollfd *fds, uint32_t n, int timeout_ms);

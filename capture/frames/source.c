@@ -147,11 +147,6 @@ bool source_is_live(const struct source *s)
     return s->live != NULL;
 }
 
-int source_fd(const struct source *s)
-{
-    return s->live != NULL ? live_fd(s->live) : capfile_fd(s->file);
-}
-
 bool source_progress(const struct source *s, uint64_t *done, uint64_t *total)
 {
     return s->live == NULL && capfile_progress(s->file, done, total);

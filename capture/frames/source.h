@@ -21,7 +21,6 @@ void source_release(struct source *s);
 bool source_wait(struct source *s, int timeout_ms);
 void source_stop(struct source *s); /* async-signal-safe; what was captured so far still comes */
 bool source_is_live(const struct source *s);
-int source_fd(const struct source *s); /* -1: nothing to wait for */
 
 bool source_progress(const struct source *s, uint64_t *done, uint64_t *total); /* as capfile_progress() */
 

@@ -126,6 +126,26 @@ def _():
         equal(os.listdir(folder), ["rows.1"], "files")
 
 
+@case("rows that nobody takes off cost no frames, though the kernel holds but a fraction of them")
+def _():
+    subprocess.run(["ip", "link", "add", "full0", "type", "veth", "peer", "name", "full1"], check=True, timeout=30)
+    for name in ("full0", "full1"):
+        subprocess.run(["ip", "link", "set", name, "up"], check=True, timeout=30)
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "many.pcap")
+        subprocess.run([program("generate"), "--preset", "telemetry", "--scale", "0.02", "-o", file, "--truth", os.devnull], check=True,
+                       timeout=60)
+        with Stream([program("mqdump"), "-i", "full0", "-l", "-B", "4", "-f", "tcp"]) as dump:
+            dump.line("listening on", err=True)
+            sent = send_capture(file, "full1")
+            dump.child.send_signal(signal.SIGINT)
+            result = dump.finish()
+    subprocess.run(["ip", "link", "del", "full0"], check=True, timeout=30)
+    check(sent > 40_000 and len(result.out) > 1_000_000, f"{sent} frames, {len(result.out)} octets of rows")
+    check(f"{sent} packets captured\n{sent} packets received by filter\n0 packets dropped by kernel".encode() in result.err,
+          f"not the {sent} frames sent: {result}")
+
+
 @case("an interface that goes away ends the run with status 2, and the rows before it stay")
 def _():
     subprocess.run(["ip", "link", "add", "gone0", "type", "veth", "peer", "name", "gone1"], check=True, timeout=30)

@@ -136,7 +136,7 @@ static void run_out(struct pipeline *p, const struct tally *t)
     while (pipeline_warning(p) != NULL)
         ;
     HOLDS(!pipeline_progress(p, &done, &total) || done <= total);
-    HOLDS(pipeline_link_name(p) != NULL && pipeline_interface(p, 0) != NULL && pipeline_fd(p) >= -1);
+    HOLDS(pipeline_link_name(p) != NULL && pipeline_interface(p, 0) != NULL && pipeline_wait(p, 0));
     check_counters(p, t);
 }
 
