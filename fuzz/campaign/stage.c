@@ -204,8 +204,20 @@ static bool summary(const struct process *p, char *out, size_t cap)
     if (strstr(line, "leaked in") != NULL && leak(p, out, cap))
         return true;
     line += strncmp(line, "SUMMARY: ", 9) == 0 ? 9 : 0;
-    snprintf(out, cap, "%.*s", (int)strcspn(line, "\n"), line);
+    size_t n = strcspn(line, "\n");
+    n -= n > 4 && memcmp(line + n - 4, " in ", 4) == 0 ? 4 : 0; /* UBSan names no function without symbols */
+    snprintf(out, cap, "%.*s", (int)n, line);
     return true;
+}
+
+/* What UBSan says of the latest fault, with its values; "": nothing. */
+static void detail(const struct process *p, char *out, size_t cap)
+{
+    static const char mark[] = "runtime error: ";
+    const char *said = NULL;
+    for (const char *at = p->tail; (at = strstr(at, mark)) != NULL; at++)
+        said = at + sizeof mark - 1;
+    snprintf(out, cap, "%.*s", said != NULL ? (int)strcspn(said, "\n") : 0, said != NULL ? said : "");
 }
 
 /* How long a report takes: one that ends the process is waited for, another only until its last line. */
@@ -222,7 +234,7 @@ static int report_wait_ms(const struct process *p)
 static bool broker_ended(struct stage *s, struct outcome *o, int wait_ms)
 {
     struct process *p = &s->bench->process;
-    char end[96];
+    char end[96], said[160];
     if (p->pid <= 0)
         return false;
     for (int waited = 0; process_watch(p) && waited < (wait_ms > 0 ? wait_ms : report_wait_ms(p)); waited += 10)
@@ -234,8 +246,11 @@ static bool broker_ended(struct stage *s, struct outcome *o, int wait_ms)
     set(o, runs ? "sanitizer" : "crash", runs ? "sanitizer" : "crash", MQTT_SEVERITY_ERROR);
     if (!summary(p, o->title, sizeof o->title))
         snprintf(o->title, sizeof o->title, "the broker %s", end);
-    snprintf(o->why, sizeof o->why, "%s %s", runs ? "a sanitizer reported; the broker" : "the broker",
-             runs ? "goes on" : end);
+    detail(p, said, sizeof said);
+    if (runs)
+        snprintf(o->why, sizeof o->why, "%s; the broker goes on", said[0] != '\0' ? said : "a sanitizer reported");
+    else
+        snprintf(o->why, sizeof o->why, "the broker %s", end);
     if (runs) {
         p->sanitizer = false;
         p->n_tail = 0;
