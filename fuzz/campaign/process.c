@@ -212,15 +212,16 @@ bool process_usage(const struct process *p, struct process_usage *out)
     bool ok = fgets(line, sizeof line, f) != NULL;
     fclose(f);
     const char *behind = ok ? strrchr(line, ')') : NULL;
-    unsigned long user = 0, system = 0, threads = 0;
+    unsigned long user = 0, system = 0, threads = 0, octets = 0;
     long pages = 0;
     if (behind == NULL ||
-        sscanf(behind, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %lu %*d %*u %*u %ld",
-               &user, &system, &threads, &pages) != 4)
+        sscanf(behind, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %lu %*d %*u %lu %ld",
+               &user, &system, &threads, &octets, &pages) != 5)
         return false;
     long hz = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
     out->cpu_ms = (user + system) * 1000u / (unsigned long)(hz > 0 ? hz : 100);
     out->rss_kib = (uint64_t)pages * (uint64_t)page / 1024u;
+    out->virtual_kib = octets / 1024u;
     out->threads = (uint32_t)threads;
     snprintf(path, sizeof path, "/proc/%d/fd", (int)p->pid);
     out->fds = count_entries(path);

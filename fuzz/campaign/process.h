@@ -22,7 +22,7 @@ struct process {
 };
 
 struct process_usage {
-    uint64_t rss_kib, cpu_ms;
+    uint64_t rss_kib, virtual_kib, cpu_ms;
     uint32_t fds, threads;
 };
 
