@@ -33,7 +33,8 @@ struct link {
     bool silent; /* something waited for did not come: what is waited for softly is not waited for long any more */
     uint8_t version;
     uint16_t opened, port;
-    uint8_t *in; /* all octets received on this connection */
+    uint32_t pings; /* PINGREQ sent on this connection */
+    uint8_t *in;    /* all octets received on this connection */
     uint32_t n_in, in_cap, parsed;
     struct arrival *arrival;
     uint32_t n_arrival, arrival_cap;
@@ -234,7 +235,7 @@ static bool open_socket(struct runner *e, struct run *r, struct link *l)
 static bool open_link(struct runner *e, struct run *r, struct link *l)
 {
     drop_link(l);
-    l->n_in = l->parsed = l->n_arrival = l->n_out = 0;
+    l->n_in = l->parsed = l->n_arrival = l->n_out = l->pings = 0;
     l->closed_by_broker = l->ended = l->silent = false;
     l->opened++;
     r->connections++;
@@ -430,6 +431,15 @@ static void next_step(struct run *r)
     r->alive_sent = false;
 }
 
+/* A step of this link is sent, whole. */
+static void sent(struct run *r, struct link *l)
+{
+    const struct plan_step *s = &r->plan->step[r->step];
+    l->pings += s->octets.len > 0 && s->octets.ptr[0] >> 4 == MQTT_PINGREQ;
+    r->sent_packets++;
+    next_step(r);
+}
+
 static bool is_connect(const struct plan_step *s)
 {
     return s->octets.len > 0 && s->octets.ptr[0] >> 4 == MQTT_CONNECT;
@@ -496,8 +506,7 @@ static bool send_together(const struct runner *e, struct run *r, struct link *l)
             r->sent_part += (uint32_t)of_this;
             break;
         }
-        r->sent_packets++;
-        next_step(r);
+        sent(r, l);
     }
     return r->step != before;
 }
@@ -529,8 +538,7 @@ static bool do_send(struct runner *e, struct run *r, struct link *l, const struc
         if (taken < n)
             return false;
     }
-    r->sent_packets++;
-    next_step(r);
+    sent(r, l);
     return true;
 }
 
@@ -650,14 +658,20 @@ static bool do_expect_closed(struct run *r, struct link *l, const struct plan_st
 static bool do_expect_alive(struct run *r, struct link *l, const struct plan_step *s, bool late)
 {
     static const uint8_t ping[] = { MQTT_PINGREQ << 4, 0 };
-    if (!r->alive_sent && l->fd >= 0 && !l->connecting)
+    if (!r->alive_sent && l->fd >= 0 && !l->connecting) {
         r->alive_sent = send_some(r, l, ping, sizeof ping) == sizeof ping;
-    for (uint32_t i = 0; i < l->n_arrival; i++)
-        if (!l->arrival[i].taken && l->in[l->arrival[i].at] >> 4 == MQTT_PINGRESP) {
-            l->arrival[i].taken = true;
-            next_step(r);
-            return true;
-        }
+        l->pings += r->alive_sent;
+    }
+    uint32_t pongs = 0; /* those for earlier ones come first */
+    for (uint32_t i = 0; i < l->n_arrival; i++) {
+        bool pong = l->in[l->arrival[i].at] >> 4 == MQTT_PINGRESP;
+        l->arrival[i].taken = l->arrival[i].taken || (pong && r->alive_sent);
+        pongs += pong;
+    }
+    if (r->alive_sent && pongs >= l->pings) {
+        next_step(r);
+        return true;
+    }
     if (l->fd < 0 && r->lenient) {
         next_step(r);
         return true;
