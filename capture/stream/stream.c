@@ -296,16 +296,22 @@ static void pass_gap(struct stream *s, struct stream_shared *shared, uint32_t le
     shared->events->gap(shared->ctx, s, at, len, why, stamp);
 }
 
-static void note_ack(struct stream *s, struct stream_shared *shared, int64_t now_ns)
+static void start_grace(struct stream_hold *h, struct stream_shared *shared, int64_t now_ns)
 {
-    struct stream_hold *h = hold_of(s, shared);
-    bool past = (s->flags & STREAM_ACKED) && distance(s->acked, s->next) > 0;
-    if (h == NULL || !past || h->list == &shared->acked)
+    if (h->list == &shared->acked)
         return;
     h->acked_ns = now_ns;
     hold_unlink(h);
     hold_link(h, &shared->acked);
     shared->due_ns = shared->acked.first->acked_ns + STREAM_GRACE_NS;
+}
+
+static void note_ack(struct stream *s, struct stream_shared *shared, int64_t now_ns)
+{
+    struct stream_hold *h = hold_of(s, shared);
+    bool past = (s->flags & STREAM_ACKED) && distance(s->acked, s->next) > 0;
+    if (h != NULL && past)
+        start_grace(h, shared, now_ns);
 }
 
 /* Passes on what is held and in order now. */
@@ -335,9 +341,23 @@ static void drain(struct stream *s, struct stream_shared *shared)
     check_end(s, shared, &last);
 }
 
+/* It begins with the first octet that is held, or where `next` says. */
+static void open_up(struct stream *s, struct stream_shared *shared)
+{
+    s->flags &= (uint8_t)~STREAM_OPENING;
+    if (s->hold == 0)
+        return;
+    hold_unacked(hold_of(s, shared), shared);
+    drain(s, shared);
+}
+
 /* The first hole will not be filled any more. */
 static void give_up(struct stream *s, struct stream_shared *shared, enum stream_gap why)
 {
+    if (s->flags & STREAM_OPENING) {
+        open_up(s, shared);
+        return;
+    }
     struct piece *first = hold_of(s, shared)->at[0];
     struct stamp stamp = first->stamp;
     uint32_t hole = first->seq - s->next, to_fin = s->fin - s->next;
@@ -388,26 +408,58 @@ static void start_midstream(struct stream *s, const struct segment *g, uint32_t 
     /* an octet that the peer has long acknowledged is a keepalive probe with its garbage octet */
     else if (len == 1 && (s->flags & STREAM_ACKED) && s->acked == seq + 1)
         s->next = seq + 1;
+    else if (len > 0 && !(s->flags & STREAM_ACKED))
+        s->flags |= STREAM_OPENING;
+}
+
+static void hold_octets(struct stream *s, struct stream_shared *shared, uint32_t seq, struct view payload, uint32_t cut,
+                        const struct stamp *stamp)
+{
+    struct stream_hold *h = hold_make(s, shared);
+    if (h == NULL)
+        return;
+    if (payload.len > 0)
+        hold_add(h, shared, seq, (uint32_t)payload.len, payload.ptr, stamp);
+    if (cut > 0)
+        hold_add(h, shared, seq + (uint32_t)payload.len, cut, NULL, stamp);
+    if (h->n == 0) /* no memory */
+        hold_free(s, shared);
 }
 
 static void hold_segment(struct stream *s, struct stream_shared *shared, uint32_t seq, struct view payload,
                          uint32_t cut, const struct stamp *stamp)
 {
-    struct stream_hold *h = hold_make(s, shared);
-    if (h == NULL)
-        return;
     if (seq != s->next)
         shared->reordered++;
-    if (payload.len > 0)
-        hold_add(h, shared, seq, (uint32_t)payload.len, payload.ptr, stamp);
-    if (cut > 0)
-        hold_add(h, shared, seq + (uint32_t)payload.len, cut, NULL, stamp);
-    if (h->n == 0) { /* no memory */
-        hold_free(s, shared);
+    hold_octets(s, shared, seq, payload, cut, stamp);
+    if (s->hold == 0)
         return;
-    }
     note_ack(s, shared, stamp->time_ns);
     drain(s, shared);
+    keep_budgets(s, shared);
+}
+
+/* Where it begins is not known for sure: an earlier segment may follow until its grace is over, or the peer
+ * acknowledges. */
+static void hold_opening(struct stream *s, struct stream_shared *shared, uint32_t seq, const struct segment *g,
+                         const struct stamp *stamp)
+{
+    int32_t behind = distance(s->next, seq);
+    if (behind >= STREAM_LATE) {
+        shared->retransmitted++;
+        return;
+    }
+    if (behind > 0) {
+        shared->reordered++;
+        s->next = seq;
+    }
+    hold_octets(s, shared, seq, g->payload, g->cut, stamp);
+    struct stream_hold *h = hold_of(s, shared);
+    if (h == NULL)
+        return;
+    start_grace(h, shared, stamp->time_ns);
+    if (h->cost > STREAM_OPENING_COST)
+        open_up(s, shared);
     keep_budgets(s, shared);
 }
 
@@ -461,6 +513,11 @@ bool stream_segment(struct stream *s, struct stream_shared *shared, const struct
         s->flags |= STREAM_FIN;
         s->fin = seq + len;
     }
+    if (s->flags & STREAM_OPENING) {
+        if (len > 0)
+            hold_opening(s, shared, seq, g, stamp);
+        return true;
+    }
     if (distance(s->next, seq) > 0 && payload.len > 1) /* a keepalive probe brings one octet, whichever */
         compare_recent(s, shared, seq, payload, stamp);
     if (len > 0 && !trim(s, &seq, &payload, &cut)) {
@@ -489,6 +546,12 @@ void stream_ack(struct stream *s, struct stream_shared *shared, uint32_t ack, co
         s->next = ack; /* see start_midstream() */
     s->acked = ack;
     s->flags |= STREAM_ACKED;
+    if (s->flags & STREAM_OPENING) {
+        int32_t before = distance(s->next, ack);
+        if (before > 0 && before < STREAM_LATE) /* the peer waits for what lies before the first octet */
+            s->next = ack;
+        open_up(s, shared);
+    }
     if (s->hold != 0)
         note_ack(s, shared, stamp->time_ns);
 }

@@ -57,8 +57,9 @@ struct stream_shared {
 
 enum {
     STREAM_PIECE_COST = 64,
-    STREAM_REACH = 1 << 30, /* the widest window TCP has */
-    STREAM_LATE = 1 << 20,  /* octets that may be missing between an acknowledgment and the first segment seen */
+    STREAM_REACH = 1 << 30,        /* the widest window TCP has */
+    STREAM_LATE = 1 << 20,         /* octets that may be missing between an acknowledgment and the first segment seen */
+    STREAM_OPENING_COST = 1 << 17, /* held until it is known where a stream begins, at most */
 };
 
 enum stream_flag {
@@ -69,6 +70,7 @@ enum stream_flag {
     STREAM_FIN = 16,     /* `fin` is set */
     STREAM_ENDED = 32,   /* the end event went out */
     STREAM_STRAY = 64,   /* the last segment lay far outside; the next one alike begins anew */
+    STREAM_OPENING = 128 /* in mid-stream: the first segment may have come out of order, so all is held */
 };
 
 struct stream {

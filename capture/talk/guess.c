@@ -10,6 +10,7 @@ enum {
     RUN_STEP = 16,     /* beyond: every so many segments */
     RUN_BITS = 44,     /* evidence asked for where nothing speaks for MQTT but the octets */
     RUN_WHOLE = 2,
+    EXPECTED_RUN = 32,  /* where it is expected, of octets anywhere */
     EXPECTED_BITS = 16, /* where it is expected, or goes on; of octets that begin with a segment */
 };
 
@@ -111,7 +112,7 @@ enum guess guess_run(struct view octets, bool expected, enum mqtt_side sender, u
         if (rest.len > RUN_ALWAYS && !final && segments % RUN_STEP != 0)
             return GUESS_MORE;
         struct mqtt_run later;
-        if (mqtt_resync(rest, all_versions, sender, RUN_BITS, UINT32_MAX, &later) < rest.len &&
+        if (mqtt_resync(rest, all_versions, sender, EXPECTED_RUN, UINT32_MAX, &later) < rest.len &&
             later.whole >= RUN_WHOLE)
             return GUESS_MQTT;
         *alive += (uint32_t)mqtt_resync_alive(rest, all_versions, sender);

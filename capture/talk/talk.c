@@ -100,8 +100,7 @@ static bool is_forced(const struct talks *t, const struct flow *f)
     return false;
 }
 
-/* The side that sends in this direction, as far as TCP or the port tells. */
-static enum mqtt_side likely_sender(const struct flow *f, unsigned dir)
+enum mqtt_side talk_likely_sender(const struct flow *f, unsigned dir)
 {
     if (f->client < 2)
         return f->client == dir ? MQTT_CLIENT : MQTT_SERVER;
@@ -118,7 +117,7 @@ static enum guess guess(const struct talks *t, const struct flow *f, unsigned di
     bool expected = has_port(f, GUESS_MQTT_PORT);
     if (whole && f->client == dir)
         return guess_client(octets, expected, final);
-    return guess_run(octets, expected, likely_sender(f, dir), segments, final, alive);
+    return guess_run(octets, expected, talk_likely_sender(f, dir), segments, final, alive);
 }
 
 struct talk_more *talk_more(struct talks *t, struct talk *k)

@@ -162,39 +162,56 @@ static unsigned versions_of(const struct talk *k)
     return k->conn.possible != 0 ? k->conn.possible : 1u << MQTT_V31 | 1u << MQTT_V311 | 1u << MQTT_V5;
 }
 
+/* The port tells it where TCP and the packets do not. */
+static enum mqtt_side sender_of(const struct talk *k, unsigned dir)
+{
+    enum mqtt_side sender = mqtt_conn_sender(&k->conn, dir);
+    return sender != MQTT_NOBODY ? sender : talk_likely_sender(&k->flow, dir);
+}
+
 static struct view from(const struct probe *p, uint32_t at)
 {
     return view_of(p->octets + at, p->len - at);
 }
 
-/* May a packet begin at the start of this segment? What is not whole is waited for, unless more of it cannot come. */
-static bool is_border(struct mqtt_run run, bool first, bool is_publish, enum search_end end)
+/* A short packet over several segments: behind a hole, the octets of a payload may well look like it. */
+static bool is_split(const struct probe *p, uint32_t i, struct mqtt_run run)
 {
-    if (run.whole == 0)
-        return run.bits >= BITS_OPEN && is_publish && (end == SEARCH_SNAPLEN || run.first > WAIT_FOR);
-    return run.bits >= BITS_OPEN || (run.exact && run.bits >= (first ? BITS_FIRST : BITS_EXACT)) ||
-           (end != SEARCH_ON && run.bits >= BITS_LAST);
+    bool first = i == 0 && p->dropped == 0 && p->gap == 0; /* of the stream, which may begin with a packet */
+    return !first && run.first > probe_piece_octets(p, i).len && run.first_bits < BITS_OPEN;
 }
 
-/* A border at the start of a segment; UINT32_MAX: none. */
-static uint32_t search_pieces(const struct talk *k, unsigned dir, enum search_end end)
+/* May a packet begin at the start of this segment? What is not whole is waited for, unless more of it cannot come. */
+static bool is_border(const struct probe *p, uint32_t i, struct mqtt_run run, enum search_end end)
 {
-    const struct probe *p = talk_probe(k, dir);
-    enum mqtt_side sender = mqtt_conn_sender(&k->conn, dir);
-    uint32_t i = p->n > RECENT_PIECES ? p->n - RECENT_PIECES : 0;
-    for (; i < p->n; i++) {
-        struct view octets = from(p, p->piece[i].at);
-        struct mqtt_run run = mqtt_run_at(octets, versions_of(k), sender);
-        if (is_border(run, i == 0 && p->dropped == 0, octets.ptr[0] >> 4 == MQTT_PUBLISH, end))
-            return p->piece[i].at;
-    }
-    return UINT32_MAX;
+    uint8_t octet = p->octets[p->piece[i].at];
+    bool first = i == 0 && p->dropped == 0;
+    if (run.whole == 0)
+        return run.bits >= BITS_OPEN && mqtt_run_stands_alone(octet, run, end == SEARCH_SNAPLEN ? 0 : WAIT_FOR);
+    if (is_split(p, i, run) && run.whole == 1) /* what comes behind it speaks for itself */
+        return false;
+    return run.bits >= BITS_OPEN || (run.exact && run.bits >= (first ? BITS_FIRST : BITS_EXACT)) ||
+           (end != SEARCH_ON && run.bits >= BITS_LAST);
 }
 
 /* Octets of a payload may look like a short packet in front of the first true one: that one is not trusted. */
 static uint32_t trusted(uint32_t at, struct mqtt_run run)
 {
     return run.whole > 0 && run.first_bits < BITS_LINKED ? at + run.first : at;
+}
+
+/* A border at the start of a segment; UINT32_MAX: none. */
+static uint32_t search_pieces(const struct talk *k, unsigned dir, enum search_end end)
+{
+    const struct probe *p = talk_probe(k, dir);
+    uint32_t i = p->n > RECENT_PIECES ? p->n - RECENT_PIECES : 0;
+    for (; i < p->n; i++) {
+        uint32_t at = p->piece[i].at;
+        struct mqtt_run run = mqtt_run_at(from(p, at), versions_of(k), sender_of(k, dir));
+        if (is_border(p, i, run, end))
+            return is_split(p, i, run) ? at + run.first : at;
+    }
+    return UINT32_MAX;
 }
 
 /* The earliest offset from which packets lead exactly up to this border. */
@@ -205,7 +222,7 @@ static uint32_t search_back(const struct talk *k, unsigned dir, uint32_t border)
     uint32_t at = 0;
     while (at < border) {
         struct view before = view_of(p->octets + at, border - at);
-        at += (uint32_t)mqtt_resync(before, versions_of(k), mqtt_conn_sender(&k->conn, dir), BITS_LINKED, 0, &run);
+        at += (uint32_t)mqtt_resync(before, versions_of(k), sender_of(k, dir), BITS_LINKED, 0, &run);
         if (at < border && run.exact)
             return trusted(at, run);
         at++;
@@ -221,7 +238,7 @@ static uint32_t find_border(const struct talk *k, unsigned dir, enum search_end 
         return at > 0 ? search_back(k, dir, at) : 0;
     if (end == SEARCH_ON && p->len - p->alive > SCAN_ALWAYS && p->segments % SCAN_STEP != 0)
         return UINT32_MAX;
-    enum mqtt_side sender = mqtt_conn_sender(&k->conn, dir);
+    enum mqtt_side sender = sender_of(k, dir);
     struct mqtt_run run;
     size_t found = p->alive + mqtt_resync(from(p, p->alive), versions_of(k), sender, BITS_ANYWHERE, WAIT_FOR, &run);
     if (found < p->len)

@@ -106,6 +106,11 @@ struct arrival {
 struct talk_more *talk_more(struct talks *t, struct talk *k); /* made if there is none; NULL: no memory */
 void talk_trim(struct talks *t, struct talk *k);              /* frees it if it is empty */
 
+/* ---- talk.c ---- */
+
+/* The side that sends in this direction, as far as TCP or the port tells. */
+enum mqtt_side talk_likely_sender(const struct flow *f, unsigned dir);
+
 /* ---- talk_row.c ---- */
 
 void talk_open(const struct arrival *a); /* right before the first row */

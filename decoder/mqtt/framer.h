@@ -67,9 +67,12 @@ struct mqtt_run {
 enum { MQTT_RUN_MAX = 16, MQTT_RUN_RIVALS = 12 };
 struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_side sender);
 
+/* A run without a whole packet, whose first octet is `first`: is it one all the same? A CONNECT by its name, or a
+ * PUBLISH of more than `wait` octets; what comes behind a shorter packet will tell. */
+bool mqtt_run_stands_alone(uint8_t first, struct mqtt_run run, uint32_t wait);
+
 /* The first offset with a run of at least `bits`, or up to MQTT_RUN_RIVALS behind it one with a better run; octets.len
- * when there is none. A run without a whole packet counts only if that is a PUBLISH of more than `wait` octets: what
- * comes behind a shorter one will tell. Linear in octets.len. */
+ * when there is none. A run without a whole packet counts only if it stands alone. Linear in octets.len. */
 size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, uint32_t wait,
                    struct mqtt_run *run);
 /* No run from an offset before this one can become plausible by octets that follow: the next search may begin here. */

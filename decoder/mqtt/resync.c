@@ -15,6 +15,8 @@ enum {
     BITS_LENGTH = 6, /* a string's length with a high octet of 0 or 1 that fits into its packet */
     BITS_EXACT = 4,  /* the run ends where the octets end */
     BITS_LOOSE = 8,  /* against: flags that only 3.1 has, and hardly anyone uses */
+    BITS_TEXT = 16,  /* at most, of a header that is text: the end of a string and one behind it look like a PUBLISH */
+    BITS_NAME = 40,  /* the beginning of a CONNECT */
 };
 
 static bool is_version(unsigned versions, unsigned version)
@@ -116,7 +118,7 @@ static uint32_t weigh_connect(struct view body, size_t remaining)
 {
     if (remaining < 10 || body.len < 4 || body.ptr[0] != 0 || (body.ptr[1] != 4 && body.ptr[1] != 6))
         return body.len < 4 && remaining >= 10 ? 8 : 0;
-    return body.ptr[2] == 'M' && body.ptr[3] == 'Q' ? 40 : 0;
+    return body.ptr[2] == 'M' && body.ptr[3] == 'Q' ? BITS_NAME : 0;
 }
 
 static uint32_t weigh_disconnect(uint8_t type, struct view body, size_t remaining, unsigned versions)
@@ -126,6 +128,12 @@ static uint32_t weigh_disconnect(uint8_t type, struct view body, size_t remainin
     if (!is_version(versions, MQTT_V5) || (body.len > 0 && mqtt_reason_name(type, body.ptr[0]) == NULL))
         return 0;
     return remaining < 128 ? 12 : 6;
+}
+
+/* "7x" and a string: the end of one string and the whole of the next, as in CONNECT. */
+static bool is_text_header(uint8_t first, uint32_t remaining)
+{
+    return first >> 4 == MQTT_PUBLISH && remaining >= 0x20 && remaining < 0x7f;
 }
 
 /* By type; the flags are right already. */
@@ -236,6 +244,8 @@ static uint32_t weigh(struct view octets, unsigned versions, enum mqtt_side send
     uint32_t bits = weigh_body(first, view_of(octets.ptr + header, look), remaining, versions);
     if (bits == 0 || !is_well_formed(view_of(octets.ptr, have), versions, sender))
         return 0;
+    if (is_text_header(first, remaining) && bits > BITS_TEXT)
+        bits = BITS_TEXT;
     uint32_t rare = weigh_length(first >> 4, remaining) + (is_loose(first) ? BITS_LOOSE : 0);
     return bits > rare ? bits - rare : 1;
 }
@@ -265,6 +275,11 @@ struct mqtt_run mqtt_run_at(struct view octets, unsigned versions, enum mqtt_sid
     return run;
 }
 
+bool mqtt_run_stands_alone(uint8_t first, struct mqtt_run run, uint32_t wait)
+{
+    return first >> 4 == MQTT_CONNECT ? run.first_bits >= BITS_NAME : first >> 4 == MQTT_PUBLISH && run.first > wait;
+}
+
 size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender, uint32_t bits, uint32_t wait,
                    struct mqtt_run *run)
 {
@@ -275,7 +290,7 @@ size_t mqtt_resync(struct view octets, unsigned versions, enum mqtt_side sender,
             continue;
         struct mqtt_run here = mqtt_run_at(view_of(octets.ptr + i, octets.len - i), versions, sender);
         if (here.bits < bits || here.bits <= run->bits ||
-            (here.whole == 0 && (here.first <= wait || octets.ptr[i] >> 4 != MQTT_PUBLISH)))
+            (here.whole == 0 && !mqtt_run_stands_alone(octets.ptr[i], here, wait)))
             continue;
         if (found == octets.len && octets.len - i > MQTT_RUN_RIVALS)
             until = i + MQTT_RUN_RIVALS; /* they share the octets that speak for it */

@@ -330,6 +330,54 @@ static void a_start_in_midstream(void **state)
     assert_int_equal(b.seen.at, 3);
 }
 
+/* The first segment seen is the second one sent: what came before it counts until the peer acknowledges, or for the
+ * grace. */
+static void in_midstream_the_first_segment_may_be_out_of_order(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 3; how++) {
+        struct bench b;
+        begin(&b, 1 << 20);
+        b.stream = (struct stream){ 0 };
+        feed(&b, 5, 5, 0, 0);
+        feed(&b, 20, 5, 0, 0);
+        feed(&b, 1, 4, 0, 0);
+        feed(&b, 0, 1, 0, 0);
+        assert_int_equal(b.seen.at, 0);
+        if (how == 0)
+            stream_ack(&b.stream, &b.shared, FIRST + 8, &b.stamp);
+        b.stamp.time_ns += STREAM_GRACE_NS;
+        if (how == 1 && b.shared.due_ns <= b.stamp.time_ns)
+            stream_tick(&b.shared, &b.stamp);
+        if (how < 2) {
+            assert_int_equal(b.seen.at, 10);
+            feed(&b, 10, 10, 0, 0);
+            is_whole(&b, 25);
+        }
+        stream_finish(&b.stream, &b.shared, &b.stamp);
+        assert_int_equal(b.seen.at, 25);
+        assert_int_equal(b.seen.gaps, how == 2);
+        assert_memory_equal(b.seen.data, "ABCDEFGHIJ", 10);
+        assert_int_equal(b.shared.held, 0);
+    }
+}
+
+/* The peer waits for octet 0, and the first segment that is seen begins at 4: the hole may still be filled. */
+static void an_acknowledgment_tells_where_a_stream_begins(void **state)
+{
+    (void)state;
+    struct bench b;
+    begin(&b, 1 << 20);
+    b.stream = (struct stream){ 0 };
+    feed(&b, 4, 6, 0, 0);
+    stream_ack(&b.stream, &b.shared, FIRST, &b.stamp);
+    assert_int_equal(b.seen.at, 0);
+    feed(&b, 0, 4, 0, 0);
+    is_whole(&b, 10);
+    feed(&b, 10, 5, 0, 0);
+    is_whole(&b, 15);
+}
+
 /* The peer had acknowledged all before octet 0; the first segment that is seen begins at 4. */
 static void what_lacks_before_the_first_segment_is_a_gap(void **state)
 {
@@ -422,6 +470,8 @@ int main(void)
         cmocka_unit_test(a_later_copy_that_differs_is_told),
         cmocka_unit_test(the_snaplen_is_a_gap_of_its_own),
         cmocka_unit_test(a_start_in_midstream),
+        cmocka_unit_test(in_midstream_the_first_segment_may_be_out_of_order),
+        cmocka_unit_test(an_acknowledgment_tells_where_a_stream_begins),
         cmocka_unit_test(what_lacks_before_the_first_segment_is_a_gap),
         cmocka_unit_test(an_empty_first_segment_is_believed),
         cmocka_unit_test(keepalives_and_probes_add_nothing),

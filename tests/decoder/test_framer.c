@@ -212,6 +212,37 @@ static void hole_past_the_end_loses_framing(void **state)
     free(f.lent);
 }
 
+enum { V311 = 1 << MQTT_V311, BITS = 32, WAIT = 1 << 15 };
+
+static size_t search(const char *octets, size_t len)
+{
+    struct mqtt_run run;
+    uint8_t *exact = malloc(len);
+    memcpy(exact, octets, len);
+    size_t at = mqtt_resync(view_of(exact, len), V311, MQTT_CLIENT, BITS, WAIT, &run);
+    free(exact);
+    return at;
+}
+
+/* "08" and the string behind it would be a PUBLISH of 58 octets; two such packets that meet are believed. */
+static void the_end_of_a_string_and_another_string_are_no_packet(void **state)
+{
+    (void)state;
+    static const char connect[] = "dev-000008\0\x14site/15/dev-000008/x\0\7offline\0\6sensor\0\14s3cret-token";
+    assert_int_equal(search(connect, 8 + 58), 8 + 58);
+    static const char two[] = "xyz\x30\x2b\0\x14site/15/dev-000008/x{\"t\":1,\"n\":234567890}"
+                              "\x30\x2b\0\x14site/15/dev-000008/x{\"t\":1,\"n\":234567890}";
+    assert_int_equal(search(two, sizeof two - 1), 3);
+}
+
+/* Its name tells a CONNECT, though the end of it is missing. */
+static void the_beginning_of_a_connect_is_enough(void **state)
+{
+    (void)state;
+    static const char octets[] = "\x07\xff\x10\x2c\0\4MQTT\4\xc2\0\x3c\0\12dev-0000";
+    assert_int_equal(search(octets, sizeof octets - 1), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +252,8 @@ int main(void)
         cmocka_unit_test(fifth_length_octet_loses_framing),
         cmocka_unit_test(hole_inside_a_packet_is_bridged),
         cmocka_unit_test(hole_past_the_end_loses_framing),
+        cmocka_unit_test(the_end_of_a_string_and_another_string_are_no_packet),
+        cmocka_unit_test(the_beginning_of_a_connect_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -187,11 +187,24 @@ def lose(file, share, seed):
     file.write_bytes(b"".join(kept))
 
 
-def check_capture(options, share=0.0):
+def begin_later(file, seed):
+    """Takes the first frames away, up to most of them: connections begin in their middle, segments out of order."""
+    octets, at, records = file.read_bytes(), 24, []
+    while at < len(octets):
+        end = at + 16 + struct.unpack_from("=I", octets, at + 8)[0]
+        records.append(octets[at:end])
+        at = end
+    first = random.Random(seed).randrange(len(records) * 9 // 10)
+    file.write_bytes(octets[:24] + b"".join(records[first:]))
+
+
+def check_capture(options, share=0.0, later=False):
     capture, sent, truth = (pathlib.Path(tmp.name, "l" + end) for end in (".pcap", ".txt", ".json"))
     subprocess.run([program("generate"), *map(str, options), "-o", capture, "--packets", sent, "--truth", truth], check=True, timeout=120)
     if share > 0:
         lose(capture, share, str(options))
+    if later:
+        begin_later(capture, str(options))
     sides = read_sent(sent)
     accused = read_rows(capture, read_frames(capture, sides))
     holes, whole, first = 0, 0, {}
@@ -207,11 +220,12 @@ def check_capture(options, share=0.0):
     return holes, whole
 
 
-def add(*options, share=0.0):
-    @case(f"generate {' '.join(map(str, options))}" + (f", {share:.0%} of all frames lost" if share > 0 else ""))
+def add(*options, share=0.0, later=False):
+    @case(f"generate {' '.join(map(str, options))}" + (f", {share:.0%} of all frames lost" if share > 0 else "") +
+          (", the first frames not captured" if later else ""))
     def _():
-        holes, whole = check_capture(options, share)
-        check(holes > 0 and whole > 50, f"{holes} holes, {whole} packets captured whole")
+        holes, whole = check_capture(options, share, later)
+        check((holes > 0 or later) and whole > 50, f"{holes} holes, {whole} packets captured whole")
 
 
 for seed in (1, 2, 102):
@@ -226,6 +240,10 @@ for preset, scale in (("small", 0.2), ("telemetry", 0.005), ("dense", 0.005), ("
 for preset, scale in (("hostile", 0.05), ("small", 0.1), ("fleet", 0.005)):
     for share in (0.01, 0.05, 0.3):
         add("--preset", preset, "--scale", scale, "--seed", 6, "--midstream", 0, share=share)
+for seed in (407, 415):  # the end of a Client Identifier and a user name that look like a PUBLISH
+    add("--preset", "hostile", "--scale", 0.05, "--seed", seed, "--midstream", 0, share=0.3)
+for seed in (2, 4, 6, 11):  # the first segment captured is not the first one sent
+    add("--preset", "hostile", "--scale", 0.05, "--seed", seed, "--midstream", 0, later=True)
 
 with tmp:
     harness.main()
