@@ -78,7 +78,7 @@ struct stage {
     int64_t started_ns;
     bool fresh_tries;     /* while something is made small */
     bool in_haste;        /* the broker need not end in its own time */
-    uint64_t seed, named; /* what makes names, and how many were made */
+    uint64_t seed, named; /* what makes names, and how many without a number were made */
     /* Of all that a run shows, what the caller wants to hear of first; NULL: all is welcome. */
     bool (*wants)(void *ctx, const struct outcome *o);
     void *wants_ctx;
@@ -105,7 +105,8 @@ struct flight {
     uint64_t begun, states;
     struct flight *next_ended;
 };
-bool stage_prepare(struct stage *s, const struct talk *talk, bool patient, struct flight *out); /* false: no memory */
+/* number: of the plan, 0: it is none. False: no memory. */
+bool stage_prepare(struct stage *s, const struct talk *talk, uint64_t number, bool patient, struct flight *out);
 bool stage_begin(struct stage *s, struct flight *f);
 void stage_turn(struct stage *s, int timeout_ms); /* works until one has ended, which is marked, or so long */
 /* At one that has ended. False: the broker was started anew meanwhile, so that it shows nothing. */

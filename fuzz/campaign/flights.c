@@ -113,7 +113,7 @@ bool flights_begin(struct flights *fs, const struct talk *talk, uint64_t number,
     *f = (struct flight){
         .look = (uint8_t)look, .kind = (uint16_t)kind, .own = own, .begun = fs->begun++, .alone = !talk_has_names(talk)
     };
-    if (!stage_prepare(fs->stage, talk, look > 0, f)) {
+    if (!stage_prepare(fs->stage, talk, look > 0 ? 0 : number, look > 0, f)) {
         flight_clear(f);
         return false;
     }

@@ -211,7 +211,7 @@ static bool group_shows(struct campaign *c, const struct flight *const *suspects
     struct stage *s = &c->stage;
     struct outcome o;
     for (unsigned i = 0; i < n; i++)
-        if (stage_prepare(s, &suspects[i]->talk, false, &again[i]))
+        if (stage_prepare(s, &suspects[i]->talk, 0, false, &again[i]))
             stage_begin(s, &again[i]);
     for (unsigned i = 0; i < n; i++)
         while (again[i].run != NULL && !again[i].ended)

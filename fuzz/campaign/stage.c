@@ -397,11 +397,12 @@ bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struc
     return true;
 }
 
-/* A name for one run, as long as the place it takes in a talk. It is no hexadecimal number. */
-static void name_run(struct stage *s, char prefix[TALK_PREFIX_LEN + 1])
+/* A name for one run, as long as the place it takes in a talk: that of a plan depends on its number alone, 0 is any
+ * other run. It is no hexadecimal number. */
+static void name_run(struct stage *s, uint64_t number, char prefix[TALK_PREFIX_LEN + 1])
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    uint64_t n = s->seed * 7919 + s->named++;
+    uint64_t n = s->seed * 7919 + (number > 0 ? 2 * number : 2 * s->named++ + 1);
     prefix[0] = 'm';
     for (unsigned i = 1; i < TALK_PREFIX_LEN; i++, n /= 36)
         prefix[i] = digits[n % 36];
@@ -412,7 +413,7 @@ static bool play_once(struct stage *s, const struct talk *talk, bool patient, st
                       bool *new_state, struct run **kept)
 {
     char prefix[TALK_PREFIX_LEN + 1];
-    name_run(s, prefix);
+    name_run(s, 0, prefix);
     return talk_plan(talk, prefix, patient, plan) && stage_perform(s, plan, true, o, new_state, kept);
 }
 
@@ -437,10 +438,10 @@ bool stage_play(struct stage *s, const struct talk *talk, bool patient, struct p
     return ok;
 }
 
-bool stage_prepare(struct stage *s, const struct talk *talk, bool patient, struct flight *f)
+bool stage_prepare(struct stage *s, const struct talk *talk, uint64_t number, bool patient, struct flight *f)
 {
     char prefix[TALK_PREFIX_LEN + 1];
-    name_run(s, prefix);
+    name_run(s, number, prefix);
     return talk_copy(&f->talk, talk) && talk_plan(&f->talk, prefix, patient, &f->plan);
 }
 
