@@ -5,7 +5,7 @@
 #include "decoder/base/utf8.h"
 #include <string.h>
 
-enum { UNIT = 16 };
+enum { UNIT = 16, SET_FIRST = 2048 };
 
 void *keep_take(struct keep *k, size_t size)
 {
@@ -77,24 +77,65 @@ uint32_t keep_find(struct keep_table *t, struct view text, uint64_t number, bool
     return t->n - 1;
 }
 
+static uint64_t *set_places(struct keep_set *t, uint32_t n)
+{
+    size_t size = n * sizeof *t->places;
+    if (size > t->left)
+        return NULL;
+    uint64_t *places = keep_take(t->keep, size);
+    if (places != NULL)
+        t->left -= size;
+    return places;
+}
+
 bool keep_set_init(struct keep_set *t, struct keep *k, size_t size)
 {
-    uint32_t n = 16;
-    while (2 * (size_t)n * sizeof *t->places <= size && n < 1u << 31)
-        n *= 2;
-    *t = (struct keep_set){ .places = keep_take(k, n * sizeof *t->places), .mask = n - 1 };
+    uint32_t n = SET_FIRST;
+    while (n > 16 && n * sizeof *t->places > size)
+        n /= 2;
+    *t = (struct keep_set){ .keep = k, .left = size, .seed = (uintptr_t)k->base, .mask = n - 1 };
+    t->places = set_places(t, n);
     return t->places != NULL;
+}
+
+static uint32_t set_find(const struct keep_set *t, uint64_t hash)
+{
+    uint32_t at = (uint32_t)(hash >> 20) & t->mask;
+    while (t->places[at] != 0 && t->places[at] != hash)
+        at = (at + 1) & t->mask;
+    return at;
+}
+
+/* Four times the places, so that those given up, which do not come back, are few beside them; twice, if no more fit. */
+static bool set_grow(struct keep_set *t)
+{
+    struct keep_set old = *t;
+    for (uint32_t times = 4; times > 1; times /= 2) {
+        uint64_t n = ((uint64_t)old.mask + 1) * times;
+        t->places = n < 1u << 28 ? set_places(t, (uint32_t)n) : NULL;
+        if (t->places == NULL)
+            continue;
+        t->mask = (uint32_t)n - 1;
+        for (uint32_t i = 0; i <= old.mask; i++)
+            if (old.places[i] != 0)
+                t->places[set_find(t, old.places[i])] = old.places[i];
+        return true;
+    }
+    *t = old;
+    return false;
 }
 
 bool keep_count(struct keep_set *t, struct view text)
 {
-    uint64_t hash = hash_of((uintptr_t)t->places, text, 0) | 1;
-    uint32_t at = (uint32_t)(hash >> 20) & t->mask;
-    for (; t->places[at] != 0; at = (at + 1) & t->mask)
-        if (t->places[at] == hash)
-            return true;
-    if (t->n >= t->mask - t->mask / 8)
-        return false;
+    uint64_t hash = hash_of(t->seed, text, 0) | 1;
+    uint32_t at = set_find(t, hash);
+    if (t->places[at] == hash)
+        return true;
+    if (t->n >= t->mask - t->mask / 8) {
+        if (!set_grow(t))
+            return false;
+        at = set_find(t, hash);
+    }
     t->places[at] = hash;
     t->n++;
     return true;

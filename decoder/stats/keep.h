@@ -38,7 +38,10 @@ uint32_t keep_find(struct keep_table *t, struct view text, uint64_t number, bool
 /* How many different texts there were, and nothing else of them: eight octets each. Texts are told apart by 64 bits of
  * hash, so that among 100,000 two count as one in one run of thousands of millions. */
 struct keep_set {
+    struct keep *keep;
     uint64_t *places; /* hashes; 0: empty. A power of two of them, at most seven of eight in use */
+    uint64_t seed;
+    size_t left; /* octets that it may still take */
     uint32_t n, mask;
 };
 

@@ -348,7 +348,7 @@ static bool open_totals(struct stats *s, const char *arguments, char *error)
 {
     (void)arguments;
     struct totals *c = s->state = keep_take(&s->keep, sizeof *c);
-    bool ok = c != NULL && keep_set_init(&c->clients, &s->keep, s->keep.size / 8);
+    bool ok = c != NULL && keep_set_init(&c->clients, &s->keep, s->keep.size / 4);
     if (ok) {
         c->streams_max = (uint32_t)(s->keep.size / 8);
         c->seen = keep_take(&s->keep, c->streams_max);

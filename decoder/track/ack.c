@@ -24,8 +24,8 @@ static void tell_refusal(struct track *t, struct conn *c, struct exch *x, const 
 {
     const struct mqtt_packet *p = in->packet;
     struct session *s = c->session;
-    if (x->slot == 0 && s->own_id == x->id)
-        s->own_frame = 0;
+    if (x->slot == 0 && s->own != NULL && s->own->id == x->id)
+        own_forget(t, s);
     past_make(t, s)->refused_msg[x->slot] = (struct refusal){ .time_ns = in->time_ns, .print = x->print, .id = x->id };
     const char *name = mqtt_reason_name(p->type, p->reason);
     if (c->said_codes == CODES_SAID)

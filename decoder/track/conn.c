@@ -156,8 +156,8 @@ static bool has_session(struct track *t, struct conn *c, const struct track_open
     if (s == NULL)
         return false;
     unsigned client = c->flip;
-    s->client = o->side[client];
-    s->broker = o->side[1 - client];
+    session_locate(t, s, 0, &o->side[client]);
+    session_locate(t, s, 1, &o->side[1 - client]);
     s->conn = c;
     conn_join(t, c, s);
     return true;
@@ -365,9 +365,10 @@ static void tell_close(struct track *t, struct conn *c, enum track_close_how how
     if (closer == MQTT_SERVER && rare_of(c)->taker != NULL && (c->flags & C_TAKEN) == 0)
         takeover_confirm(t, rare_of(c)->taker, t->now, frame);
     tell_bad(t, c, closer, frame);
-    if (c->session->own_frame != 0 && c->session->conn == c && t->now - c->session->own_ns > DELIVERY_MS * 1000000ll)
-        tell_own(t, c, t->now - c->session->own_ns, frame);
-    c->session->own_frame = 0;
+    const struct own *own = c->session->own;
+    if (own != NULL && c->session->conn == c && t->now - own->ns > DELIVERY_MS * 1000000ll)
+        tell_own(t, c, t->now - own->ns, frame);
+    own_forget(t, c->session);
     if ((c->flags & C_TAKEN) != 0) {
         if (closer == MQTT_SERVER && c->version == MQTT_V5 && rare_of(c)->bye_frame[1] == 0)
             found(

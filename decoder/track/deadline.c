@@ -82,10 +82,10 @@ static int64_t check_answers(struct track *t, struct conn *c, int64_t now)
 static int64_t check_own(struct track *t, struct conn *c, int64_t now)
 {
     const struct session *s = c->session;
-    if (s->own_frame == 0 || s->conn != c)
+    if (s->own == NULL || s->conn != c)
         return INT64_MAX;
-    if (s->own_ns + t->cfg.answer_ns > now)
-        return s->own_ns + t->cfg.answer_ns;
+    if (s->own->ns + t->cfg.answer_ns > now)
+        return s->own->ns + t->cfg.answer_ns;
     tell_own(t, c, t->cfg.answer_ns, 0);
     return INT64_MAX;
 }

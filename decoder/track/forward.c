@@ -63,9 +63,10 @@ static void read_facts(const struct mqtt_packet *p, uint32_t fact[SENT_FACTS])
 
 static uint32_t broker_of(struct conn *c)
 {
-    const struct row_endpoint *e = &c->session->broker;
-    if (c->broker_print == 0)
-        c->broker_print = print_of(view_of(e->addr.octets, sizeof e->addr.octets), e->port + 1u) | 1;
+    if (c->broker_print == 0) {
+        struct row_endpoint e = session_endpoint(c->session, 1);
+        c->broker_print = print_of(view_of(e.addr.octets, sizeof e.addr.octets), e.port + 1u) | 1;
+    }
     return c->broker_print;
 }
 

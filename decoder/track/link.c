@@ -80,9 +80,7 @@ static void settle_roles(struct track *t, struct conn *c, const struct track_inp
 {
     if (c->flip != in->dir) {
         conn_release(t, c, false);
-        struct row_endpoint client = c->session->broker;
-        c->session->broker = c->session->client;
-        c->session->client = client;
+        session_turn(c->session);
         c->flip = in->dir & 1;
     }
     c->flags |= C_ROLES;
@@ -192,7 +190,8 @@ static void judge_assigned(struct track *t, struct conn *c, const struct mqtt_pa
     }
     if ((c->flags & C_EMPTY_ID) == 0)
         return;
-    const struct session *other = key_find(t, &s->broker, assigned.text);
+    struct row_endpoint broker = session_endpoint(s, 1);
+    const struct session *other = key_find(t, &broker, assigned.text);
     if (other != NULL && other->conn != NULL && other->conn != c)
         judge(t, c, MQTT_R5_3_1_3_6, MQTT_SEVERITY_NONE, MQTT_SERVER);
     if (p->connack.session_present)

@@ -267,8 +267,8 @@ static void watch_loop(struct track *t, struct conn *c, const struct message *m)
         s->print = m->print;
         return;
     }
-    if (s->own_print == m->print)
-        s->own_frame = 0;
+    if (s->own != NULL && s->own->print == m->print)
+        own_forget(t, s);
     if (s->print != m->print || s->print == 0)
         return;
     t->note->flags |= TRACK_LOOPED;
@@ -364,7 +364,7 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
     if (slot == 1 && s->subs != NULL && m.name.ptr != NULL)
         judge_delivery(t, c, in, m.name, from);
     if (p->qos > 0 && in->packet->has_id && in->packet->id != 0) {
-        if (slot == 0 && s->subs != NULL && m.printed && !p->dup && s->own_frame == 0)
+        if (slot == 0 && s->subs != NULL && m.printed && !p->dup && s->own == NULL)
             expect_own(t, c, in, m.name, m.print);
         on_qos(t, c, &m);
     }

@@ -7,6 +7,8 @@
  * section 3.1.2.4, 5.0 section 3.1.2.4; session.md section 7). */
 #include "decoder/track/state.h"
 
+#include <string.h>
+
 enum { LOOP_TAKEOVERS = 3 };
 static const int64_t second_ns = 1000000000;
 static const int64_t loop_window_ns = 60 * 1000000000ll;
@@ -36,8 +38,62 @@ struct past *past_make(struct track *t, struct session *s)
     return p;
 }
 
+void own_forget(struct track *t, struct session *s)
+{
+    if (s->own != NULL)
+        slab_give(&t->owns, s->own);
+    s->own = NULL;
+}
+
+struct row_endpoint session_endpoint(const struct session *s, unsigned slot)
+{
+    struct row_endpoint e = { .addr.family = s->family, .port = s->port[slot] };
+    if (s->family == 6)
+        memcpy(e.addr.octets, s->v6->addr[slot], 16);
+    else
+        memcpy(e.addr.octets, s->v4[slot], 4);
+    return e;
+}
+
+/* The client and the server of a connection, and all clients of a server, are of one family. */
+void session_locate(struct track *t, struct session *s, unsigned slot, const struct row_endpoint *e)
+{
+    if (e->addr.family == 6 && s->family != 6)
+        s->v6 = slab_take(t, &t->sixes);
+    if (e->addr.family != 6 && s->family == 6) {
+        slab_give(&t->sixes, s->v6);
+        s->v6 = NULL;
+    }
+    s->family = e->addr.family == 6 && s->v6 == NULL ? 0 : e->addr.family;
+    s->port[slot] = e->port;
+    if (s->family == 6)
+        memcpy(s->v6->addr[slot], e->addr.octets, 16);
+    else
+        memcpy(s->v4[slot], e->addr.octets, 4);
+}
+
+void session_turn(struct session *s)
+{
+    struct session was = *s;
+    s->port[0] = was.port[1];
+    s->port[1] = was.port[0];
+    if (s->family == 6) {
+        struct six six = *s->v6;
+        memcpy(s->v6->addr[0], six.addr[1], 16);
+        memcpy(s->v6->addr[1], six.addr[0], 16);
+    } else {
+        memcpy(s->v4[0], was.v4[1], 4);
+        memcpy(s->v4[1], was.v4[0], 4);
+    }
+}
+
 static void drop_parts(struct track *t, struct session *s)
 {
+    own_forget(t, s);
+    if (s->family == 6)
+        slab_give(&t->sixes, s->v6);
+    s->v6 = NULL;
+    s->family = 0;
     if (s->after != NULL) {
         uint32_t index = s->after->index;
         slab_give(&t->afters, s->after);
@@ -161,7 +217,7 @@ struct session *session_new(struct track *t, const struct conn *c)
         return NULL;
     if (s->index == 0) /* else the place had one before */
         s->index = t->sessions.held;
-    s->number = ++t->next_session;
+    s->number = ++t->next_session & ((1ull << 48) - 1);
     s->first_ns = t->now;
     s->connected_ns = s->last_sent_ns[0] = s->last_sent_ns[1] = s->closed_ns = INT64_MIN;
     s->stream = c->stream;
@@ -189,7 +245,8 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
     struct session *fresh = c->session;
     if (client_id.ptr == NULL || client_id.len == 0)
         return;
-    struct session *known = key_find(t, &fresh->broker, client_id);
+    struct row_endpoint client = session_endpoint(fresh, 0), broker = session_endpoint(fresh, 1);
+    struct session *known = key_find(t, &broker, client_id);
     bool elsewhere = known != NULL && known->conn != NULL && known->conn != c;
     if (elsewhere) {
         take(t, c, known->conn);
@@ -204,7 +261,7 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
         if (x->session == fresh)
             exch_finish(t, x, TRACK_UNKNOWN, t->now);
     }
-    known->client = fresh->client;
+    session_locate(t, known, 0, &client);
     conn_join(t, c, known);
     if (fresh->number == t->next_session)
         t->next_session--;
@@ -233,7 +290,8 @@ static void move_into(struct track *t, struct conn *c, struct session *from, str
     for (unsigned i = 0; i < 2; i++)
         if (from->last_sent_ns[i] > to->last_sent_ns[i])
             to->last_sent_ns[i] = from->last_sent_ns[i];
-    to->client = from->client;
+    struct row_endpoint client = session_endpoint(from, 0);
+    session_locate(t, to, 0, &client);
     to->expiry_s = from->expiry_s;
     struct after *after = from->after != NULL ? after_make(t, to) : to->after;
     if (after != NULL)
@@ -312,8 +370,9 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
 {
     struct session *s = c->session;
     struct session *known = s;
+    struct row_endpoint broker = session_endpoint(s, 1);
     if (s->client_id != NULL && (s->flags & S_KEYED) == 0)
-        known = key_find(t, &s->broker, view_of(s->client_id, s->client_id_len));
+        known = key_find(t, &broker, view_of(s->client_id, s->client_id_len));
     if (known != NULL && known->conn != NULL && known->conn != c)
         take(t, c, known->conn);
     takeover_confirm(t, c, t->now, frame);

@@ -31,7 +31,7 @@ struct slabs { /* records of one size with addresses that stay */
     void *free;
 };
 
-struct timer {
+struct __attribute__((packed, aligned(4))) timer {
     int64_t due;     /* INT64_MAX: none */
     uint32_t serial; /* of its entry in the wheel; 0: it stands nowhere */
 };
@@ -75,10 +75,10 @@ struct sub {
     uint64_t granted : 8;     /* code of SUBACK, 0xff: not answered */
     uint64_t best : 8;        /* highest QoS ever granted, likewise */
     uint64_t identifier : 28; /* Subscription Identifier */
-    uint64_t gone : 1;        /* unsubscribed, but PUBLISH packets for it may still come */
-    uint64_t changed : 1;     /* its identifier changed more than once */
-    uint64_t unsure : 1;      /* a SUBACK for it was not seen: any QoS may have been granted */
     uint64_t identifier_was : 28;
+    uint64_t gone : 1;    /* unsubscribed, but PUBLISH packets for it may still come */
+    uint64_t changed : 1; /* its identifier changed more than once */
+    uint64_t unsure : 1;  /* a SUBACK for it was not seen: any QoS may have been granted */
     uint32_t hash;
     char filter[];
 };
@@ -160,6 +160,19 @@ struct will { /* as CONNECT announced it */
     uint32_t topic, payload, delay_s; /* prints */
 };
 
+/* A PUBLISH of the client that its own subscription matches, not yet delivered. */
+struct own {
+    uint64_t frame;
+    int64_t ns;
+    uint32_t print;
+    uint16_t id;
+};
+
+/* IPv6 addresses of the client and the server. */
+struct six {
+    uint8_t addr[2][16];
+};
+
 /* What only some sessions ever have: a will, or a time when they end. */
 struct after {
     struct session *session;
@@ -199,7 +212,8 @@ struct tallies {
 struct session {
     /* what every packet touches comes first; but a record not in use has a pointer where this one has the name */
     char *client_id;
-    uint64_t number; /* 0: not in use */
+    uint64_t number : 48; /* 0: not in use */
+    uint64_t client_id_len : 16;
     struct sub *subs;
     uint64_t few_ids; /* bit set of the identifiers in `few`, modulo 64 */
     struct exch *few; /* the first of those with an identifier, chained; the others are in the hash table */
@@ -207,20 +221,24 @@ struct session {
     int64_t last_sent_ns[2];
     uint16_t tally[TALLIES]; /* enum tally */
     uint32_t flags;
-    uint16_t client_id_len, inflight[2], inflight_max[2];
+    uint16_t inflight[2], inflight_max[2];
     uint8_t n_few, version, will, return_code, link, low_grant;
-    uint16_t own_id, keep_alive_s;
-    uint32_t open, print, own_print;
+    uint16_t keep_alive_s;
+    uint32_t open, print;
     int64_t silence_ns;
-    int64_t own_ns;
-    uint64_t own_frame; /* a PUBLISH of the client that its own subscription matches, not yet delivered; 0: none */
+    struct own *own; /* NULL: none */
     /* the rest */
     struct after *after;                 /* NULL: nothing of it */
     struct past *past;                   /* likewise */
     struct exch *parked;                 /* the first; its prev is the last */
     uint32_t index, chain, older, newer; /* index of its record + 1; the others by theirs, 0: none */
     int64_t first_ns, connected_ns, closed_ns;
-    struct row_endpoint client, broker;
+    union { /* addresses of the client, [0], and the server */
+        uint8_t v4[2][4];
+        struct six *v6;
+    };
+    uint16_t port[2];
+    uint8_t family;
     uint32_t conns; /* index of one of those that belong to it, 0: none; the others by their mates */
     uint32_t hash, stream, expiry_s;
     uint32_t n_hashed, n_subs; /* exchanges in the table, subscriptions in force */
@@ -288,7 +306,7 @@ struct conn {
     struct session *session;
     uint32_t index, gen, flags, stream;
     struct timer timer;
-    uint64_t seen_end[2]; /* octets of that side that have come as packets */
+    uint32_t seen_end[2]; /* octets of that side that have come as packets, modulo 2^32; 0: not known */
     int64_t last_ns[2], connack_ns;
     uint64_t last_frame[2];
     struct exch *wait;     /* exchanges that wait for a packet, oldest first; its prev is the last */
@@ -348,7 +366,7 @@ struct track {
     struct track_config cfg;
     struct track_memory mem;
     struct track_events on;
-    struct slabs conns, bounds, rares, sessions, afters, pasts, tallies, exchs, later, asks, chunks;
+    struct slabs conns, bounds, rares, sessions, afters, pasts, owns, sixes, tallies, exchs, later, asks, chunks;
     struct bounds no_bounds; /* where there is no memory for one: what is written here is lost */
     struct rare no_rare;
     struct past no_past;
@@ -465,6 +483,10 @@ extern const struct past past_none;
 struct after *after_make(struct track *t, struct session *s); /* NULL: no memory */
 struct past *past_make(struct track *t, struct session *s);   /* never NULL; without memory it forgets */
 struct session *session_new(struct track *t, const struct conn *c);
+struct row_endpoint session_endpoint(const struct session *s, unsigned slot);
+void session_locate(struct track *t, struct session *s, unsigned slot, const struct row_endpoint *e);
+void session_turn(struct session *s); /* client and server change places */
+void own_forget(struct track *t, struct session *s);
 void session_start(struct track *t, struct conn *c, bool present, uint64_t frame);
 void session_refuse(struct track *t, struct conn *c, uint64_t frame);
 void session_attach(struct track *t, struct conn *c, struct view client_id);

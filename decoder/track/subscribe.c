@@ -285,11 +285,11 @@ void expect_own(struct track *t, struct conn *c, const struct track_input *in, s
         if (b->gone || b->granted >= FAILURE || (b->options & NO_LOCAL) != 0 || topic_is_shared(filter) ||
             !topic_matches(filter, topic))
             continue;
-        s->own_frame = in->frame;
-        s->own_ns = in->time_ns;
-        s->own_print = print;
-        s->own_id = in->packet->id;
-        timer_set(t, c->index, s->own_ns + t->cfg.answer_ns);
+        s->own = slab_take(t, &t->owns);
+        if (s->own == NULL)
+            return;
+        *s->own = (struct own){ .frame = in->frame, .ns = in->time_ns, .print = print, .id = in->packet->id };
+        timer_set(t, c->index, in->time_ns + t->cfg.answer_ns);
         return;
     }
 }
@@ -297,10 +297,10 @@ void expect_own(struct track *t, struct conn *c, const struct track_input *in, s
 void tell_own(struct track *t, struct conn *c, int64_t waited_ns, uint64_t frame)
 {
     struct session *s = c->session;
-    const struct exch *x = id_find(t, s, 0, s->own_id);
+    struct own own = *s->own;
+    const struct exch *x = id_find(t, s, 0, own.id);
     bool taken = x == NULL || x->stage > 1; /* the server has acknowledged it */
-    uint64_t own = s->own_frame;
-    s->own_frame = 0;
+    own_forget(t, s);
     if (!taken || !session_sure(c) || (s->flags & S_UNDELIVERED) != 0)
         return;
     s->flags |= S_UNDELIVERED;
@@ -308,11 +308,11 @@ void tell_own(struct track *t, struct conn *c, int64_t waited_ns, uint64_t frame
           &(struct found){ .diag = TRACK_DIAG_NOT_DELIVERED,
                            .side = MQTT_SERVER,
                            .conn = c,
-                           .time_ns = s->own_ns + waited_ns,
-                           .frame = { own, frame } },
+                           .time_ns = own.ns + waited_ns,
+                           .frame = { own.frame, frame } },
           "The PUBLISH id %u in frame %llu was acknowledged but not delivered to the client's own matching "
           "subscription within %lld ms",
-          s->own_id, (unsigned long long)own, (long long)(waited_ns / 1000000));
+          own.id, (unsigned long long)own.frame, (long long)(waited_ns / 1000000));
 }
 
 static bool caused_by(const struct session *s, struct view topic, uint32_t identifier)

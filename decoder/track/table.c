@@ -176,10 +176,12 @@ static uint32_t key_hash(const struct row_endpoint *broker, struct view id)
     return print_of(id, seed);
 }
 
-static bool same_endpoint(const struct row_endpoint *a, const struct row_endpoint *b)
+static bool is_at(const struct session *s, const struct row_endpoint *broker)
 {
-    return a->port == b->port && a->addr.family == b->addr.family &&
-           memcmp(a->addr.octets, b->addr.octets, sizeof a->addr.octets) == 0;
+    if (s->port[1] != broker->port || s->family != broker->addr.family)
+        return false;
+    return s->family == 6 ? memcmp(s->v6->addr[1], broker->addr.octets, 16) == 0
+                          : memcmp(s->v4[1], broker->addr.octets, 4) == 0;
 }
 
 struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view id)
@@ -187,7 +189,7 @@ struct session *key_find(const struct track *t, const struct row_endpoint *broke
     uint32_t hash = key_hash(broker, id);
     struct session *s = session_at(t, t->keys[hash & (t->n_keys - 1)]);
     while (s != NULL && (s->hash != hash || s->client_id_len != id.len || memcmp(s->client_id, id.ptr, id.len) != 0 ||
-                         !same_endpoint(&s->broker, broker)))
+                         !is_at(s, broker)))
         s = session_at(t, s->chain);
     return s;
 }
@@ -204,7 +206,8 @@ bool name_set(struct track *t, struct session *s, struct view id)
     t->text += id.len;
     s->client_id = copy;
     s->client_id_len = (uint16_t)id.len;
-    s->hash = key_hash(&s->broker, id);
+    struct row_endpoint broker = session_endpoint(s, 1);
+    s->hash = key_hash(&broker, id);
     return true;
 }
 

@@ -12,7 +12,7 @@ enum { WHEEL_PLACE = 16 };
 _Static_assert(sizeof(struct conn) + sizeof(struct bounds) + sizeof(struct rare) + WHEEL_PLACE <= TRACK_COST_CONNECTION,
                "enum track_cost");
 _Static_assert(sizeof(struct session) + sizeof(struct after) + sizeof(struct past) + sizeof(struct tallies) +
-                       4 * sizeof(uint32_t) <=
+                       sizeof(struct own) + sizeof(struct six) + 4 * sizeof(uint32_t) <=
                    TRACK_COST_SESSION,
                "enum track_cost");
 _Static_assert(sizeof(struct exch) + sizeof(struct later) + 4 * sizeof(void *) <= TRACK_COST_EXCHANGE,
@@ -54,6 +54,8 @@ struct track *track_new(const struct track_config *c, struct track_memory m, str
     t->sessions.size = sizeof(struct session);
     t->afters.size = sizeof(struct after);
     t->pasts.size = sizeof(struct past);
+    t->owns.size = sizeof(struct own);
+    t->sixes.size = sizeof(struct six);
     t->exchs.size = sizeof(struct exch);
     t->later.size = sizeof(struct later);
     t->tallies.size = sizeof(struct tallies);
@@ -93,6 +95,8 @@ void track_free(struct track *t)
     slab_free(t, &t->sessions);
     slab_free(t, &t->afters);
     slab_free(t, &t->pasts);
+    slab_free(t, &t->owns);
+    slab_free(t, &t->sixes);
     slab_free(t, &t->exchs);
     slab_free(t, &t->later);
     slab_free(t, &t->tallies);
@@ -144,9 +148,7 @@ static void learn(struct track *t, struct conn *c, const struct track_input *in)
     unsigned client = in->sender == MQTT_CLIENT ? in->dir : 1u - in->dir;
     if (c->flip != client) {
         conn_release(t, c, false);
-        struct row_endpoint other = c->session->broker;
-        c->session->broker = c->session->client;
-        c->session->client = other;
+        session_turn(c->session);
         c->flip = client & 1;
     }
     if (in->roles_sure)
@@ -398,7 +400,8 @@ static bool is_ahead(const struct conn *c, unsigned other, const struct track_in
 {
     if (is_blind(c, other))
         return true;
-    return in->end != 0 && (in->acked != 0 ? in->acked > c->seen_end[other] : c->seen_end[other] != 0);
+    uint32_t seen = c->seen_end[other];
+    return in->end != 0 && (in->acked != 0 ? (int32_t)((uint32_t)in->acked - seen) > 0 : seen != 0);
 }
 
 static void tally_verdicts(struct track *t, struct session *s, uint32_t n)
@@ -415,7 +418,7 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     struct conn *c = conn_of(t, h);
     if (c == NULL || c->session == NULL) /* time may have ended it */
         return;
-    __builtin_prefetch(&c->session->number);
+    __builtin_prefetch(c->session);
     __builtin_prefetch(&c->last_ns);
     __builtin_prefetch(&c->wait);
     struct track_input late;
@@ -434,7 +437,7 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
         (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
     c->unseen &= (uint8_t)(2u >> slot);
     c->ahead = is_ahead(c, 1 - slot, in);
-    c->seen_end[slot] = in->end;
+    c->seen_end[slot] = (uint32_t)in->end;
     if (misses_id(in->packet))
         conn_hole(t, c);
     uint32_t had = v->n;
