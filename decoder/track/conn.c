@@ -3,6 +3,8 @@
  * decoder/track/conn.c -- connections as records: opening, closing, and what a closing tells. */
 #include "decoder/track/state.h"
 
+#include <string.h>
+
 static const int64_t reaction_ns = 250000000; /* a server that closes because of a packet has done so by then */
 
 const struct bounds bounds_none = { 0 };
@@ -161,6 +163,32 @@ static bool has_session(struct track *t, struct conn *c, const struct track_open
     s->conn = c;
     conn_join(t, c, s);
     return true;
+}
+
+static void exchange(void *two, size_t size)
+{
+    uint8_t first[sizeof(uint64_t)];
+    memcpy(first, two, size);
+    memcpy(two, (uint8_t *)two + size, size);
+    memcpy((uint8_t *)two + size, first, size);
+}
+
+/* Who was taken for the client is the server: what was kept of each side is the other's. */
+void conn_turn(struct track *t, struct conn *c)
+{
+    struct rare *r = c->rare;
+    conn_release(t, c, false);
+    session_turn(c->session);
+    c->flip = !c->flip;
+    exchange(c->seen_end, sizeof c->seen_end[0]);
+    exchange(c->last_ns, sizeof c->last_ns[0]);
+    exchange(c->last_frame, sizeof c->last_frame[0]);
+    exchange(c->ids, sizeof c->ids[0]);
+    c->unseen = (uint8_t)((c->unseen & 1) << 1 | c->unseen >> 1);
+    if (r == NULL)
+        return;
+    exchange(r->bye_frame, sizeof r->bye_frame[0]);
+    exchange(r->bye_reason, sizeof r->bye_reason[0]);
 }
 
 track_conn track_open(struct track *t, const struct track_opening *o)

@@ -78,11 +78,8 @@ static void take_will(struct track *t, struct conn *c, struct session *s, const 
 /* The direction of a CONNECT is that of the client, whatever was thought before. */
 static void settle_roles(struct track *t, struct conn *c, const struct track_input *in)
 {
-    if (c->flip != in->dir) {
-        conn_release(t, c, false);
-        session_turn(c->session);
-        c->flip = in->dir & 1;
-    }
+    if (c->flip != in->dir)
+        conn_turn(t, c);
     c->flags |= C_ROLES;
 }
 

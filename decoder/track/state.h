@@ -540,8 +540,9 @@ void aliases_free(struct track *t, struct bounds *b);
 /* conn.c */
 void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame);
 void conn_free(struct track *t, struct conn *c);
-void conn_settle(struct track *t, struct conn *c);           /* nothing more is awaited after its closing */
-void conn_hole(struct track *t, struct conn *c);             /* something of it was not seen */
+void conn_settle(struct track *t, struct conn *c); /* nothing more is awaited after its closing */
+void conn_hole(struct track *t, struct conn *c);   /* something of it was not seen */
+void conn_turn(struct track *t, struct conn *c);
 struct rare *rare_make(struct track *t, struct conn *c);     /* never NULL; without memory it has a hole and forgets */
 struct bounds *bounds_make(struct track *t, struct conn *c); /* likewise */
 void conn_join(struct track *t, struct conn *c, struct session *s); /* NULL: none */

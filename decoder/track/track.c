@@ -146,11 +146,8 @@ static void learn(struct track *t, struct conn *c, const struct track_input *in)
     if (in->sender != MQTT_CLIENT && in->sender != MQTT_SERVER)
         return;
     unsigned client = in->sender == MQTT_CLIENT ? in->dir : 1u - in->dir;
-    if (c->flip != client) {
-        conn_release(t, c, false);
-        session_turn(c->session);
-        c->flip = client & 1;
-    }
+    if (c->flip != client)
+        conn_turn(t, c);
     if (in->roles_sure)
         c->flags |= C_ROLES;
 }
