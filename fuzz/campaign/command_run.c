@@ -16,8 +16,8 @@
 enum {
     REFRESH_STARTS = 20,
     SELDOM = 24,
-    NAMELESS_SELDOM = 16,
-    CROWD_AT = 500, /* plans, and then every so many: */
+    NAMELESS_SELDOM = 64, /* they go one by one */
+    CROWD_AT = 500,       /* plans, and then every so many: */
     CROWD_EVERY = 20000,
     CROWDS = 16,
     CROWD_KIB = 8192, /* for CROWDS times 256 connections: 2 KiB each */
@@ -86,10 +86,10 @@ static void make(struct campaign *c, struct talk *talk)
     }
     for (unsigned n = mutator_below(m, 6); n > 0; n--)
         talk->len = (uint32_t)talk_mutate(m, talk->version, talk->octets, talk->len, TALK_MAX);
-    if (mutator_below(m, SELDOM) != 0 || !run_slow_now(c, 1))
-        talk_hurry(talk);
     if (mutator_below(m, NAMELESS_SELDOM) != 0)
         talk_give_names(talk, TALK_MAX);
+    if (mutator_below(m, SELDOM) != 0 || !run_slow_now(c, 1) || !talk_has_names(talk))
+        talk_hurry(talk);
 }
 
 static void say_progress(struct campaign *c, bool last)

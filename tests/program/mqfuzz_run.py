@@ -190,7 +190,7 @@ def _():
             other.child.kill()
             done = child.finish(deadline_s=60)
         check(done.status in (2, 3), f"{done}")
-        check(re.search(b"not ours to start|does not accept|no broker at", done.err), f"{done}")
+        check(re.search(b"not ours to start|does not accept|does not let|no broker at", done.err), f"{done}")
 
 
 @case("a broker that ends with 0 by itself is a crash by name")
