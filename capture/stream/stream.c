@@ -505,8 +505,10 @@ bool stream_segment(struct stream *s, struct stream_shared *shared, const struct
         return !again;
     }
     if (s->flags & STREAM_SOFT) {
-        if (seq == s->next + 1)
+        if (seq == s->next + 1) {
             s->next = seq;
+            s->flags |= s->flags & STREAM_ACKED ? 0 : STREAM_OPENING; /* or the octet before comes late */
+        }
         s->flags &= (uint8_t)~STREAM_SOFT;
     }
     if (g->flags & TCP_FIN && !(s->flags & STREAM_FIN)) {

@@ -10,6 +10,8 @@ enum {
     RUN_STEP = 16,     /* beyond: every so many segments */
     RUN_BITS = 44,     /* evidence asked for where nothing speaks for MQTT but the octets */
     RUN_WHOLE = 2,
+    EXPECTED_LARGE = 26, /* where it is expected, of the beginning of a packet of which the end will not be kept */
+    LARGE = 32 * 1024,
     EXPECTED_RUN = 32,  /* where it is expected, of octets anywhere */
     EXPECTED_BITS = 16, /* where it is expected, or goes on; of octets that begin with a segment */
 };
@@ -99,7 +101,8 @@ enum guess guess_run(struct view octets, bool expected, enum mqtt_side sender, u
         return octets.len > 0 || final ? GUESS_OTHER : GUESS_MORE;
     struct mqtt_run run = mqtt_run_at(octets, all_versions, sender);
     if (expected) {
-        if (run.whole > 0 && run.bits >= EXPECTED_BITS)
+        bool large = run.bits >= EXPECTED_LARGE && mqtt_run_stands_alone(octets.ptr[0], run, LARGE);
+        if (large || (run.whole > 0 && run.bits >= EXPECTED_BITS))
             return GUESS_MQTT;
         if (octets.len >= TEXT_LEN + 4 && run.bits == 0) {
             size_t n = 0;

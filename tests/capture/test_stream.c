@@ -319,7 +319,15 @@ static void a_start_in_midstream(void **state)
     b.stream = (struct stream){ 0 };
     feed(&b, 99, 0, 0, 0); /* a keepalive probe: one octet behind */
     feed(&b, 100, 3, 0, 0);
+    stream_ack(&b.stream, &b.shared, FIRST + 103, &b.stamp);
     assert_int_equal(b.seen.at, 3);
+    b.stream = (struct stream){ 0 };
+    b.seen = (struct seen){ 0 };
+    feed(&b, 0, 0, 0, 0); /* no keepalive probe: the octet follows */
+    feed(&b, 1, 3, 0, 0);
+    feed(&b, 0, 1, 0, 0);
+    stream_ack(&b.stream, &b.shared, FIRST + 4, &b.stamp);
+    is_whole(&b, 4);
     assert_int_equal(b.seen.gaps, 0);
     b.stream = (struct stream){ 0 };
     b.seen = (struct seen){ 0 };
