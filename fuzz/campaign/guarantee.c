@@ -7,13 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "decoder/mqtt/topic.h"
-#include "fuzz/campaign/ledger.h"
+#include "fuzz/campaign/weighing.h"
 
 enum {
-    ENOUGH_MS = 800, /* after this time, with a PING answered at its end, what has not come does not come */
-    SETTLED_MS = 40, /* between an acknowledgement and what builds on it */
-    LONG_S = 30,     /* an expiry of at least this does not matter within a run */
+    LONG_S = 30, /* an expiry of at least this does not matter within a run */
     CLOCK_SLACK_MS = 200,
     QUOTA = 100, /* messages of a run; brokers may limit what they hold for one session */
     ROOMY = 4096 /* octets; a Maximum Packet Size beyond message and this does not matter */
@@ -29,31 +26,7 @@ const struct guarantee_info *guarantee_info(enum guarantee g)
     return &infos[g < GUARANTEE_COUNT ? g : 0];
 }
 
-bool rule_forces_refusal(const struct mqtt_rule_info *info)
-{
-    /* What a server may check, or that names a case in which it has a choice. */
-    static const char *const free_choice[] = { "S5-3.3.2.3.2-c", "S5-3.1.3.2.3-c", "MQTT-3.1.2-1", "S5-3.15.2.2.2-a" };
-    for (size_t i = 0; i < sizeof free_choice / sizeof *free_choice; i++)
-        if (strcmp(info->id, free_choice[i]) == 0)
-            return false;
-    if (strstr(info->statement, "not spelled out") != NULL)
-        return false; /* the standard names no class of error */
-    return info->version != MQTT_V31 && info->severity >= MQTT_SEVERITY_ERROR && info->where == MQTT_WHERE_PACKET;
-}
-
-struct weighing {
-    const struct ledger *l;
-    uint32_t tail_at;           /* from here on the log only says that the runner closed what was left */
-    bool faulty;                /* some client was unclear, and spoke of what is this run's own */
-    bool nameless;              /* some message has a topic that is not known */
-    bool raced[LEDGER_PARTIES]; /* connected while another of its client identifier did: only the broker knows the order
-                                 */
-    void (*accuse)(void *ctx, const struct accusation *a);
-    void *ctx;
-};
-
-__attribute__((format(printf, 5, 6))) static void accuse(const struct weighing *w, enum guarantee what,
-                                                         unsigned version, bool hasty, const char *why, ...)
+void accuse(const struct weighing *w, enum guarantee what, unsigned version, bool hasty, const char *why, ...)
 {
     struct accusation a = { .what = what, .version = (uint8_t)version, .hasty = hasty };
     const struct guarantee_info *info = guarantee_info(what);
@@ -69,35 +42,20 @@ __attribute__((format(printf, 5, 6))) static void accuse(const struct weighing *
 
 /* ---- small questions ---- */
 
-static bool same(struct view a, struct view b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-static bool ours(const struct weighing *w, struct view name)
+bool ours(const struct weighing *w, struct view name)
 {
     const char *prefix = w->l->run->plan->prefix;
     size_t n = strlen(prefix);
     return n > 1 && name.len >= n && memcmp(name.ptr, prefix, n) == 0;
 }
 
-static int64_t ms(int64_t ns)
-{
-    return ns / 1000000;
-}
-
-static int64_t time_of(const struct weighing *w, uint32_t at)
-{
-    return w->l->run->log[at].time_ns;
-}
-
-static bool lived(const struct weighing *w, const struct ledger_party *p)
+bool lived(const struct weighing *w, const struct ledger_party *p)
 {
     return p->accepted && !p->faulty && !p->taken && p->end_at >= w->tail_at && !p->left && p->told == 0;
 }
 
 /* Its subscriptions are known: it began in this run, and every connection was clear. */
-static bool known(const struct weighing *w, const struct ledger_session *s)
+bool known(const struct weighing *w, const struct ledger_session *s)
 {
     int16_t i = s->last;
     for (; i != s->first && i >= 0; i = w->l->party[i].previous)
@@ -106,22 +64,6 @@ static bool known(const struct weighing *w, const struct ledger_session *s)
     const struct ledger_party *p = &w->l->party[s->first];
     return i >= 0 && !p->faulty && !w->raced[i] && p->version >= MQTT_V311 && (p->clean || p->ours);
 }
-
-static bool shared(const struct ledger_sub *s)
-{
-    return topic_is_shared(s->filter);
-}
-
-static bool matches(const struct ledger_sub *s, struct view topic)
-{
-    return topic_matches(shared(s) ? topic_share_filter(s->filter) : s->filter, topic);
-}
-
-static bool v5_option(const struct weighing *w, const struct ledger_sub *s, unsigned bits)
-{
-    return w->l->party[s->party].version == MQTT_V5 && (s->options & bits) != 0;
-}
-enum { NO_LOCAL = 4, AS_PUBLISHED = 8 };
 
 static unsigned handling(const struct weighing *w, const struct ledger_sub *s)
 {
@@ -731,51 +673,6 @@ static void weigh_sessions(const struct weighing *w)
     }
 }
 
-/* Nothing came in answer to what was sent at `at`, though a later PINGREQ was answered. */
-static void weigh_answer(const struct weighing *w, const struct ledger_party *p, enum guarantee what, uint32_t at)
-{
-    if (lived(w, p) && at != LEDGER_NEVER && p->pong_for > at && p->version >= MQTT_V311)
-        accuse(w, what, p->version, ms(p->pong_ns - time_of(w, at)) < ENOUGH_MS,
-               "%lld ms later the connection answers PINGREQ, and the answer is still missing",
-               (long long)ms(p->pong_ns - time_of(w, at)));
-}
-
-static void weigh_answers(const struct weighing *w)
-{
-    const struct ledger *l = w->l;
-    for (uint32_t i = 0; i < l->n_pubs; i++) {
-        const struct ledger_pub *pub = &l->pub[i];
-        const struct ledger_party *p = &l->party[pub->party];
-        if (pub->refused || pub->again || pub->qos == 0 || pub->acked_at != LEDGER_NEVER)
-            continue;
-        if (pub->qos == 1 || pub->received_at == LEDGER_NEVER)
-            weigh_answer(w, p, pub->qos == 1 ? GUARANTEE_NO_PUBACK : GUARANTEE_NO_PUBREC, pub->sent_at);
-        else
-            weigh_answer(w, p, GUARANTEE_NO_PUBCOMP, pub->released_at);
-    }
-    for (uint32_t i = 0; i < l->n_subs; i++)
-        if (l->sub[i].granted_at == LEDGER_NEVER)
-            weigh_answer(w, &l->party[l->sub[i].party], GUARANTEE_NO_SUBACK, l->sub[i].sent_at);
-    for (uint32_t i = 0; i < l->n_unsubs; i++)
-        if (l->unsub[i].answered_at == LEDGER_NEVER)
-            weigh_answer(w, &l->party[l->unsub[i].party], GUARANTEE_NO_UNSUBACK, l->unsub[i].sent_at);
-}
-
-static void weigh_served(const struct weighing *w)
-{
-    for (uint32_t i = 0; i < w->l->n_parties; i++) {
-        const struct ledger_party *p = &w->l->party[i];
-        if (p->bad_at == LEDGER_NEVER || p->served_at == LEDGER_NEVER || p->bad_refused || p->end_at < w->tail_at)
-            continue;
-        const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)p->bad_rule);
-        struct accusation a = { .what = GUARANTEE_ACCEPTED, .rule = info->id, .version = info->version };
-        a.hasty = ms(time_of(w, w->tail_at - 1) - time_of(w, p->bad_at)) < ENOUGH_MS;
-        snprintf(a.why, sizeof a.why, "%s: %s; the broker goes on serving the connection", mqtt_type_name(p->bad_type),
-                 info->fault);
-        w->accuse(w->ctx, &a);
-    }
-}
-
 /* What an unclear client sent holds the prefix of the run, or came in pieces too small to tell. */
 static bool speaks_of_ours(const struct weighing *w, const struct ledger_party *p)
 {
@@ -792,22 +689,6 @@ static bool speaks_of_ours(const struct weighing *w, const struct ledger_party *
             return true;
     }
     return false;
-}
-
-/* Called malformed or a protocol error, though neither decoder nor tracker nor the reference broker find it so. Only of
- * clients that answered nothing: which Packet Identifiers a broker gives its messages is its own affair. */
-static void weigh_refused(const struct weighing *w)
-{
-    enum { MALFORMED = 0x81, PROTOCOL_ERROR = 0x82 };
-    for (uint32_t i = 0; i < w->l->n_parties; i++) {
-        const struct ledger_party *p = &w->l->party[i];
-        if (p->version != MQTT_V5 || p->faulty || p->answers || !p->ours || p->end_at >= w->tail_at ||
-            (p->told != MALFORMED && p->told != PROTOCOL_ERROR) || !model_goes_on(w->l->run, p->client, p->number))
-            continue;
-        accuse(w, GUARANTEE_REFUSED, MQTT_V5, false,
-               "client %c broke no rule, mqbroker goes on with the same octets, and the broker closes with 0x%02x",
-               'a' + p->client, p->told);
-    }
 }
 
 void ledger_judge(const struct ledger *l, void (*accuse_)(void *ctx, const struct accusation *a), void *ctx)
@@ -832,7 +713,5 @@ void ledger_judge(const struct ledger *l, void (*accuse_)(void *ctx, const struc
     weigh_retained(&w);
     weigh_wills(&w);
     weigh_sessions(&w);
-    weigh_answers(&w);
-    weigh_served(&w);
-    weigh_refused(&w);
+    weigh_reactions(&w);
 }
