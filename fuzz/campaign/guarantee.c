@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decoder/base/utf8.h"
 #include "fuzz/campaign/weighing.h"
 
 enum {
@@ -17,7 +18,7 @@ enum {
 };
 
 static const struct guarantee_info infos[] = {
-#define GUARANTEE(sym, oracle, id311, id5, slow, title) { oracle, id311, id5, title, slow },
+#define GUARANTEE(sym, oracle, in31, id311, id5, slow, title) { oracle, id311, id5, title, slow, in31 },
 #include "fuzz/campaign/guarantees.def"
 };
 
@@ -31,7 +32,7 @@ void accuse(const struct weighing *w, enum guarantee what, unsigned version, boo
     struct accusation a = { .what = what, .version = (uint8_t)version, .hasty = hasty };
     const struct guarantee_info *info = guarantee_info(what);
     a.rule = version == MQTT_V5 ? info->id5 : info->id311;
-    if (a.rule[0] == '-')
+    if (a.rule[0] == '-' || (version == MQTT_V31 && !info->in31))
         return;
     va_list args;
     va_start(args, why);
@@ -46,7 +47,7 @@ bool ours(const struct weighing *w, struct view name)
 {
     const char *prefix = w->l->run->plan->prefix;
     size_t n = strlen(prefix);
-    return n > 1 && name.len >= n && memcmp(name.ptr, prefix, n) == 0;
+    return n > 1 && name.len >= n && memcmp(name.ptr, prefix, n) == 0 && utf8_check(name).worst < UTF8_NUL;
 }
 
 bool lived(const struct weighing *w, const struct ledger_party *p)
@@ -54,15 +55,27 @@ bool lived(const struct weighing *w, const struct ledger_party *p)
     return p->accepted && !p->faulty && !p->taken && p->end_at >= w->tail_at && !p->left && p->told == 0;
 }
 
+/* 3.1 has no rules for filters: what a broker makes of a strange one is its own affair. */
+static bool has_strange_filter(const struct weighing *w, int16_t session)
+{
+    for (uint32_t i = 0; i < w->l->n_subs; i++) {
+        const struct ledger_sub *s = &w->l->sub[i];
+        if (s->session == session && w->l->party[s->party].version == MQTT_V31 &&
+            (topic_check_filter(s->filter, false).fault != TOPIC_OK || utf8_check(s->filter).worst >= UTF8_NUL))
+            return true;
+    }
+    return false;
+}
+
 /* Its subscriptions are known: it began in this run, and every connection was clear. */
 bool known(const struct weighing *w, const struct ledger_session *s)
 {
     int16_t i = s->last;
     for (; i != s->first && i >= 0; i = w->l->party[i].previous)
-        if (w->l->party[i].faulty || w->raced[i] || w->l->party[i].version < MQTT_V311)
+        if (w->l->party[i].faulty || w->raced[i])
             return false;
     const struct ledger_party *p = &w->l->party[s->first];
-    return i >= 0 && !p->faulty && !w->raced[i] && p->version >= MQTT_V311 && (p->clean || p->ours);
+    return i >= 0 && !p->faulty && !w->raced[i] && (p->clean || p->ours) && !has_strange_filter(w, p->session);
 }
 
 static unsigned handling(const struct weighing *w, const struct ledger_sub *s)
@@ -402,7 +415,7 @@ static void weigh_unknown_messages(const struct weighing *w)
 {
     for (uint32_t i = 0; i < w->l->n_deliveries && !w->faulty && !w->nameless; i++) {
         const struct ledger_delivery *d = &w->l->delivery[i];
-        bool found = !ours(w, d->topic) || w->l->party[d->party].version < MQTT_V311;
+        bool found = !ours(w, d->topic);
         for (uint32_t k = 0; k < w->l->n_pubs && !found; k++)
             found = is_of(d, d->session, w->l->pub[k].topic, w->l->pub[k].payload);
         for (uint32_t k = 0; k < w->l->n_parties && !found; k++)
@@ -607,7 +620,7 @@ static void weigh_will_at(const struct weighing *w, const struct ledger_party *p
         if (w->l->party[i].session == p->session && w->l->party[i].connect_at > p->connect_at && back == NULL)
             back = &w->l->party[i];
     if (p->left) {
-        if (d != NULL && p->version >= MQTT_V311 && (!p->closed_here || owed_nothing(w, p)))
+        if (d != NULL && (!p->closed_here || owed_nothing(w, p)))
             accuse(w, GUARANTEE_WILL_UNDUE, p->version, false, "the client had said DISCONNECT, yet its will comes");
         return;
     }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decoder/mqtt/topic.h"
+
 struct ledger *ledger_new(const struct run *run)
 {
     struct ledger *l = malloc(sizeof *l);
@@ -69,13 +71,22 @@ static struct ledger_party *party(struct ledger *l, unsigned conn, uint32_t at)
                                                         .left_at = LEDGER_NEVER,
                                                         .accepted_at = LEDGER_NEVER,
                                                         .bad_at = LEDGER_NEVER,
-                                                        .served_at = LEDGER_NEVER };
+                                                        .served_at = LEDGER_NEVER,
+                                                        .told_at = LEDGER_NEVER,
+                                                        .their_max_packet = UINT32_MAX,
+                                                        .their_receive_max = UINT16_MAX };
     l->party[conn].client = l->run->log[at].client;
     l->party[conn].number = l->run->log[at].connection;
     return &l->party[conn];
 }
 
 /* ---- what clients say ---- */
+
+bool ledger_wild(struct view filter)
+{
+    return filter.len > 0 &&
+           (memchr(filter.ptr, '+', filter.len) != NULL || memchr(filter.ptr, '#', filter.len) != NULL);
+}
 
 static bool belongs(const struct ledger *l, struct view name)
 {
@@ -117,6 +128,25 @@ static void drop_subs(struct ledger *l, const struct ledger_party *me, uint32_t 
     }
 }
 
+static bool has(const struct mqtt_props *props, unsigned id)
+{
+    return (props->seen & (uint64_t)1 << id) != 0;
+}
+
+static unsigned did_if(bool it, enum ledger_did what)
+{
+    return it ? (unsigned)what : 0;
+}
+
+/* 1 to 23 of 0-9a-zA-Z [MQTT-3.1.3-5]. */
+static bool is_plain_id(struct view id)
+{
+    bool plain = id.len >= 1 && id.len <= 23;
+    for (size_t i = 0; i < id.len && plain; i++)
+        plain = (id.ptr[i] >= '0' && id.ptr[i] <= '9') || ((id.ptr[i] | 0x20) >= 'a' && (id.ptr[i] | 0x20) <= 'z');
+    return plain;
+}
+
 static void on_connect(struct ledger *l, int16_t number, struct ledger_party *me, const struct mqtt_packet *p,
                        uint32_t at)
 {
@@ -136,6 +166,11 @@ static void on_connect(struct ledger *l, int16_t number, struct ledger_party *me
         me->expiry_s = c->clean ? 0 : UINT32_MAX;
     me->receive_max = (uint16_t)mqtt_props_number(&p->props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     me->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
+    me->plain_id = is_plain_id(c->client_id);
+    me->did |= (uint16_t)(did_if(c->will && c->will_retain, DID_RETAIN) | did_if(c->will && c->will_qos > 0, DID_QOS) |
+                          did_if(me->max_packet != UINT32_MAX, DID_LARGE) |
+                          did_if(c->will && has(&c->will_props, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR), DID_FORMAT) |
+                          did_if(has(&p->props, MQTT_PROP_AUTHENTICATION_METHOD), DID_METHOD));
     if ((p->props.seen & (uint64_t)1 << MQTT_PROP_AUTHENTICATION_METHOD) != 0)
         me->faulty = true; /* nobody knows what comes of it */
     if (c->will) {
@@ -160,10 +195,14 @@ static struct ledger_pub *open_pub(struct ledger *l, const struct ledger_party *
     return NULL;
 }
 
-static void on_publish(struct ledger *l, int16_t number, const struct ledger_party *me, const struct mqtt_packet *p,
+static void on_publish(struct ledger *l, int16_t number, struct ledger_party *me, const struct mqtt_packet *p,
                        struct view topic, uint32_t at)
 {
     uint8_t qos = p->publish.qos;
+    bool formatted = has(&p->props, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR);
+    me->did |= (uint16_t)(did_if(p->publish.retain, DID_RETAIN) | did_if(qos > 0, DID_QOS) |
+                          did_if(formatted, DID_FORMAT) | did_if(has(&p->props, MQTT_PROP_TOPIC_ALIAS), DID_ALIAS));
+    me->promises += qos > 0;
     struct ledger_pub *old = qos > 0 ? open_pub(l, me, p->id) : NULL;
     bool same_again = old != NULL && old->payload == hash(p->publish.payload) && same(old->topic, topic);
     if (same_again && p->publish.dup) {
@@ -188,6 +227,8 @@ static void on_publish(struct ledger *l, int16_t number, const struct ledger_par
                                 .id = p->id,
                                 .sent_at = at,
                                 .sent_ns = time_at(l, at),
+                                .formatted = formatted,
+                                .released_by = -1,
                                 .received_at = LEDGER_NEVER,
                                 .released_at = LEDGER_NEVER,
                                 .acked_at = LEDGER_NEVER };
@@ -196,7 +237,7 @@ static void on_publish(struct ledger *l, int16_t number, const struct ledger_par
     pub->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, 0);
 }
 
-static void on_subscribe(struct ledger *l, int16_t number, const struct ledger_party *me, const struct mqtt_packet *p,
+static void on_subscribe(struct ledger *l, int16_t number, struct ledger_party *me, const struct mqtt_packet *p,
                          uint32_t at)
 {
     struct mqtt_filter f;
@@ -204,7 +245,10 @@ static void on_subscribe(struct ledger *l, int16_t number, const struct ledger_p
     for (uint32_t i = 0; i < l->n_subs; i++) /* which SUBACK is for which? */
         if (l->sub[i].party == number && l->sub[i].id == p->id && l->sub[i].granted_at == LEDGER_NEVER)
             l->party[number].faulty = true;
+    bool identified = has(&p->props, MQTT_PROP_SUBSCRIPTION_IDENTIFIER);
     for (uint16_t place = 0; mqtt_list_next(p, &pos, &f); place++) {
+        me->did |= (uint16_t)(did_if(identified, DID_IDENTIFY) | did_if(topic_is_shared(f.filter), DID_SHARE) |
+                              did_if(ledger_wild(f.filter), DID_WILDCARD));
         if (l->n_subs == LEDGER_SUBS) {
             l->full = true;
             return;
@@ -213,6 +257,7 @@ static void on_subscribe(struct ledger *l, int16_t number, const struct ledger_p
                                                    .party = number,
                                                    .filter = keep(l, f.filter),
                                                    .options = f.options,
+                                                   .identified = identified,
                                                    .id = p->id,
                                                    .place = place,
                                                    .sent_at = at,
@@ -227,7 +272,7 @@ static void on_unsubscribe(struct ledger *l, int16_t number, const struct ledger
 {
     struct mqtt_filter f;
     size_t pos = 0;
-    while (mqtt_list_next(p, &pos, &f)) {
+    for (uint16_t place = 0; mqtt_list_next(p, &pos, &f); place++) {
         for (uint32_t i = 0; i < l->n_subs; i++) {
             struct ledger_sub *s = &l->sub[i];
             if (s->session != me->session || s->remove_at != LEDGER_NEVER || !same(s->filter, f.filter))
@@ -235,11 +280,17 @@ static void on_unsubscribe(struct ledger *l, int16_t number, const struct ledger
             s->remove_at = at;
             s->remove_id = p->id;
         }
+        if (l->n_unsubs == LEDGER_SUBS) {
+            l->full = true;
+            return;
+        }
+        l->unsub[l->n_unsubs++] = (struct ledger_request){ .party = number,
+                                                           .id = p->id,
+                                                           .place = place,
+                                                           .filter = keep(l, f.filter),
+                                                           .sent_at = at,
+                                                           .answered_at = LEDGER_NEVER };
     }
-    if (l->n_unsubs == LEDGER_SUBS)
-        l->full = true;
-    else
-        l->unsub[l->n_unsubs++] = (struct ledger_request){ number, p->id, at, LEDGER_NEVER };
 }
 
 /* The client acknowledges what it got. */
@@ -265,6 +316,8 @@ static void said(struct ledger *l, int16_t number, struct ledger_party *me, cons
                  struct view topic, uint32_t at)
 {
     struct ledger_pub *pub;
+    size_t len = p->header_len + (size_t)p->remaining;
+    me->largest = len > me->largest ? (uint32_t)len : me->largest;
     me->answers = me->answers || (p->type >= MQTT_PUBACK && p->type <= MQTT_PUBCOMP) || p->type == MQTT_AUTH;
     switch ((enum mqtt_type)p->type) {
     case MQTT_CONNECT:
@@ -275,8 +328,10 @@ static void said(struct ledger *l, int16_t number, struct ledger_party *me, cons
         break;
     case MQTT_PUBREL:
         pub = open_pub(l, me, p->id);
-        if (pub != NULL && pub->qos == 2 && pub->released_at == LEDGER_NEVER)
+        if (pub != NULL && pub->qos == 2 && pub->released_at == LEDGER_NEVER) {
             pub->released_at = at;
+            pub->released_by = number;
+        }
         break;
     case MQTT_PUBACK:
     case MQTT_PUBREC:
@@ -309,13 +364,20 @@ static void on_connack(struct ledger *l, int16_t number, struct ledger_party *me
                        uint32_t at)
 {
     struct mqtt_prop assigned;
-    if (p->reason != 0 && !me->accepted)
+    if (p->reason != 0 && !me->accepted) {
         me->told = p->reason;
+        me->told_at = at;
+    }
     if (p->reason != 0 || me->accepted)
         return;
     me->accepted = true;
     me->accepted_at = at;
     me->present = p->connack.session_present;
+    if (p->version == MQTT_V31) /* it cannot tell; it has to be there */
+        me->present = !me->clean && me->previous >= 0 && l->party[me->previous].accepted &&
+                      l->party[me->previous].expiry_s == UINT32_MAX;
+    me->their_max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
+    me->their_receive_max = mqtt_props_number(&p->props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     me->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, me->expiry_s);
     if (mqtt_props_find(&p->props, MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER, &assigned))
         join_session(l, number, me, assigned.text);
@@ -323,15 +385,32 @@ static void on_connack(struct ledger *l, int16_t number, struct ledger_party *me
         drop_subs(l, me, at);
 }
 
-static void on_codes(struct ledger *l, int16_t number, const struct mqtt_packet *p, uint32_t at)
+/* What was sent at `at` is answered now, and a PINGREQ sent after it was answered some time ago. */
+static bool was_served(const struct ledger *l, const struct ledger_party *me, uint32_t sent_at, uint32_t at)
+{
+    enum { APART_MS = 200 };
+    return me->pong_for > sent_at && time_at(l, at) - me->pong_ns >= (int64_t)APART_MS * 1000000;
+}
+
+static void on_codes(struct ledger *l, int16_t number, const struct ledger_party *me, const struct mqtt_packet *p,
+                     uint32_t at)
 {
     for (uint32_t i = 0; i < l->n_subs; i++) {
         struct ledger_sub *s = &l->sub[i];
         if (s->party != number || s->id != p->id || s->granted_at != LEDGER_NEVER)
             continue;
         s->granted_at = at;
+        s->served = was_served(l, me, s->sent_at, at);
         s->code = s->place < p->list.payload.len ? p->list.payload.ptr[s->place] : 0xff;
     }
+}
+
+static void answer_unsub(const struct ledger *l, const struct ledger_party *me, struct ledger_request *r,
+                         const struct mqtt_packet *p, uint32_t at)
+{
+    r->answered_at = at;
+    r->served = was_served(l, me, r->sent_at, at);
+    r->code = r->place < p->list.payload.len ? p->list.payload.ptr[r->place] : 0xff;
 }
 
 static void on_unsuback(struct ledger *l, int16_t number, const struct ledger_party *me, const struct mqtt_packet *p,
@@ -348,7 +427,7 @@ static void on_unsuback(struct ledger *l, int16_t number, const struct ledger_pa
     }
     for (uint32_t i = 0; i < l->n_unsubs; i++)
         if (l->unsub[i].party == number && l->unsub[i].id == p->id && l->unsub[i].answered_at == LEDGER_NEVER)
-            l->unsub[i].answered_at = at;
+            answer_unsub(l, me, &l->unsub[i], p, at);
 }
 
 static void on_ack(struct ledger *l, const struct ledger_party *me, const struct mqtt_packet *p, uint32_t at)
@@ -357,6 +436,11 @@ static void on_ack(struct ledger *l, const struct ledger_party *me, const struct
     bool fits = pub != NULL && (p->type == MQTT_PUBACK ? pub->qos == 1 : pub->qos == 2);
     if (!fits)
         return;
+    if (p->type == MQTT_PUBCOMP)
+        pub->comp_served = pub->released_at != LEDGER_NEVER && was_served(l, me, pub->released_at, at);
+    else if (pub->received_at == LEDGER_NEVER)
+        pub->served = was_served(l, me, pub->sent_at, at);
+    *(p->type == MQTT_PUBCOMP ? &pub->comp_reason : &pub->reason) = p->reason;
     if (p->reason >= 0x80) {
         pub->refused = true;
         return;
@@ -405,7 +489,7 @@ static void heard(struct ledger *l, int16_t number, struct ledger_party *me, con
         on_connack(l, number, me, p, at);
         break;
     case MQTT_SUBACK:
-        on_codes(l, number, p, at);
+        on_codes(l, number, me, p, at);
         break;
     case MQTT_UNSUBACK:
         on_unsuback(l, number, me, p, at);
@@ -427,6 +511,7 @@ static void heard(struct ledger *l, int16_t number, struct ledger_party *me, con
         break;
     case MQTT_DISCONNECT:
         me->told = p->reason;
+        me->told_at = at;
         break;
     default:
         break;

@@ -12,6 +12,21 @@
 enum { LEDGER_PARTIES = 64, LEDGER_SUBS = 128, LEDGER_PUBS = 256, LEDGER_DELIVERIES = 512, LEDGER_TEXT = 65536 };
 #define LEDGER_NEVER UINT32_MAX
 
+/* What a client did that a reason code can speak of (reasons.def). */
+enum ledger_did {
+    DID_METHOD = 1,
+    DID_MEET = 2,
+    DID_EXCEED = 4,
+    DID_ALIAS = 8,
+    DID_LARGE = 16,
+    DID_FORMAT = 32,
+    DID_RETAIN = 64,
+    DID_QOS = 128,
+    DID_SHARE = 256,
+    DID_IDENTIFY = 512,
+    DID_WILDCARD = 1024
+};
+
 struct ledger_will {
     struct view topic;
     uint64_t payload; /* hash */
@@ -28,9 +43,15 @@ struct ledger_party {
     bool there, clean, accepted, present, faulty, taken; /* faulty: broke a rule, or spoke unclearly */
     bool ours;                                           /* its client identifier belongs to this run alone */
     bool closed_here, reset_here, left, left_strange;    /* left: said DISCONNECT; strange: not 0x00, or a new expiry */
-    uint8_t told;              /* reason of the broker's DISCONNECT, or of a CONNACK that refuses; 0: none */
-    int16_t session, previous; /* of the same session; -1: none */
-    bool answers;              /* said PUBACK, PUBREC, PUBREL, PUBCOMP or AUTH */
+    uint8_t told; /* reason of the broker's DISCONNECT, or of a CONNACK that refuses; 0: none */
+    uint32_t told_at;
+    uint16_t did;                                 /* bits of enum ledger_did */
+    bool plain_id;                                /* 1 to 23 letters and digits: every server takes it */
+    uint32_t promises;                            /* PUBLISH packets above QoS 0 that it sent */
+    uint32_t largest;                             /* packet that it sent, octets */
+    uint32_t their_max_packet, their_receive_max; /* as CONNACK says */
+    int16_t session, previous;                    /* of the same session; -1: none */
+    bool answers;                                 /* said PUBACK, PUBREC, PUBREL, PUBCOMP or AUTH */
     uint32_t connect_at, accepted_at, end_at, left_at;
     uint32_t ping_at, pings, pongs, pong_for; /* pong_for: the latest PINGREQ that surely was answered */
     int64_t connect_ns, end_ns, pong_ns;
@@ -54,6 +75,7 @@ struct ledger_sub {
     struct view filter; /* whole */
     uint8_t options, code;
     bool dropped; /* with its session */
+    bool identified, served;
     uint16_t id, place;
     uint32_t sent_at, granted_at, remove_at, removed_at;
     uint16_t remove_id;
@@ -66,6 +88,10 @@ struct ledger_pub {
     uint32_t payload_len;
     uint8_t qos;
     bool retain, will, again, refused, expires; /* again: sent more than once */
+    bool formatted;                             /* names its payload format */
+    bool served, comp_served;    /* a PINGREQ sent after it, or after PUBREL, was answered well before it was itself */
+    uint8_t reason, comp_reason; /* of PUBACK or PUBREC, of PUBCOMP */
+    int16_t released_by;         /* party; -1: none */
     uint16_t id;
     uint32_t expiry_s;
     uint32_t sent_at, received_at, released_at, acked_at; /* received: PUBREC; acked: PUBACK, PUBCOMP */
@@ -85,9 +111,12 @@ struct ledger_delivery {
     int64_t ns;
 };
 
-struct ledger_request { /* UNSUBSCRIBE; SUBSCRIBE is in its subs */
+struct ledger_request { /* one filter of an UNSUBSCRIBE; SUBSCRIBE is in its subs */
     int16_t party;
-    uint16_t id;
+    uint16_t id, place;
+    struct view filter;
+    uint8_t code;
+    bool served;
     uint32_t sent_at, answered_at;
 };
 
@@ -106,6 +135,7 @@ struct ledger {
     char text[LEDGER_TEXT];
 };
 
+bool ledger_wild(struct view filter);             /* it has a wildcard */
 struct ledger *ledger_new(const struct run *run); /* NULL: no memory */
 void ledger_free(struct ledger *l);
 /* Connection `conn` (0, 1, ... as they were opened) says or hears this packet. topic: of a PUBLISH, its alias put in.
@@ -120,7 +150,7 @@ void ledger_cut(struct ledger *l, unsigned conn); /* its client's octets end in 
 void ledger_close(struct ledger *l, unsigned conn, enum log_what what, uint32_t at);
 
 enum guarantee {
-#define GUARANTEE(sym, oracle, id311, id5, slow, title) GUARANTEE_##sym,
+#define GUARANTEE(sym, oracle, in31, id311, id5, slow, title) GUARANTEE_##sym,
 #include "fuzz/campaign/guarantees.def"
     GUARANTEE_COUNT
 };
@@ -128,6 +158,7 @@ enum guarantee {
 struct guarantee_info {
     const char *oracle, *id311, *id5, *title;
     bool slow; /* something stayed away: time must have been given */
+    bool in31; /* also promised by 3.1 */
 };
 const struct guarantee_info *guarantee_info(enum guarantee g);
 

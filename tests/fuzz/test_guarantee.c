@@ -261,6 +261,153 @@ static void reactions(void **state)
     judged(UP("a") "10 a > pingreq header=4\n10 a < pingresp\n20 a gone\n", MQTT_V311, "");
 }
 
+/* Answered after all, and a PINGREQ that was sent later was answered long before. */
+static void late(void **state)
+{
+    (void)state;
+#define ASKED "60 b > publish qos=1 id=7 topic=~/t payload=x\n"
+    judged(UP("b") ASKED PING("b", "100") "1500 b < puback id=7\n", MQTT_V311, "MQTT-4.3.2-2");
+    judged(UP("b") ASKED PING("b", "100") "1500 b < puback id=7\n", MQTT_V31, "MQTT-4.3.2-2");
+    judged(UP("b") ASKED PING("b", "100") "900 b < puback id=7\n", MQTT_V311, "");
+    judged(UP("b") ASKED "100 b > pingreq\n1490 b < pingresp\n1500 b < puback id=7\n", MQTT_V311, ""); /* busy */
+    judged(UP("b") ASKED "1500 b < puback id=7\n" PING("b", "1600"), MQTT_V5, "");
+    judged(UP("b") "60 b > publish qos=2 id=7 topic=~/t payload=x\n61 b < pubrec id=7\n62 b > pubrel id=7\n" PING(
+               "b", "70") "1900 b < pubcomp id=7\n",
+           MQTT_V5, "MQTT-4.3.3-11");
+    judged(UP("a") "10 a > subscribe id=1 sub=1:~/t\n" PING("a", "20") "1200 a < suback id=1 codes=1\n", MQTT_V311,
+           "MQTT-3.8.4-1");
+}
+
+/* How a connection ends: the code tells what did not happen, or it did. */
+static void wrong_closings(void **state)
+{
+    (void)state;
+#define TOLD(code) "20 a < disconnect reason=" code "\n20 a gone\n"
+    static const struct {
+        const char *code, *rule, *deed; /* deed: what makes it true */
+    } claims[] = {
+        { "0x93", "S5-3.3.4-d", NULL },
+        { "0x94", "S5-3.3.4-b", "10 a > publish topic=~/t topic_alias=1 payload=x\n" },
+        { "0x95", "MQTT-3.2.2-15", NULL },
+        { "0x99", "S5-3.3.2.3.2-c", "10 a > publish topic=~/t payload_format_indicator=1 payload=x\n" },
+        { "0x9a", "MQTT-3.2.2-14", "10 a > publish topic=~/t retain=1 payload=x\n" },
+        { "0x9b", "MQTT-3.2.2-11", "10 a > publish qos=1 id=1 topic=~/t payload=x\n" },
+        { "0x9e", "S5-3.2.2.3.13-c", "10 a > subscribe id=1 sub=0:$share/g/~/t\n" },
+        { "0xa1", "S5-3.2.2.3.12-c", "10 a > subscribe id=1 sub=0:~/t subscription_identifier=1\n" },
+        { "0xa2", "S5-3.2.2.3.11-c", "10 a > subscribe id=1 sub=0:~/+\n" },
+        { "0x97", "", NULL }, /* its own affair */
+    };
+    for (size_t i = 0; i < sizeof claims / sizeof *claims; i++) {
+        char log[400];
+        const char *parts[] = { UP("a"), "", claims[i].deed };
+        for (unsigned k = 1; k < (claims[i].deed != NULL ? 3 : 2); k++) {
+            snprintf(log, sizeof log, "%s%s20 a < disconnect reason=%s\n20 a gone\n", parts[0], parts[k],
+                     claims[i].code);
+            judged(log, MQTT_V5, k == 1 ? claims[i].rule : "");
+        }
+    }
+    judged(
+        "0 a open\n0 a > connect keepalive=1\n1 a < connack reason=0\n1600 a < disconnect reason=0x8d\n1600 a gone\n",
+        MQTT_V5, "");
+    judged("0 a open\n0 a > connect maximum_packet_size=20\n1 a < connack reason=0\n" TOLD("0x95"), MQTT_V5, "");
+    judged("0 a open\n0 a > connect\n1 a < connack reason=0 receive_maximum=1\n10 a > publish qos=1 id=1 topic=~/t "
+           "payload=x\n"
+           "10 a > publish qos=1 id=2 topic=~/t payload=x\n" TOLD("0x93"),
+           MQTT_V5, "");
+}
+
+static void wrong_take_over(void **state)
+{
+    (void)state;
+#define TAKEN(code)                                                                                                    \
+    "0 a open\n0 a > connect id=~x\n1 a < connack reason=0\n10 b open\n10 b > connect id=~x\n"                         \
+    "11 a < disconnect reason=" code "\n11 a gone\n11 b < connack reason=0\n"
+    judged(TAKEN("0x8e"), MQTT_V5, "");
+    judged(TAKEN("0x80"), MQTT_V5, "MQTT-3.1.4-3");
+    judged(TAKEN("0x97"), MQTT_V5, "");
+    judged("0 a open\n0 a > connect id=~x\n1 a < connack reason=0\n11 a < disconnect reason=0x8e\n11 a gone\n", MQTT_V5,
+           "MQTT-3.1.4-3");
+    judged("0 a open\n0 a > connect id=x\n1 a < connack reason=0\n11 a < disconnect reason=0x8e\n11 a gone\n", MQTT_V5,
+           ""); /* others may have this name */
+}
+
+static void wrong_refusals(void **state)
+{
+    (void)state;
+#define REFUSED(id, code) "0 a open\n0 a > connect id=" id "\n1 a < connack reason=" code "\n1 a gone\n"
+    judged(REFUSED("abcXYZ019", "2"), MQTT_V311, "MQTT-3.1.3-5");
+    judged(REFUSED("abc-XYZ", "2"), MQTT_V311, "");
+    judged(REFUSED("abcXYZ019", "0x85"), MQTT_V5, "MQTT-3.1.3-5");
+    judged(REFUSED("abcXYZ019", "0x87"), MQTT_V5, "");
+    judged(REFUSED("abc", "1"), MQTT_V311, "");
+    judged(UP("b") REFUSED("abc", "1"), MQTT_V311, "MQTT-3.1.2-2");
+}
+
+static void wrong_acknowledgements(void **state)
+{
+    (void)state;
+#define SAID(code) "60 b > publish qos=1 id=7 topic=~/t payload=x\n60 b < puback id=7 reason=" code "\n"
+    judged(UP("a") SUB("a", "1") UP("b") SAID("0x10") GOT("a", "61", "1", "x"), MQTT_V5, "MQTT-3.4.2-1");
+    judged(UP("a") UP("b") SAID("0x10"), MQTT_V5, "");
+    judged(UP("a") SUB("a", "1") "4 a reset\n" UP("b") SAID("0x10"), MQTT_V5, "");
+    judged(UP("b") SAID("0x91"), MQTT_V5, "MQTT-2.2.1-3");
+    judged(UP("b") SAID("0x99"), MQTT_V5, "S5-3.3.2.3.2-c");
+    judged(UP("b") SAID("0x97"), MQTT_V5, "");
+#define TAKEN2(code)                                                                                                   \
+    UP("b")                                                                                                            \
+    "60 b > publish qos=2 id=7 topic=~/t payload=x\n60 b < pubrec id=7\n61 b > pubrel id=7\n61 b < pubcomp id=7" code  \
+    "\n"
+    judged(TAKEN2(" reason=0x92"), MQTT_V5, "MQTT-4.3.3-11");
+    judged(TAKEN2(""), MQTT_V5, "");
+    judged(UP("b") "61 b > pubrel id=7\n61 b < pubcomp id=7 reason=0x92\n", MQTT_V5, "");
+}
+
+static void wrong_lists(void **state)
+{
+    (void)state;
+#define ASK(filter, code) UP("a") "2 a > subscribe id=1 sub=1:" filter "\n3 a < suback id=1 codes=" code "\n"
+    judged(ASK("~/t", "0x9e"), MQTT_V5, "MQTT-3.9.3-2");
+    judged(ASK("~/t", "0xa1"), MQTT_V5, "MQTT-3.9.3-2");
+    judged(ASK("~/t", "0xa2"), MQTT_V5, "MQTT-3.9.3-2");
+    judged(ASK("~/#", "0xa2"), MQTT_V5, "");
+    judged(ASK("$share/g/~/t", "0x9e"), MQTT_V5, "");
+    judged(ASK("~/t", "0x91"), MQTT_V5, "MQTT-2.2.1-3");
+    judged(ASK("~/t", "0x87"), MQTT_V5, "");
+#define LEAVE(filter, code) "60 a > unsubscribe id=2 unsub=" filter "\n61 a < unsuback id=2 codes=" code "\n"
+    judged(ASK("~/t", "1") LEAVE("~/t", "0x11"), MQTT_V5, "MQTT-3.11.3-2");
+    judged(ASK("~/t", "1") LEAVE("~/t", "0"), MQTT_V5, "");
+    judged(ASK("~/t", "1") LEAVE("~/u", "0"), MQTT_V5, "MQTT-3.11.3-2");
+    judged(ASK("~/t", "1") LEAVE("~/u", "0x11"), MQTT_V5, "");
+    judged(ASK("~/t", "0x87") LEAVE("~/t", "0x11"), MQTT_V5, "");
+}
+
+/* 3.1 promises the same where it has a sentence for it, and cannot tell whether a session is there. */
+static void version_31(void **state)
+{
+    (void)state;
+    const unsigned v = MQTT_V31;
+#define KEPT31 "0 a open\n0 a > connect clean=0\n1 a < raw 20 02 00 00\n" SUB("a", "1") "4 a > disconnect\n4 a close\n"
+#define BACK31 "100 a open\n100 a > connect clean=0\n101 a < raw 20 02 00 00\n"
+    judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") PING("a", "1500"), v, "MQTT-4.5.0-1");
+    judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") GOT("a", "61", "1", "x") PING("a", "1500"), v, "");
+    judged(KEPT31 UP("b") PUB("b", "60", "7", "x") BACK31 PING("a", "1500"), v, "MQTT-3.1.2-5");
+    judged(KEPT31 UP("b") PUB("b", "60", "7", "x") BACK31 GOT("a", "102", "1", "x") PING("a", "1500"), v, "");
+    judged("0 a open\n0 a > connect clean=1\n1 a < raw 20 02 00 00\n" SUB("a", "1") "4 a close\n" UP("b")
+               PUB("b", "60", "7", "x") BACK31 PING("a", "1500"),
+           v, "");
+    judged(UP("a") SUB("a", "2") UP("b") SENT2 GOT2("62", "1") GOT2("63", "2"), v, "MQTT-4.3.3-2");
+    judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" PING("a", "1500"), v, "MQTT-3.1.2-8");
+    judged(UP("b") KEEP("60", "7", "x") UP("a") LATE_SUB("a") PING("a", "1500"), v, "MQTT-3.3.1-6");
+    judged(UP("b") KEEP("60", "7", "x") KEEP("61", "8", "\"\"") UP("a") LATE_SUB("a") GOT_KEPT("202", "x", "1"), v, "");
+    judged(UP("a") SUB("a", "1") UP("b") PUB("b", "60", "7", "x") PUB("b", "61", "8", "y") GOT("a", "62", "1", "y")
+               GOT("a", "63", "2", "x"),
+           v, ""); /* the order is not promised */
+    judged(UP("a") "2 a > subscribe id=1 sub=1:~/t+\n3 a < suback id=1 codes=1\n" UP(
+               "b") "60 b > publish qos=1 id=7 topic=~/t/x payload=x\n60 b < puback id=7\n61 a < publish topic=~/t/x "
+                    "payload=x\n",
+           v, ""); /* nor what this filter means */
+}
+
 /* The reference broker is asked about the same octets: here it would go on, there it would not. */
 static void refusals(void **state)
 {
@@ -309,8 +456,15 @@ static void one_identifier_twice(void **state)
 static void names(void **state)
 {
     (void)state;
+    static const char *const closings[] = {
+#define REASON(code, needs, rule, why) rule,
+#include "fuzz/campaign/reasons.def"
+    };
+    for (size_t i = 0; i < sizeof closings / sizeof *closings; i++)
+        if (mqtt_rule_by_id(closings[i], MQTT_V5) == MQTT_RULE_NONE)
+            fail_msg("%s is no rule of 5.0", closings[i]);
     const char *ids[][2] = {
-#define GUARANTEE(sym, oracle, id311, id5, slow, title) { id311, id5 },
+#define GUARANTEE(sym, oracle, in31, id311, id5, slow, title) { id311, id5 },
 #include "fuzz/campaign/guarantees.def"
     };
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
@@ -334,6 +488,13 @@ int main(void)
         cmocka_unit_test(names),
         cmocka_unit_test(refusals),
         cmocka_unit_test(raced),
+        cmocka_unit_test(late),
+        cmocka_unit_test(wrong_closings),
+        cmocka_unit_test(wrong_take_over),
+        cmocka_unit_test(wrong_refusals),
+        cmocka_unit_test(wrong_acknowledgements),
+        cmocka_unit_test(wrong_lists),
+        cmocka_unit_test(version_31),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
