@@ -166,6 +166,7 @@ static void on_connect(struct ledger *l, int16_t number, struct ledger_party *me
         me->expiry_s = c->clean ? 0 : UINT32_MAX;
     me->receive_max = (uint16_t)mqtt_props_number(&p->props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     me->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
+    me->known_level = c->level == (p->version == MQTT_V31 ? 3 : p->version == MQTT_V311 ? 4 : 5);
     me->plain_id = is_plain_id(c->client_id);
     me->did |= (uint16_t)(did_if(c->will && c->will_retain, DID_RETAIN) | did_if(c->will && c->will_qos > 0, DID_QOS) |
                           did_if(me->max_packet != UINT32_MAX, DID_LARGE) |
@@ -328,6 +329,8 @@ static void said(struct ledger *l, int16_t number, struct ledger_party *me, cons
         break;
     case MQTT_PUBREL:
         pub = open_pub(l, me, p->id);
+        me->stray_release =
+            me->stray_release || pub == NULL || pub->received_at == LEDGER_NEVER || pub->released_at != LEDGER_NEVER;
         if (pub != NULL && pub->qos == 2 && pub->released_at == LEDGER_NEVER) {
             pub->released_at = at;
             pub->released_by = number;

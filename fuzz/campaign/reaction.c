@@ -186,7 +186,7 @@ static void weigh_connack(const struct weighing *w, const struct ledger_party *p
         accuse(w, GUARANTEE_WRONG_IDENTIFIER, v, false,
                "the client identifier of client %c has 1 to 23 letters and digits, and CONNACK says 0x%02x",
                'a' + p->client, p->told);
-    if (p->told == version && spoken)
+    if (p->told == version && spoken && p->known_level)
         accuse(w, GUARANTEE_WRONG_VERSION, v, false,
                "CONNACK says 0x%02x to client %c, and others of the same version are accepted", p->told,
                'a' + p->client);
@@ -270,7 +270,8 @@ static void weigh_pub_codes(const struct weighing *w, const struct ledger_pub *p
     if (pub->reason == 0x99 && !pub->formatted)
         accuse(w, GUARANTEE_WRONG_FORMAT, MQTT_V5, false, "%s says 0x99, and PUBLISH has no Payload Format Indicator",
                what);
-    if (pub->comp_reason == 0x92 && pub->received_at != LEDGER_NEVER && pub->released_by == pub->party && p->clean)
+    if (pub->comp_reason == 0x92 && pub->received_at != LEDGER_NEVER && pub->released_by == pub->party &&
+        !p->stray_release && alone_with(w, pub->party, pub->id, pub->sent_at))
         accuse(w, GUARANTEE_WRONG_NOT_FOUND, MQTT_V5, false,
                "PUBCOMP says 0x92 to identifier %u, though PUBREC and PUBREL came on the same connection", pub->id);
 }

@@ -341,6 +341,7 @@ static void wrong_refusals(void **state)
     judged(REFUSED("abcXYZ019", "0x87"), MQTT_V5, "");
     judged(REFUSED("abc", "1"), MQTT_V311, "");
     judged(UP("b") REFUSED("abc", "1"), MQTT_V311, "MQTT-3.1.2-2");
+    judged(UP("b") "0 a open\n0 a > connect level=133\n1 a < connack reason=0x84\n1 a gone\n", MQTT_V5, "");
 }
 
 static void wrong_acknowledgements(void **state)
@@ -359,6 +360,14 @@ static void wrong_acknowledgements(void **state)
     "\n"
     judged(TAKEN2(" reason=0x92"), MQTT_V5, "MQTT-4.3.3-11");
     judged(TAKEN2(""), MQTT_V5, "");
+    judged(UP("b") "50 b > pubrel id=7\n" /* the answer to this comes late */
+                   "60 b > publish qos=2 id=7 topic=~/t payload=x\n60 b < pubrec id=7\n61 b > pubrel id=7\n"
+                   "61 b < pubcomp id=7 reason=0x92\n62 b < pubcomp id=7\n",
+           MQTT_V5, "");
+    judged(UP("b") "60 b > publish qos=2 id=7 topic=~/t payload=x\n60 b > publish qos=2 id=7 topic=~/u payload=x\n"
+                   "60 b < pubrec id=7\n61 b > pubrel id=7\n61 b < pubrec id=7 reason=0x87\n61 b < pubcomp id=7 "
+                   "reason=0x92\n",
+           MQTT_V5, "");
     judged(UP("b") "61 b > pubrel id=7\n61 b < pubcomp id=7 reason=0x92\n", MQTT_V5, "");
 }
 
