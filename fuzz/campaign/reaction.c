@@ -271,7 +271,8 @@ static void weigh_pub_codes(const struct weighing *w, const struct ledger_pub *p
         accuse(w, GUARANTEE_WRONG_FORMAT, MQTT_V5, false, "%s says 0x99, and PUBLISH has no Payload Format Indicator",
                what);
     if (pub->comp_reason == 0x92 && pub->received_at != LEDGER_NEVER && pub->released_by == pub->party &&
-        !p->stray_release && alone_with(w, pub->party, pub->id, pub->sent_at))
+        w->l->session[p->session].first == w->l->session[p->session].last && !p->stray_release &&
+        alone_with(w, pub->party, pub->id, pub->sent_at))
         accuse(w, GUARANTEE_WRONG_NOT_FOUND, MQTT_V5, false,
                "PUBCOMP says 0x92 to identifier %u, though PUBREC and PUBREL came on the same connection", pub->id);
 }

@@ -360,6 +360,10 @@ static void wrong_acknowledgements(void **state)
     "\n"
     judged(TAKEN2(" reason=0x92"), MQTT_V5, "MQTT-4.3.3-11");
     judged(TAKEN2(""), MQTT_V5, "");
+    judged("0 a open\n0 a > connect id=~x\n1 a < connack reason=0\n2 a > publish qos=2 id=7 topic=~/t payload=x\n"
+           "3 a < pubrec id=7\n10 b open\n10 b > connect id=~x\n11 b < connack reason=0\n"
+           "12 a > pubrel id=7\n13 a gone\n13 b > pubrel id=7\n14 b < pubcomp id=7 reason=0x92\n",
+           MQTT_V5, "");                  /* of the session before */
     judged(UP("b") "50 b > pubrel id=7\n" /* the answer to this comes late */
                    "60 b > publish qos=2 id=7 topic=~/t payload=x\n60 b < pubrec id=7\n61 b > pubrel id=7\n"
                    "61 b < pubcomp id=7 reason=0x92\n62 b < pubcomp id=7\n",
