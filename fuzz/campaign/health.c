@@ -11,6 +11,8 @@ enum {
     RSS_PER_KIB_SENT = 20,
     QUARANTINE_KIB = 512 * 1024, /* freed memory that AddressSanitizer keeps: 256 MiB, with what surrounds it */
     SECOND_LOOK_MS = 1000,
+    LOOKS = 30,
+    LOOKS_ALIKE = 3,
     REST_EVERY_MS = 5000,
     REST_MS = 60,
     SPIN_MS = 2000, /* with nothing to do */
@@ -90,16 +92,30 @@ static bool spins(struct health *h, const struct process *p, struct ailment *out
     return true;
 }
 
+/* It may not have noticed yet that the clients are gone, or give back by and by what they had: as long as that becomes
+ * less, there is nothing to say. */
+static bool stays(const struct health *h, const struct process *p, struct process_usage now, uint64_t sent_kib,
+                  uint32_t open, struct ailment *out)
+{
+    unsigned same = 0;
+    for (unsigned looks = 0; looks < LOOKS && same < LOOKS_ALIKE; looks++) {
+        struct process_usage before = now;
+        poll(NULL, 0, SECOND_LOOK_MS);
+        if (!process_usage(p, &now) || !too_much(h, &now, sent_kib, open, out))
+            return false;
+        bool less = now.fds < before.fds || now.threads < before.threads || now.rss_kib < before.rss_kib;
+        same = less ? 0 : same + 1;
+    }
+    return true;
+}
+
 bool health_check(struct health *h, const struct process *p, uint64_t octets_sent, uint32_t open, struct ailment *out)
 {
     struct process_usage now;
     uint64_t sent_kib = (octets_sent - h->sent_at_first) / 1024;
     if (!process_usage(p, &now))
         return false;
-    if (too_much(h, &now, sent_kib, open, out)) {
-        poll(NULL, 0, SECOND_LOOK_MS); /* it may not have noticed yet that the clients are gone */
-        if (process_usage(p, &now) && too_much(h, &now, sent_kib, open, out))
-            return true;
-    }
+    if (too_much(h, &now, sent_kib, open, out) && stays(h, p, now, sent_kib, open, out))
+        return true;
     return spins(h, p, out);
 }
