@@ -152,6 +152,22 @@ void wr_vbi(struct writer *w, uint32_t value);
 void wr_str16(struct writer *w, struct view v);
 void wr_props(struct writer *w, const struct mqtt_props *props); /* length 0 when the block is absent */
 
+/* The block at octets[*pos] of a packet that is whole: all that usual_publish() can take at once? *pos: behind it. */
+bool usual_props(struct mqtt_packet *p, uint32_t *pos, bool *text);
+
+/* The body of a whole packet whose first octet is right, when it breaks no rule and is in its usual form; false: look
+ * closer, with its reader. */
+bool usual_publish(struct mqtt_packet *p);
+static inline bool usual_puback(struct mqtt_packet *p)
+{
+    const uint8_t *at = p->octets + p->header_len;
+    if (p->remaining != 2)
+        return false;
+    p->id = (uint16_t)(at[0] << 8 | at[1]);
+    p->has_id = true;
+    return p->id != 0;
+}
+
 /* Reader and writer of each packet type stand side by side in their file. */
 void read_connect(struct reader *r);
 void write_connect(struct writer *w, const struct mqtt_packet *p);

@@ -111,7 +111,9 @@ RARELY static void judge_header(struct reader *r)
     }
 }
 
-void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_packet *p, struct mqtt_verdicts *v)
+/* Any packet, right or wrong. */
+static void decode_closely(struct view octets, struct mqtt_context context, struct mqtt_packet *p,
+                           struct mqtt_verdicts *v)
 {
     static const struct rule3 padded = { MQTT_S3_2_1_H, MQTT_S4_2_2_3_C, MQTT_R5_1_5_5_1 };
     static const struct rule3 length_5 = { MQTT_S3_2_1_C, MQTT_S4_2_2_3_A, MQTT_S5_1_5_5_A };
@@ -164,6 +166,52 @@ void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_pa
         judge_header(&r);
     if (used > 1 && mqtt_vbi_size(p->remaining) != (size_t)used)
         rd_fault(&r, padded, 1, (size_t)used);
+}
+
+/* The fixed header of a packet that is there whole, its length in the shortest form of one or two octets. False: it is
+ * none of these. */
+static inline bool read_header(struct view octets, struct mqtt_packet *p)
+{
+    if (octets.len < 4)
+        return false;
+    const uint8_t *at = octets.ptr;
+    uint32_t remaining = at[1];
+    p->header_len = 2;
+    if (remaining >= 0x80) {
+        if (at[2] == 0 || at[2] >= 0x80)
+            return false;
+        remaining = (remaining & 0x7f) | (uint32_t)at[2] << 7;
+        p->header_len = 3;
+    }
+    p->octets = at;
+    p->held = p->header_len + remaining;
+    p->remaining = remaining;
+    p->type = at[0] >> 4;
+    p->flags = at[0] & 0x0f;
+    return p->held <= octets.len;
+}
+
+/* PUBLISH and its acknowledgements are nearly all there is, and nearly all of them are as they should be: that is seen
+ * at once, without a reader that knows how to judge. False: look closer; *p is of no meaning. */
+static inline bool decode_usual(struct view octets, struct mqtt_context context, struct mqtt_packet *p)
+{
+    if (context.version < MQTT_V31 || context.version > MQTT_V5 || !read_header(octets, p))
+        return false;
+    p->version = context.version;
+    p->cut = p->has_id = p->has_reason = false;
+    p->reason = 0;
+    p->id = 0;
+    p->props = (struct mqtt_props){ { NULL, 0 }, 0 };
+    if (p->type == MQTT_PUBLISH)
+        return usual_publish(p);
+    bool acknowledges = p->type >= MQTT_PUBACK && p->type <= MQTT_PUBCOMP;
+    return acknowledges && p->flags == (p->type == MQTT_PUBREL ? 2 : 0) && usual_puback(p);
+}
+
+void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_packet *p, struct mqtt_verdicts *v)
+{
+    if (!decode_usual(octets, context, p))
+        decode_closely(octets, context, p, v);
 }
 
 static void write_body(struct writer *w, const struct mqtt_packet *p)

@@ -228,7 +228,7 @@ static size_t plain_value(enum mqtt_wire wire, const uint8_t *at, size_t left, u
 
 /* Nearly every property is allowed, new, in range, not bound to one side, and plain ASCII where it is text: that is
  * seen here at once. False: nothing was consumed, look closer. */
-static bool usual_prop(struct reader *r, struct mqtt_props *props, unsigned where, struct cursor *c)
+static inline bool usual_prop(struct mqtt_props *props, unsigned where, struct cursor *c, uint8_t *payload_format)
 {
     const uint8_t *at = c->base + c->pos;
     size_t left = c->end - c->pos;
@@ -248,7 +248,7 @@ static bool usual_prop(struct reader *r, struct mqtt_props *props, unsigned wher
     if (range->rule != MQTT_RULE_NONE && (number < range->low || number > range->high))
         return false;
     if (id == MQTT_PROP_PAYLOAD_FORMAT_INDICATOR)
-        r->payload_format = number == 1;
+        *payload_format = number == 1;
     c->pos += len;
     props->seen |= UINT64_C(1) << id;
     return true;
@@ -261,7 +261,7 @@ static void walk_props(struct reader *r, struct mqtt_props *props, unsigned wher
     while (cur_left(&c) > 0) {
         struct mqtt_prop prop;
         bool minimal;
-        if (usual_prop(r, props, where, &c))
+        if (usual_prop(props, where, &c, &r->payload_format))
             continue;
         if (!next_prop(&c, &prop, &minimal)) {
             judge_stop(r, &c, &prop, whole);
@@ -273,6 +273,23 @@ static void walk_props(struct reader *r, struct mqtt_props *props, unsigned wher
         props->seen |= UINT64_C(1) << prop.id;
     }
     r->props_whole = whole;
+}
+
+bool usual_props(struct mqtt_packet *p, uint32_t *pos, bool *text)
+{
+    const uint8_t *at = p->octets + p->header_len + *pos;
+    uint32_t left = p->remaining - *pos;
+    if (left == 0 || at[0] >= 0x80 || at[0] >= left)
+        return false;
+    uint8_t payload_format = 0;
+    struct cursor c = cur_over(at + 1, at[0]);
+    p->props.block = view_of(at + 1, at[0]);
+    while (cur_left(&c) > 0)
+        if (!usual_prop(&p->props, MQTT_PUBLISH, &c, &payload_format))
+            return false;
+    *pos += 1u + at[0];
+    *text = payload_format == 1;
+    return true;
 }
 
 void rd_props(struct reader *r, struct mqtt_props *props, unsigned where)
