@@ -24,7 +24,7 @@ static const struct {
 
 static enum mqtt_rule duty_of(const struct exch *x, const struct conn *c)
 {
-    if (x->kind == TRACK_UNSUBSCRIBE && x->payload_len == 0) /* none of its filters was subscribed */
+    if (x->kind == TRACK_UNSUBSCRIBE && x->subscribed == 0) /* none of its filters was subscribed */
         return by_version(c, MQTT_R4_3_10_4_5, MQTT_R5_3_10_4_5);
     if (x->kind == TRACK_QOS2 && x->owed_type == MQTT_PUBREL && x->owed_slot == 1 && c->unsubscribed)
         return by_version(c, MQTT_R4_3_10_4_3, MQTT_R5_3_10_4_3);

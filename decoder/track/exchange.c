@@ -73,7 +73,7 @@ struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned 
         return NULL;
     }
     struct session *s = c->session;
-    x->number = ++t->next_exchange;
+    x->number = ++t->next_exchange & NUMBER_MAX;
     x->kind = (uint8_t)kind;
     x->slot = (uint8_t)slot;
     x->id = id;
@@ -169,7 +169,7 @@ static void take_step(struct track *t, struct exch *x, struct conn *c, unsigned 
     }
     x->n_steps++;
     x->last_ns = in->time_ns;
-    x->last_frame = in->frame;
+    x->last_frame = in->frame & NUMBER_MAX;
     x->last_type = in->packet->type;
     x->flags |= (uint16_t)flags;
     n->flags |= (uint16_t)flags;
@@ -251,8 +251,8 @@ void exch_fill(const struct exch *x, struct track_exchange *out)
                                     .last_frame = x->last_frame,
                                     .topic = topic_view(x->topic),
                                     .client_id = view_of(x->session->client_id, x->session->client_id_len),
-                                    .payload_len = x->payload_len,
-                                    .filters = x->filters };
+                                    .payload_len = is_publish(x) ? x->payload_len : 0,
+                                    .filters = is_publish(x) ? 0 : x->filters };
     for (unsigned i = TRACK_STEPS; i-- > 0;) {
         const struct xstep *s = exch_at(x, i);
         if (s->type == 0)

@@ -79,6 +79,36 @@ struct pool_chunk {
     char room[POOL_CHUNK - sizeof(struct pool_chunk *)];
 };
 
+struct pool_large {
+    struct pool_large *prev, *next;
+    size_t size; /* of all */
+    char room[];
+};
+
+static void *take_large(struct track *t, struct pool *p, size_t size)
+{
+    struct pool_large *l = mem_take(t, sizeof *l + size);
+    if (l == NULL)
+        return NULL;
+    *l = (struct pool_large){ .next = p->large, .size = sizeof *l + size };
+    if (p->large != NULL)
+        p->large->prev = l;
+    p->large = l;
+    return l->room;
+}
+
+static void give_large(struct track *t, struct pool *p, void *record)
+{
+    struct pool_large *l = (struct pool_large *)(void *)((char *)record - offsetof(struct pool_large, room));
+    if (l->prev != NULL)
+        l->prev->next = l->next;
+    else
+        p->large = l->next;
+    if (l->next != NULL)
+        l->next->prev = l->prev;
+    mem_give(t, l, l->size);
+}
+
 static void put_free(struct pool *p, char *at, size_t units)
 {
     memcpy(at, &p->free[units], sizeof p->free[units]);
@@ -134,7 +164,7 @@ void *pool_take(struct track *t, struct pool *p, size_t size)
     size_t units = units_of(size);
     void *at;
     if (units >= POOL_CLASSES)
-        at = mem_take(t, units * POOL_UNIT); /* the limits of what they hold bound these */
+        at = take_large(t, p, size); /* the limits of what they hold bound these */
     else
         at = p->free[units] != NULL ? take_free(p, units) : bump(t, p, units);
     return at;
@@ -144,12 +174,11 @@ void pool_give(struct track *t, struct pool *p, void *record, size_t size)
 {
     size_t units = units_of(size);
     if (units >= POOL_CLASSES)
-        mem_give(t, record, units * POOL_UNIT);
+        give_large(t, p, record);
     else
         put_free(p, record, units);
 }
 
-/* Those too large for it have been given back before. */
 void pool_free(struct track *t, struct pool *p)
 {
     while (p->chunks != NULL) {
@@ -157,5 +186,7 @@ void pool_free(struct track *t, struct pool *p)
         p->chunks = c->next;
         mem_give(t, c, POOL_CHUNK);
     }
+    while (p->large != NULL)
+        give_large(t, p, p->large->room);
     *p = (struct pool){ .limit = p->limit };
 }

@@ -81,7 +81,7 @@ static void fill(const struct session *s, struct track_session *out)
 
 /* By these the walks below know the records in use: the first pointer of one that is free is a link. */
 _Static_assert(offsetof(struct session, client_id) == 0, "the number of a free session is 0");
-_Static_assert(offsetof(struct exch, number) >= sizeof(void *), "the number of a free exchange is 0");
+_Static_assert(offsetof(struct exch, chain) == 0, "the number of a free exchange is 0");
 
 bool track_session_next(const struct track *t, uint32_t *pos, struct track_session *out)
 {

@@ -217,7 +217,7 @@ struct session *session_new(struct track *t, const struct conn *c)
         return NULL;
     if (s->index == 0) /* else the place had one before */
         s->index = t->sessions.held;
-    s->number = ++t->next_session & ((1ull << 48) - 1);
+    s->number = ++t->next_session & NUMBER_MAX;
     s->first_ns = t->now;
     s->connected_ns = s->last_sent_ns[0] = s->last_sent_ns[1] = s->closed_ns = INT64_MIN;
     s->stream = c->stream;

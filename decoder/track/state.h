@@ -25,6 +25,8 @@ enum {
     CLOSED_HELD = 256
 };
 
+#define NUMBER_MAX ((1ull << 48) - 1) /* of frames and records, where these are kept in 48 bits */
+
 struct slabs { /* records of one size with addresses that stay */
     void **slab;
     uint32_t n_slabs, cap_slabs, size, used, held;
@@ -54,6 +56,7 @@ enum { POOL_UNIT = 8, POOL_CLASSES = 33, POOL_CHUNK = 16384 };
 
 struct pool {
     struct pool_chunk *chunks;
+    struct pool_large *large; /* records beyond these sizes */
     char *free[POOL_CLASSES];
     uint32_t used; /* of the newest chunk */
     uint64_t taken, limit;
@@ -122,13 +125,24 @@ struct exch {
     struct conn *conn; /* of its latest packet, NULL when that has ended */
     struct topic *topic;
     struct ask *asks; /* SUBSCRIBE, UNSUBSCRIBE: for what */
-    uint64_t number, last_frame;
+    uint64_t number : 48;
+    uint64_t id : 16;
+    uint64_t last_frame : 48;
+    uint64_t resent : 16;
     int64_t last_ns; /* of its latest packet: since then the next one is owed */
     struct xstep first;
     struct later *later; /* NULL: none of the other steps was seen */
     uint32_t print;      /* of topic and payload */
-    uint32_t payload_len, n_steps, filters, seq, stream, first_stream;
-    uint16_t id, resent, connections, flags, marks;
+    union {
+        uint32_t payload_len; /* PUBLISH */
+        uint32_t filters;     /* SUBSCRIBE, UNSUBSCRIBE */
+    };
+    union {
+        uint32_t seq;        /* PUBLISH: the place of its answer among those of the client */
+        uint32_t subscribed; /* UNSUBSCRIBE: of its filters */
+    };
+    uint32_t n_steps, stream, first_stream;
+    uint16_t connections, flags, marks;
     uint8_t kind, slot, stage, qos, reason, version, owed_slot, owed_type, last_type;
 };
 
@@ -220,6 +234,7 @@ struct session {
     struct conn *conn;
     int64_t last_sent_ns[2];
     uint16_t tally[TALLIES]; /* enum tally */
+    uint8_t family;
     uint32_t flags;
     uint16_t inflight[2], inflight_max[2];
     uint8_t n_few, version, will, return_code, link, low_grant;
@@ -238,7 +253,6 @@ struct session {
         struct six *v6;
     };
     uint16_t port[2];
-    uint8_t family;
     uint32_t conns; /* index of one of those that belong to it, 0: none; the others by their mates */
     uint32_t hash, stream, expiry_s;
     uint32_t n_hashed, n_subs; /* exchanges in the table, subscriptions in force */
@@ -306,7 +320,8 @@ struct conn {
     struct session *session;
     uint32_t index, gen, flags, stream;
     struct timer timer;
-    uint32_t seen_end[2]; /* octets of that side that have come as packets, modulo 2^32; 0: not known */
+    uint32_t seen_end[2];  /* octets of that side that have come as packets, modulo 2^32; 0: not known */
+    uint32_t broker_print; /* of its endpoint; 0: not computed */
     int64_t last_ns[2], connack_ns;
     uint64_t last_frame[2];
     struct exch *wait;     /* exchanges that wait for a packet, oldest first; its prev is the last */
@@ -323,6 +338,7 @@ struct conn {
     bool early_said, server_ka, unsubscribed, no_expiry;
     uint8_t unseen;                   /* sides of which octets arrived that were not captured so far, as bits */
     bool alias_lost[2];               /* a mapping of that side found no room */
+    uint32_t connack_end;             /* 0: not known */
     uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
     uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
     /* the rest */
@@ -331,9 +347,7 @@ struct conn {
     struct exch *opening;       /* CONNECT under way */
     struct exch *ping;          /* the latest PINGREQ under way; chained in a ring, so the oldest comes after it */
     uint64_t connect_frame, connack_frame;
-    int64_t asked_ns;      /* latest SUBSCRIBE, SUBACK */
-    uint32_t broker_print; /* of its endpoint; 0: not computed */
-    uint32_t connack_end;  /* 0: not known */
+    int64_t asked_ns; /* latest SUBSCRIBE, SUBACK */
 };
 
 struct dup_seen {
@@ -408,7 +422,7 @@ static inline void *slab_at(const struct slabs *s, uint32_t index) /* index < s-
 }
 void *pool_take(struct track *t, struct pool *p, size_t size); /* NULL: no memory, or the budget is spent */
 void pool_give(struct track *t, struct pool *p, void *record, size_t size);
-void pool_free(struct track *t, struct pool *p);
+void pool_free(struct track *t, struct pool *p); /* with all that was not given back */
 
 /* table.c */
 uint32_t print_of(struct view octets, uint32_t seed); /* a short hash; bounded in time for long payloads */

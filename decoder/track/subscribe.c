@@ -107,7 +107,7 @@ static void note_filters(struct track *t, struct exch *x, const struct track_inp
         struct sub *b = sub_find(x->session, f.filter);
         if (b == NULL || b->gone)
             continue;
-        x->payload_len++; /* filters that were subscribed */
+        x->subscribed++; /* filters that were subscribed */
         sub_ask(t, x, b, at);
     }
 }

@@ -74,18 +74,11 @@ void track_free(struct track *t)
 {
     if (t == NULL)
         return;
-    for (uint32_t i = 0; i < t->exchs.held; i++) {
-        const struct exch *x = slab_at(&t->exchs, i);
-        if (x->number != 0)
-            topic_drop(t, x->topic);
-    }
-    topic_drop(t, t->shown);
     for (uint32_t i = 0; i < t->bounds.held; i++)
         aliases_free(t, slab_at(&t->bounds, i));
-    for (struct session *s = session_at(t, t->session_first); s != NULL; s = session_at(t, s->newer)) {
-        subs_clear(t, s, NULL);
-        if (s->client_id != NULL)
-            pool_give(t, &t->texts, s->client_id, s->client_id_len);
+    for (uint32_t i = 0; i < t->pasts.held; i++) {
+        const struct past *p = slab_at(&t->pasts, i);
+        mem_give(t, p->sub_table, p->sub_places * sizeof *p->sub_table);
     }
     tables_free(t);
     sent_free(t);
