@@ -688,7 +688,7 @@ static uint32_t wait_of(const struct runner *e, const struct run *r, const struc
 {
     if (s->soft && r->link[s->client].silent)
         return 1;
-    if (s->soft && s->ms <= IMPATIENT_MS) {
+    if (s->soft && s->ms != 0 && s->ms <= IMPATIENT_MS) {
         uint32_t usual = 4 + 4 * e->answer_us / 1000;
         return usual < s->ms ? usual : s->ms;
     }

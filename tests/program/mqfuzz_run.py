@@ -98,6 +98,23 @@ def _():
             equal(done.status, 0, f"{name}: {done.out.decode()}")
 
 
+@case("a plan waits for what it asked last, and not at all for nothing")
+def _():
+    with scratch() as out:
+        plan = pathlib.Path(out, "plan")
+        # the answer to the first PINGREQ is not the answer to the last: until then SUBACK may still come
+        plan.write_text("version 5\na > connect\na <? connack\na > pingreq\na > subscribe id=1 sub=1:~/t\nwait 1200ms\na <? alive 5s\n")
+        done = run("mqfuzz", "--replay", plan, "--spawn", f"{BROKER} --fault no-suback")
+        equal(done.status, 3, done.out.decode())
+        check(b"SUBSCRIBE is not answered" in done.out, done.out.decode())
+        trace = done.out.decode()
+        check(trace.index("a < 2009") < trace.index("a > c000"), f"it waits for CONNACK though no time is said: {trace}")
+        plan.write_text("version 5\na > connect\na <? connack\nwait 0ms\na > pingreq\na <! no pingresp 5s\n")  # fails: then it is told
+        done = run("mqfuzz", "--replay", plan, "--spawn", BROKER)
+        said = re.search(rb"([\d.]+) ms +a > c000", done.out)
+        check(said and float(said.group(1)) < 900, done.out.decode())
+
+
 @case("recorded clients are carried out first")
 def _():
     done = run("mqfuzz", "run", "--spawn", BROKER, "--seed", "1", "--runs", "5", "--from", CAPTURES / "mqtt311_qos2_killed.pcap")
