@@ -9,7 +9,7 @@ enum {
     RECENT_PIECES = 16,          /* starts of segments that are looked at first */
     BITS_FIRST = 15,             /* evidence asked for: of the first segment after the hole, if it ends with a packet */
     BITS_EXACT = 24,             /* of a later one, likewise */
-    BITS_LAST = 17,              /* of any segment with a whole packet, when nothing more comes */
+    BITS_LAST = 17,              /* of the first segment, with a whole packet, when nothing more comes */
     BITS_OPEN = 26,              /* of any segment */
     BITS_ANYWHERE = 32,          /* of an offset inside a segment */
     BITS_LINKED = 26,            /* of one from which the packets lead up to a border that is found already */
@@ -191,7 +191,7 @@ static bool is_border(const struct probe *p, uint32_t i, struct mqtt_run run, en
     if (is_split(p, i, run) && run.whole == 1) /* what comes behind it speaks for itself */
         return false;
     return run.bits >= BITS_OPEN || (run.exact && run.bits >= (first ? BITS_FIRST : BITS_EXACT)) ||
-           (end != SEARCH_ON && run.bits >= BITS_LAST);
+           (end != SEARCH_ON && first && run.bits >= BITS_LAST);
 }
 
 /* Octets of a payload may look like a short packet in front of the first true one: that one is not trusted. */
