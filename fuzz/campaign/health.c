@@ -16,7 +16,8 @@ enum {
     REST_EVERY_MS = 5000,
     REST_MS = 60,
     SPIN_MS = 2000, /* with nothing to do */
-    SPIN_PERCENT = 80
+    SPIN_PERCENT = 80,
+    SUSPECT_PERCENT = 30 /* of the short first look */
 };
 
 void health_begin(struct health *h, const struct process *p, uint64_t octets_sent)
@@ -80,7 +81,7 @@ static bool spins(struct health *h, const struct process *p, struct ailment *out
 {
     if (!health_tired(h))
         return false;
-    bool suspect = busy(p, REST_MS) >= SPIN_PERCENT && busy(p, SPIN_MS) >= SPIN_PERCENT;
+    bool suspect = busy(p, REST_MS) >= SUSPECT_PERCENT && busy(p, SPIN_MS) >= SPIN_PERCENT;
     unsigned percent = suspect ? busy(p, SPIN_MS) : 0;
     h->rested_ns = runner_now_ns();
     if (percent < SPIN_PERCENT)

@@ -211,6 +211,7 @@ static void on_publish(struct ledger *l, int16_t number, struct ledger_party *me
         old->refused = old->refused || old->released_at != LEDGER_NEVER; /* after PUBREL it is no re-send */
         return;
     }
+    me->faulty = me->faulty || (me->version == MQTT_V31 && old != NULL);
     if (old != NULL)
         old->refused = true; /* its identifier was used for something else: nothing is known of it any more */
     if (l->n_pubs == LEDGER_PUBS) {
@@ -319,6 +320,7 @@ static void said(struct ledger *l, int16_t number, struct ledger_party *me, cons
     struct ledger_pub *pub;
     size_t len = p->header_len + (size_t)p->remaining;
     me->largest = len > me->largest ? (uint32_t)len : me->largest;
+    me->faulty = me->faulty || me->left; /* nothing comes behind DISCONNECT */
     me->answers = me->answers || (p->type >= MQTT_PUBACK && p->type <= MQTT_PUBCOMP) || p->type == MQTT_AUTH;
     switch ((enum mqtt_type)p->type) {
     case MQTT_CONNECT:
@@ -450,6 +452,10 @@ static void on_ack(struct ledger *l, const struct ledger_party *me, const struct
     }
     if (p->type == MQTT_PUBREC) {
         pub->received_at = pub->received_at == LEDGER_NEVER ? at : pub->received_at;
+        return;
+    }
+    if (p->type == MQTT_PUBCOMP && pub->released_at == LEDGER_NEVER) {
+        pub->refused = true; /* it answers another PUBREL: nothing is known of this one any more */
         return;
     }
     pub->acked_at = at;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct sockaddr_in loopback(uint16_t port)
@@ -220,6 +221,10 @@ bool process_usage(const struct process *p, struct process_usage *out)
         return false;
     long hz = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
     out->cpu_ms = (user + system) * 1000u / (unsigned long)(hz > 0 ? hz : 100);
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid(p->pid, &clock) == 0 && clock_gettime(clock, &used) == 0) /* ticks are 10 ms */
+        out->cpu_ms = (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
     out->rss_kib = (uint64_t)pages * (uint64_t)page / 1024u;
     out->virtual_kib = octets / 1024u;
     out->threads = (uint32_t)threads;

@@ -409,6 +409,10 @@ static void version_31(void **state)
                PUB("b", "60", "7", "x") BACK31 PING("a", "1500"),
            v, "");
     judged(UP("a") SUB("a", "2") UP("b") SENT2 GOT2("62", "1") GOT2("63", "2"), v, "MQTT-4.3.3-2");
+    judged(UP("a") SUB("a", "1") UP("b") "60 b > pubrel id=7\n60 b > publish qos=2 id=7 topic=~/t payload=x\n"
+                                         "61 b < pubcomp id=7\n" PING("a", "1500"),
+           v, ""); /* another PUBREL's answer */
+    judged(UP("a") SUB("a", "1") UP("b") "59 b > disconnect\n" PUB("b", "60", "7", "x") PING("a", "1500"), v, "");
     judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" PING("a", "1500"), v, "MQTT-3.1.2-8");
     judged(UP("b") KEEP("60", "7", "x") UP("a") LATE_SUB("a") PING("a", "1500"), v, "MQTT-3.3.1-6");
     judged(UP("b") KEEP("60", "7", "x") KEEP("61", "8", "\"\"") UP("a") LATE_SUB("a") GOT_KEPT("202", "x", "1"), v, "");

@@ -159,6 +159,48 @@ def _():
         equal([b for b in brokers if b.exists() and state(b) != "Z"], [], "brokers left behind")
 
 
+LEAKY = """import os, select, signal, socket, sys
+end = sys.argv[2]
+def bye(*_):
+    if end == "leaks":
+        print("==1==ERROR: LeakSanitizer: detected memory leaks\\n\\nDirect leak of 48 byte(s) in 1 object(s) allocated from:\\n"
+              "    #0 0x1 in __interceptor_malloc (/broker+0x1)\\n    #1 0x2 in forget_me /src/broker.c:7\\n\\n"
+              "SUMMARY: AddressSanitizer: 48 byte(s) leaked in 1 allocation(s).", flush=True)
+    if end == "aborts":
+        os.abort()
+    os._exit(23 if end == "leaks" else 0)
+signal.signal(signal.SIGTERM, bye)
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=100)
+open_ = [s]
+while True:
+    for c in select.select(open_, [], [])[0]:
+        if c is s:
+            open_.append(s.accept()[0]); continue
+        try:
+            octets = c.recv(65536)
+        except ConnectionError:
+            octets = b""
+        if not octets:
+            open_.remove(c); c.close()
+        elif octets[0] in (0x10, 0xc0):
+            c.sendall(b"\\x20\\x02\\x00\\x00" if octets[0] == 0x10 else b"\\xd0\\x00")
+"""
+
+
+@case("a clean end is asked for: a leak, a bad end, and a good one")
+def _():
+    with scratch() as out:
+        script = pathlib.Path(out, "broker.py")
+        script.write_text(LEAKY)
+        for end, said in (("leaks", rb"^FINDING +end +memory is leaked that forget_me asked for:"),
+                          ("aborts", rb"^FINDING +end +the broker ended by signal 6 .* when asked to end"), ("well", None)):
+            done = run("mqfuzz", "run", "--spawn", f"python3 {script} {{port}} {end}", "--seed", "3", "--runs", "3", "--time", "5s")
+            if said is None:
+                check(b"FINDING  end" not in done.out, f"{done}")
+            else:
+                check(re.search(said, done.out, re.M), f"{end}: {done}")
+
+
 def parent(process):
     try:
         return int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
