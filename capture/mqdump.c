@@ -237,7 +237,9 @@ static unsigned on_row(void *ctx, const struct row *row)
         stats_row(d->stats[i], row);
     if (row->kind == ROW_PACKET)
         d->shown++;
-    return d->rows || d->o.count > 0 ? show_row(d, row) : PIPELINE_KEEP;
+    if (d->rows || d->o.count > 0)
+        return show_row(d, row);
+    return d->o.input.record.file != NULL ? PIPELINE_KEEP : PIPELINE_GO_ON;
 }
 
 static void on_finding(void *ctx, const struct track_finding *finding)

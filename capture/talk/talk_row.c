@@ -31,23 +31,28 @@ static struct view name_of(const struct talks *t, const struct talk *k)
     return k->more != NULL ? view_of(k->more->client_id, k->more->client_id_len) : view_of(NULL, 0);
 }
 
+/* And from row to row of a frame. */
+static void stamp_row(struct row *r, const struct stamp *stamp)
+{
+    r->frame = stamp->frame;
+    r->time_ns = stamp->time_ns;
+    r->time_before_ns = stamp->before_ns;
+    r->frame_len = stamp->frame_len;
+    r->interface_id = stamp->interface_id;
+}
+
 static struct row *begin_row(const struct arrival *a)
 {
     struct talks *t = a->t;
     struct row *r = &t->row;
     if (t->row_flow != a->f || t->row_dir != a->dir)
         turn_row(a);
+    if (r->frame != a->stamp->frame)
+        stamp_row(r, a->stamp);
     r->number = ++t->n.rows;
-    r->frame = r->frame_first = a->stamp->frame;
-    r->time_ns = r->time_first_ns = a->stamp->time_ns;
-    r->time_before_ns = a->stamp->before_ns;
-    r->frame_len = a->stamp->frame_len;
-    r->interface_id = a->stamp->interface_id;
     r->sender = (uint8_t)mqtt_conn_sender(&a->k->conn, a->dir);
     r->version = a->k->conn.version;
     r->version_source = a->k->conn.source;
-    const struct talk_more *m = a->k->more;
-    r->client_id = m != NULL ? view_of(m->client_id, m->client_id_len) : view_of(NULL, 0);
     return r;
 }
 
@@ -138,6 +143,8 @@ static void give_gap_row(const struct arrival *a, uint64_t gap, uint64_t skipped
 {
     struct row r = *begin_row(a);
     r.client_id = name_of(a->t, a->k);
+    r.frame_first = r.frame;
+    r.time_first_ns = r.time_ns;
     r.kind = ROW_GAP;
     r.packet = NULL;
     r.verdicts = NULL;
@@ -273,8 +280,7 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
     if (a->f->flags & TALK_WRAPPED)
         tell_faults(a);
     struct row *r = begin_row(a);
-    if (a->k->named)
-        r->client_id = t->note.client_id;
+    r->client_id = a->k->named ? t->note.client_id : name_of(t, a->k);
     r->plain = !(a->f->flags & TALK_WRAPPED);
     r->frame_first = first->stamp.frame;
     r->time_first_ns = first->stamp.time_ns;

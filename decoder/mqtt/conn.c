@@ -104,9 +104,8 @@ static void learn_connect(struct mqtt_conn *c, unsigned dir, const struct mqtt_p
     c->possible = (uint8_t)(1u << p->version);
 }
 
-/* A CONNECT, or a packet of a connection whose CONNECT was not seen. */
-RARELY static void find_out(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
-                            struct mqtt_verdicts *v)
+void mqtt_conn_learn(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
+                     struct mqtt_verdicts *v)
 {
     unsigned type = octets.len > 0 ? octets.ptr[0] >> 4 : 0;
     bool is_connect = type == MQTT_CONNECT;
@@ -123,13 +122,4 @@ RARELY static void find_out(struct mqtt_conn *c, unsigned dir, struct view octet
         infer_roles(c, dir, type);
     if (v != NULL && v->n > first && c->source != MQTT_SOURCE_CONNECT && !is_connect)
         keep_common(c, octets, v, first);
-}
-
-void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
-                      struct mqtt_verdicts *v)
-{
-    if (c->source != MQTT_SOURCE_CONNECT || octets.len == 0 || octets.ptr[0] >> 4 == MQTT_CONNECT)
-        find_out(c, dir, octets, p, v);
-    else
-        mqtt_decode(octets, (struct mqtt_context){ c->version, (uint8_t)mqtt_conn_sender(c, dir) }, p, v);
 }

@@ -23,15 +23,25 @@ void mqtt_conn_init(struct mqtt_conn *c);
 /* The direction in which the client sends, when TCP tells (who sent the SYN). Without it, the first CONNECT tells. */
 void mqtt_conn_client(struct mqtt_conn *c, unsigned dir);
 
-/* Decodes and judges one packet of direction dir (0 or 1), and learns from it. Only verdicts that hold for every
- * version still possible are added. */
-void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
-                      struct mqtt_verdicts *v);
-
 /* Who sends in this direction: MQTT_CLIENT, MQTT_SERVER, MQTT_NOBODY when not known. */
 static inline enum mqtt_side mqtt_conn_sender(const struct mqtt_conn *c, unsigned dir)
 {
     if (c->client_dir > 1)
         return MQTT_NOBODY;
     return dir == c->client_dir ? MQTT_CLIENT : MQTT_SERVER;
+}
+
+/* mqtt_conn_packet() of a CONNECT, or of a connection whose CONNECT was not seen. */
+RARELY void mqtt_conn_learn(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
+                            struct mqtt_verdicts *v);
+
+/* Decodes and judges one packet of direction dir (0 or 1), and learns from it. Only verdicts that hold for every
+ * version still possible are added. */
+static inline void mqtt_conn_packet(struct mqtt_conn *c, unsigned dir, struct view octets, struct mqtt_packet *p,
+                                    struct mqtt_verdicts *v)
+{
+    if (c->source != MQTT_SOURCE_CONNECT || octets.len == 0 || octets.ptr[0] >> 4 == MQTT_CONNECT)
+        mqtt_conn_learn(c, dir, octets, p, v);
+    else
+        mqtt_decode(octets, (struct mqtt_context){ c->version, (uint8_t)mqtt_conn_sender(c, dir) }, p, v);
 }
