@@ -124,25 +124,13 @@ static enum mqtt_frame_status begin_packet(struct mqtt_framer *f, struct cursor 
     return MQTT_FRAME_MORE;
 }
 
-RARELY static enum mqtt_frame_status next_unusual(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
+enum mqtt_frame_status mqtt_framer_closely(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
 {
     if (f->lost)
         in->pos = in->end;
     if (cur_left(in) == 0)
         return MQTT_FRAME_MORE;
     return f->seen > 0 ? continue_packet(f, in, out) : begin_packet(f, in, out);
-}
-
-enum mqtt_frame_status mqtt_framer_next(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
-{
-    const uint8_t *at = in->base + in->pos;
-    size_t left = cur_left(in);
-    if (f->seen > 0 || f->lost || left < 2 || at[1] >= 0x80 || 2u + at[1] > left)
-        return next_unusual(f, in, out);
-    uint32_t total = 2u + at[1]; /* short and whole, as nearly every packet */
-    in->pos += total;
-    *out = (struct mqtt_frame){ view_of(at, total), total, 0 };
-    return MQTT_FRAME_PACKET;
 }
 
 bool mqtt_framer_hole(struct mqtt_framer *f, uint64_t len, struct mqtt_frame *out, bool *complete)

@@ -37,8 +37,21 @@ struct mqtt_framer {
 void mqtt_framer_init(struct mqtt_framer *f, uint32_t limit); /* lends nothing yet */
 /* cap >= f->want; memory starts with the f->kept octets of the old one: the caller copies them (realloc does). */
 void mqtt_framer_lend(struct mqtt_framer *f, uint8_t *memory, uint32_t cap);
+/* mqtt_framer_next() of a packet that is long, or not whole in the chunk. */
+RARELY enum mqtt_frame_status mqtt_framer_closely(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out);
+
 /* Takes octets from *in until one packet is complete or *in is used up. */
-enum mqtt_frame_status mqtt_framer_next(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out);
+static inline enum mqtt_frame_status mqtt_framer_next(struct mqtt_framer *f, struct cursor *in, struct mqtt_frame *out)
+{
+    const uint8_t *at = in->base + in->pos;
+    size_t left = cur_left(in);
+    if (f->seen > 0 || f->lost || left < 2 || at[1] >= 0x80 || 2u + at[1] > left)
+        return mqtt_framer_closely(f, in, out);
+    uint32_t total = 2u + at[1]; /* short and whole, as nearly every packet */
+    in->pos += total;
+    *out = (struct mqtt_frame){ view_of(at, total), total, 0 };
+    return MQTT_FRAME_PACKET;
+}
 
 /* True while a packet has begun and is not complete. */
 static inline bool mqtt_framer_under_way(const struct mqtt_framer *f)

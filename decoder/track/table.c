@@ -31,7 +31,7 @@ static uint64_t few_octets(const uint8_t *p, size_t len)
 }
 
 /* Eight octets at a time, in two chains that do not wait for each other; the last sixteen may have been met in part. */
-static uint64_t fold(uint64_t h, const uint8_t *p, size_t len)
+static inline uint64_t fold(uint64_t h, const uint8_t *p, size_t len)
 {
     if (len < 8)
         return stir(h, few_octets(p, len));
