@@ -53,7 +53,7 @@ struct pipeline {
     struct pending batch[BATCH];
     uint32_t n_batch;
     atomic_bool stop;
-    bool ended, link_warned, recording_over;
+    bool ended, finished, link_warned, recording_over;
     int64_t deadline_ns; /* of -a duration, on the monotonic clock; 0: not set yet */
     char error[PIPELINE_ERROR_MAX];
     char warning[WARNINGS][PIPELINE_ERROR_MAX];
@@ -264,7 +264,7 @@ void pipeline_close(struct pipeline *p)
 {
     if (p == NULL)
         return;
-    if (p->tcp != NULL && p->talks != NULL) { /* what hangs on connections goes back; nobody is told */
+    if (p->tcp != NULL && p->talks != NULL && !p->finished) { /* what hangs on connections goes back; nobody is told */
         talks_stop(p->talks);
         tcp_finish(p->tcp, &p->last);
     }
@@ -434,6 +434,7 @@ static enum pipeline_status end(struct pipeline *p, enum pipeline_status status)
     p->ended = true;
     if (!talks_stopped(p->talks)) {
         tcp_finish(p->tcp, &p->last);
+        p->finished = true;
         if (p->track != NULL)
             track_finish(p->track, p->last.time_ns);
     }

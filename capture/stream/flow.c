@@ -120,9 +120,9 @@ void flow_table_free(struct flow_table *t)
 {
     if (t == NULL)
         return;
-    uint32_t pos = 0;
-    for (struct flow *f; (f = flow_next(t, &pos)) != NULL;)
-        t->release(t->ctx, f, false);
+    for (uint32_t i = 1; i <= t->made; i++) /* as they lie in memory */
+        if (at(t, i)->family != 0)
+            t->release(t->ctx, at(t, i), false);
     for (uint32_t i = 0; i < t->n_chunks; i++)
         free(t->chunks[i]);
     pieces_free(&t->pairs);
@@ -306,6 +306,7 @@ static void forget(struct flow_table *t, uint32_t i, bool evicted)
     flow_drop_extra(t, f);
     if (f->family == 6)
         piece_give(&t->pairs, f->v6);
+    f->family = 0; /* not in use */
     f->newer = t->free_list;
     t->free_list = i;
     t->n--;
@@ -369,6 +370,7 @@ static struct flow *make(struct flow_table *t, const struct segment *g, uint32_t
         .port = { g->src_port, g->dst_port }, .family = g->family, .client = 2, .number = UINT32_MAX, .last_ns = now_ns
     };
     if (!set_addresses(t, f, g)) {
+        f->family = 0;
         f->newer = t->free_list;
         t->free_list = i;
         return NULL;
@@ -504,6 +506,8 @@ struct flow *flow_next(const struct flow_table *t, uint32_t *pos)
         return NULL;
     struct flow *f = at(t, i);
     uint32_t next = f->newer == 0 && f->lingers ? t->open.oldest : f->newer;
+    if (next != 0)
+        __builtin_prefetch(at(t, next));
     *pos = next != 0 ? next : UINT32_MAX;
     return f;
 }

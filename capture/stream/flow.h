@@ -30,7 +30,7 @@ struct flow {
     };
     int64_t last_ns;
     uint16_t port[2];
-    uint8_t family;       /* 4 or 6 */
+    uint8_t family;       /* 4 or 6; 0: not in use */
     uint8_t flags;        /* of the owner */
     uint8_t client;       /* the side that sent the SYN; 2: not known */
     uint8_t closed;       /* bit 0, 1: that direction has ended; 4: RST */
