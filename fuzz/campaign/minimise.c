@@ -22,6 +22,7 @@ enum {
     SIMPLE_MAX = 65536,
     AGAIN_MS = 1000
 };
+#define REPLAY_NS 30000000000 /* replays may take so long behind the time for making small */
 
 static uint32_t cut(const struct talk *talk, struct piece *out)
 {
@@ -165,13 +166,18 @@ char *talk_text(const struct talk *talk, const struct outcome *outcome)
     return text;
 }
 
-/* How often it shows, each time on a fresh broker. */
-static unsigned replay(struct stage *s, const struct talk *talk, struct outcome *wanted, unsigned *tries)
+/* How often it shows, each time on a fresh broker; not as often where that takes longer than until then. */
+static unsigned replay(struct stage *s, const struct talk *talk, struct outcome *wanted, int64_t latest_ns,
+                       unsigned *tries)
 {
     unsigned shown = 0;
     *tries = REPLAYS;
     int64_t began = runner_now_ns();
     for (unsigned i = 0; i < *tries && !mqfuzz_stop; i++) {
+        if (i > 0 && runner_now_ns() > latest_ns) {
+            *tries = i;
+            break;
+        }
         shown += stage_fresh(s) && shows(s, talk, wanted, false);
         if (i + 1 == REPLAYS_SLOW && runner_now_ns() - began > (int64_t)REPLAYS_SLOW * SLOW_MS * 1000000)
             *tries = REPLAYS_SLOW;
@@ -180,13 +186,14 @@ static unsigned replay(struct stage *s, const struct talk *talk, struct outcome 
 }
 
 /* As it is, and with more time between its steps when chance decides too often. */
-static unsigned replay_calmly(struct stage *s, struct talk *talk, struct outcome *wanted, unsigned *tries)
+static unsigned replay_calmly(struct stage *s, struct talk *talk, struct outcome *wanted, int64_t latest_ns,
+                              unsigned *tries)
 {
-    unsigned calm_tries, shown = replay(s, talk, wanted, tries);
-    if (shown * 20 >= *tries * 19 || mqfuzz_stop)
+    unsigned calm_tries, shown = replay(s, talk, wanted, latest_ns, tries);
+    if (shown * 20 >= *tries * 19 || mqfuzz_stop || runner_now_ns() > latest_ns)
         return shown;
     talk->calm = true;
-    unsigned calm_shown = replay(s, talk, wanted, &calm_tries);
+    unsigned calm_shown = replay(s, talk, wanted, latest_ns, &calm_tries);
     talk->calm = calm_shown * *tries > shown * calm_tries;
     if (!talk->calm)
         return shown;
@@ -202,12 +209,12 @@ unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome 
     bool shown = false;
     *tries = 0;
     s->in_haste = strcmp(wanted->oracle, "end") != 0;
-    for (unsigned i = 0; i < 3 && !shown && !mqfuzz_stop; i++)
+    int64_t until = runner_now_ns() + (int64_t)seconds * 1000000000;
+    for (unsigned i = 0; i < 3 && !shown && !mqfuzz_stop && (i == 0 || runner_now_ns() < until); i++)
         shown = stage_fresh(s) && shows(s, talk, wanted, false);
     if (shown && room.octets != NULL && before.octets != NULL) {
         adopt(&before, talk);
         before.version = talk->version;
-        int64_t until = runner_now_ns() + (int64_t)seconds * 1000000000;
         s->fresh_tries = s->bench->start_ns < (int64_t)QUICK_START_MS * 1000000;
         drop_records(s, talk, &room, wanted, until);
         simplify_records(s, talk, &room, wanted, until);
@@ -217,7 +224,7 @@ unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome 
     }
     free(room.octets);
     free(before.octets);
-    unsigned replayed = shown ? replay_calmly(s, talk, wanted, tries) : 0;
+    unsigned replayed = shown ? replay_calmly(s, talk, wanted, until + REPLAY_NS, tries) : 0;
     s->in_haste = false;
     return replayed;
 }

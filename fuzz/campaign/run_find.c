@@ -113,12 +113,21 @@ unsigned run_budget(struct campaign *c, unsigned seconds)
     return seconds < left ? seconds : left > 5 ? (unsigned)left : 5;
 }
 
+/* All since the broker was started, one plan after the other: as long as that takes when they went on beside each
+ * other. */
+static bool history_fits(struct campaign *c)
+{
+    enum { BESIDE = 32 };
+    int64_t each_ns = (runner_now_ns() - c->began_ns) / (int64_t)(c->plans + 1);
+    return each_ns * BESIDE * c->n_history < (int64_t)run_budget(c, HISTORY_S) * 1000000000;
+}
+
 /* As small as it gets, by itself or with what came before it. Returns how often of *tries that shows it. */
 static unsigned make_small(struct campaign *c, struct talk *talk, const struct outcome *wanted, unsigned *tries)
 {
     unsigned shown = talk_minimise(&c->stage, talk, wanted, run_budget(c, MINIMISE_S), tries);
     struct talk whole = { 0 };
-    if (shown == 0 && c->command->spawn != NULL && run_whole_history(c, &whole)) {
+    if (shown == 0 && c->command->spawn != NULL && history_fits(c) && run_whole_history(c, &whole)) {
         shown = talk_minimise(&c->stage, &whole, wanted, run_budget(c, HISTORY_S), tries);
         if (shown > 0) {
             free(talk->octets);
