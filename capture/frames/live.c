@@ -24,11 +24,11 @@ enum {
     READ_TIMEOUT_MS = 50, /* the kernel hands on a block that is not full after this time */
     LAST_LOOK_MS = 100,   /* so what came before the end has arrived after this one */
     STATS_MS = 500,
-    MIB_MS = 10,      /* in which a gigabit a second fills a MiB */
-    LATE_MS = 20,     /* after which somebody takes frames off at the latest */
-    GATHER_MS = 150,  /* the reader looks no more often than this, unless frames come too fast for that */
-    HELP_MS = 4,      /* a reader that did not find the devices empty in this time is helped */
-    FRAME_COST = 128, /* octets of the kernel's buffer for a frame beside its own */
+    MIB_MS = 10,       /* in which a gigabit a second fills a MiB */
+    LATE_MS = 20,      /* after which somebody takes frames off at the latest */
+    GATHER_MS = 150,   /* the reader looks no more often than this, unless frames come too fast for that */
+    HELP_NS = 4000000, /* a reader that is busy for longer is helped */
+    FRAME_COST = 128,  /* octets of the kernel's buffer for a frame beside its own */
     RING_MIB_MIN = 16,
     LINK_RAW_FILE = 101, /* LINKTYPE_RAW, where libpcap says DLT_RAW */
 };
@@ -275,7 +275,7 @@ static void read_stats(struct live *l)
 
 /* ---- the thread that stands by ---- */
 
-/* Until the timer runs out; while the reader is busy even so, for that time. */
+/* Until the timer runs out: the reader is busy, or does not come though there should be frames. */
 static void stand_by(struct live *l)
 {
     struct pollfd fds[] = { { .fd = l->wake, .events = POLLIN }, { .fd = l->timer, .events = POLLIN } };
@@ -286,12 +286,21 @@ static void stand_by(struct live *l)
         take_event(l->timer);
 }
 
-static void help(struct live *l)
+static void set_timer(struct live *l, int64_t ns)
+{
+    timerfd_settime(l->timer, 0, &(struct itimerspec){ .it_value = { .tv_nsec = ns } }, NULL); /* 0: it stops */
+}
+
+/* False: there was nothing to take. */
+static bool help(struct live *l)
 {
     pthread_mutex_lock(&l->lock);
+    size_t before = atomic_load(&l->ring.head);
     drain(l);
+    bool any = atomic_load(&l->ring.head) != before;
     pthread_mutex_unlock(&l->lock);
     ring_wake(&l->ring);
+    return any;
 }
 
 static void last_look(struct live *l)
@@ -312,21 +321,13 @@ static void *run(void *arg)
     struct live *l = arg;
     while (!atomic_load(&l->stop) && atomic_load(&l->left) > 0) {
         stand_by(l);
-        if (atomic_load(&l->busy))
-            help(l);
+        if (help(l) || atomic_load(&l->busy))
+            set_timer(l, HELP_NS);
     }
     last_look(l);
     atomic_store(&l->ring.reader_waits, true); /* wake it in any case */
     ring_wake(&l->ring);
     return NULL;
-}
-
-/* While the reader is busy the timer runs. */
-static void set_busy(struct live *l, bool busy)
-{
-    const struct timespec help = { .tv_nsec = busy ? HELP_MS * 1000000L : 0 };
-    timerfd_settime(l->timer, 0, &(struct itimerspec){ help, help }, NULL);
-    atomic_store(&l->busy, busy);
 }
 
 bool live_start(struct live *l, char *error)
@@ -337,7 +338,8 @@ bool live_start(struct live *l, char *error)
     int status = pthread_create(&l->thread, NULL, run, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     l->started = status == 0;
-    set_busy(l, true);
+    atomic_store(&l->busy, true);
+    set_timer(l, HELP_NS);
     if (!l->started)
         snprintf(error, LIVE_ERROR_MAX, "no thread to capture on: %s", strerror(status));
     return l->started;
@@ -389,7 +391,7 @@ void live_release(struct live *l)
 /* Frames that come all the time are let gather: to wake up with cold caches costs more than what is done with some
  * frames. At the rate of late they must not fill more than a quarter of the kernel's buffer; nor may a network of a
  * gigabit that gets busy just now fill it before the reader, or the thread, is there. */
-static void gather(struct live *l, int timeout_ms)
+static int64_t pause_of(const struct live *l, int timeout_ms)
 {
     const int64_t ms = 1000000, took = l->newest_ns - l->oldest_ns;
     double quarter = (double)l->buffer_mib * 1024 * 1024 / 4;
@@ -400,22 +402,24 @@ static void gather(struct live *l, int timeout_ms)
     pause -= clock_ns(CLOCK_MONOTONIC) - l->woken_ns;
     if (timeout_ms >= 0 && pause > timeout_ms * ms)
         pause = timeout_ms * ms;
-    if (pause > 0)
-        nanosleep(&(struct timespec){ .tv_nsec = pause }, NULL);
+    return pause > 0 ? pause : 0;
 }
 
 bool live_wait(struct live *l, int timeout_ms)
 {
     if (atomic_load(&l->over) || !ring_is_empty(&l->ring) || !l->empty)
         return true;
-    set_busy(l, false);
-    if (l->taken > 0)
-        gather(l, timeout_ms);
+    atomic_store(&l->busy, false);
+    int64_t pause = l->taken > 0 ? pause_of(l, timeout_ms) : 0;
+    set_timer(l, l->taken > 0 ? pause + LATE_MS * INT64_C(1000000) : 0);
+    if (pause > 0)
+        nanosleep(&(struct timespec){ .tv_nsec = pause }, NULL);
     uint32_t n = atomic_load(&l->stop) ? 0 : l->n; /* the thread takes the last ones */
     for (uint32_t i = 0; i < n; i++)
         l->fds[i] = (struct pollfd){ .fd = atomic_load(&l->device[i].gone) ? -1 : l->device[i].fd, .events = POLLIN };
     bool ready = ring_wait(&l->ring, l->fds, n, timeout_ms);
-    set_busy(l, true);
+    atomic_store(&l->busy, true);
+    set_timer(l, HELP_NS);
     l->empty = !ready;
     l->taken = 0;
     l->woken_ns = clock_ns(CLOCK_MONOTONIC);
