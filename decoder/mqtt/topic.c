@@ -105,8 +105,10 @@ bool topic_matches(struct view filter, struct view name)
             f++;
             n += level_len(name, n);
         }
-        while (f < filter.len && n < name.len && filter.ptr[f] == name.ptr[n] && name.ptr[n] != '/')
-            f++, n++;
+        size_t same = 0, most = filter.len - f < name.len - n ? filter.len - f : name.len - n;
+        while (same < most && filter.ptr[f + same] == name.ptr[n + same] && name.ptr[n + same] != '/')
+            same++;
+        f += same, n += same;
         if ((f < filter.len && filter.ptr[f] != '/') || (n < name.len && name.ptr[n] != '/'))
             return false;
         if (n == name.len) /* a trailing "/#" matches the parent, too */
