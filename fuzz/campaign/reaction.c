@@ -155,13 +155,6 @@ static unsigned deeds(const struct weighing *w, const struct ledger_party *p)
     return did;
 }
 
-static bool is_silent_about(uint8_t code)
-{
-    /* Closing for reasons of the broker's own: it may always do so. */
-    static const uint8_t own[] = { 0x87, 0x88, 0x89, 0x8a, 0x8b, 0x8d, 0x96, 0x97, 0x98, 0x9c, 0x9d, 0x9f, 0xa0 };
-    return memchr(own, code, sizeof own) != NULL;
-}
-
 static void weigh_take_over(const struct weighing *w, const struct ledger_party *p)
 {
     bool taken = false;
@@ -170,7 +163,8 @@ static void weigh_take_over(const struct weighing *w, const struct ledger_party 
         taken = taken || (q->previous >= 0 && &w->l->party[q->previous] == p && q->accepted && !q->faulty &&
                           q->connect_at < p->told_at && q->accepted_at > p->accepted_at);
     }
-    if (p->accepted && p->taken && p->ours && taken && p->told != 0x8e && !is_silent_about(p->told))
+    if (p->accepted && p->taken && p->ours && taken &&
+        (p->told == 0x80 || p->told == 0x83)) /* others may be true as well */
         accuse(w, GUARANTEE_WRONG_TAKE_OVER, MQTT_V5, false,
                "client %c is taken over by another connection, and DISCONNECT says 0x%02x", 'a' + p->client, p->told);
 }
@@ -196,7 +190,7 @@ static void weigh_closings(const struct weighing *w)
 {
     for (uint32_t i = 0; i < w->l->n_parties; i++) {
         const struct ledger_party *p = &w->l->party[i];
-        if (p->faulty || w->raced[i] || p->told == 0 || p->told_at == LEDGER_NEVER)
+        if (p->faulty || p->left || w->raced[i] || p->told == 0 || p->told_at == LEDGER_NEVER)
             continue;
         if (!p->accepted)
             weigh_connack(w, p);

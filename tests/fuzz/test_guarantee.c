@@ -325,6 +325,7 @@ static void wrong_take_over(void **state)
     judged(TAKEN("0x8e"), MQTT_V5, "");
     judged(TAKEN("0x80"), MQTT_V5, "MQTT-3.1.4-3");
     judged(TAKEN("0x97"), MQTT_V5, "");
+    judged(TAKEN("0x82"), MQTT_V5, ""); /* of something that crossed it */
     judged("0 a open\n0 a > connect id=~x\n1 a < connack reason=0\n11 a < disconnect reason=0x8e\n11 a gone\n", MQTT_V5,
            "MQTT-3.1.4-3");
     judged("0 a open\n0 a > connect id=x\n1 a < connack reason=0\n11 a < disconnect reason=0x8e\n11 a gone\n", MQTT_V5,
