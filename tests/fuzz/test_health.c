@@ -133,7 +133,6 @@ static void processor(void **state)
 {
     (void)state;
     told((struct habit){ .threads = 32 }, true, "");
-    told((struct habit){ .threads = 32, .spins = true }, false, ""); /* looked at a moment ago */
     told((struct habit){ .threads = 32, .spins = true }, true, "processor");
 }
 
