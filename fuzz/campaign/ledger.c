@@ -196,6 +196,16 @@ static struct ledger_pub *open_pub(struct ledger *l, const struct ledger_party *
     return NULL;
 }
 
+/* Did the session use this identifier in a way that leaves open what the broker holds under it? */
+static bool muddled(const struct ledger *l, const struct ledger_party *me, uint16_t id)
+{
+    for (uint32_t i = 0; i < l->n_pubs; i++)
+        if (l->pub[i].id == id && l->pub[i].qos > 0 && l->pub[i].refused && l->pub[i].acked_at == LEDGER_NEVER &&
+            l->party[l->pub[i].party].session == me->session)
+            return true;
+    return false;
+}
+
 static void on_publish(struct ledger *l, int16_t number, struct ledger_party *me, const struct mqtt_packet *p,
                        struct view topic, uint32_t at)
 {
@@ -214,6 +224,7 @@ static void on_publish(struct ledger *l, int16_t number, struct ledger_party *me
     me->faulty = me->faulty || (me->version == MQTT_V31 && old != NULL);
     if (old != NULL)
         old->refused = true; /* its identifier was used for something else: nothing is known of it any more */
+    bool unclear = muddled(l, me, p->id);
     if (l->n_pubs == LEDGER_PUBS) {
         l->full = true;
         return;
@@ -234,7 +245,7 @@ static void on_publish(struct ledger *l, int16_t number, struct ledger_party *me
                                 .received_at = LEDGER_NEVER,
                                 .released_at = LEDGER_NEVER,
                                 .acked_at = LEDGER_NEVER };
-    pub->refused = old != NULL;
+    pub->refused = old != NULL || (qos > 0 && unclear);
     pub->expires = (p->props.seen & (uint64_t)1 << MQTT_PROP_MESSAGE_EXPIRY_INTERVAL) != 0;
     pub->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, 0);
 }
