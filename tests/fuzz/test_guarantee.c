@@ -141,13 +141,12 @@ static void away(void **state)
     /* two messages of one identifier, of which nobody knows which one the broker holds */
 #define MUDDLED(id)                                                                                                    \
     UP("a")                                                                                                            \
-    SUB("a",                                                                                                           \
-        "1") "10 b open\n10 b > connect keep=60\n11 b < connack reason=0\n12 b > publish qos=2 id=" id                 \
-             " topic=~/t payload=p\n"                                                                                  \
-             "12 b > publish qos=2 id=" id " topic=~/t payload=q\n13 b reset\n50 b open\n50 b > connect keep=60\n"     \
-             "51 b < raw 20 03 01 00 00\n60 b > publish qos=2 dup=1 id=7 topic=~/t payload=x\n61 b < pubrec id=7\n"    \
-             "62 b > pubrel id=7\n63 b < pubcomp id=7\n64 a < publish qos=1 id=1 topic=~/t payload=p\n64 a > puback "  \
-             "id=1\n" PING("a", "1500")
+    SUB("a", "1")                                                                                                      \
+    "10 b open\n10 b > connect keep=60\n11 b < connack reason=0\n12 b > publish qos=2 id=" id " topic=~/t payload=p\n" \
+    "12 b > publish qos=2 id=" id " topic=~/t payload=q\n13 b reset\n50 b open\n50 b > connect keep=60\n"              \
+    "51 b < raw 20 03 01 00 00\n60 b > publish qos=2 dup=1 id=7 topic=~/t payload=x\n61 b < pubrec id=7\n"             \
+    "62 b > pubrel id=7\n63 b < pubcomp id=7\n64 a < publish qos=1 id=1 topic=~/t payload=p\n64 a > puback "           \
+    "id=1\n" PING("a", "1500")
     judged(MUDDLED("7"), MQTT_V5, "");
     /* too large for the connection in between: as if it had been delivered */
 #define BETWEEN(limit)                                                                                                 \
