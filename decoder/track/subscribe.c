@@ -131,6 +131,7 @@ void on_request(struct track *t, struct conn *c, unsigned slot, const struct tra
     x->print = print;
     x->filters = p->list.count;
     x->flags |= p->cut ? TRACK_GAPPED : 0;
+    c->session->flags |= p->cut ? S_SUBS_LOST : 0; /* some filters, or which of them go, were not captured */
     if (subscribe)
         c->n_subscribe++;
     else
@@ -260,6 +261,7 @@ void on_granted(struct track *t, struct conn *c, unsigned slot, const struct tra
         return;
     }
     judge_count(t, c, x, p);
+    c->session->flags |= p->cut ? S_SUBS_LOST : 0;
     exch_step(t, x, c, 1, 0, in);
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
