@@ -228,8 +228,9 @@ static size_t search(const char *octets, size_t len)
 static void the_end_of_a_string_and_another_string_are_no_packet(void **state)
 {
     (void)state;
-    static const char connect[] = "dev-000008\0\x14site/15/dev-000008/x\0\7offline\0\6sensor\0\14s3cret-token";
-    assert_int_equal(search(connect, 8 + 58), 8 + 58);
+    static const char connect[] = "dev-000008\0\x14site/15/dev-000008/x\0\7offline\0\6sensor\0\17s3cret-token-01";
+    assert_int_equal(sizeof connect - 1, 8 + 58);
+    assert_int_equal(search(connect, sizeof connect - 1), sizeof connect - 1);
     static const char two[] = "xyz\x30\x2b\0\x14site/15/dev-000008/x{\"t\":1,\"n\":234567890}"
                               "\x30\x2b\0\x14site/15/dev-000008/x{\"t\":1,\"n\":234567890}";
     assert_int_equal(search(two, sizeof two - 1), 3);
