@@ -152,12 +152,19 @@ static void weigh(struct probe_result *result, const struct run *run)
     snprintf(result->why, sizeof result->why, "the broker breaks %s: %.180s", fault->name, fault->sentence);
 }
 
+/* Without the number of the line, which says nothing: a probe is one line. */
+static const char *reason(const struct run *run)
+{
+    static const char line[] = "line 1: ";
+    return run->why + (strncmp(run->why, line, sizeof line - 1) == 0 ? sizeof line - 1 : 0);
+}
+
 static bool finish(struct run *run, const struct conform_options *o)
 {
     struct under_way *u = run->tag;
     struct probe_result result = { .probe = u->probe, .rule = u->probe->rule, .end = run->end };
     result.took_ms = (uint32_t)((runner_now_ns() - run->began_ns) / 1000000);
-    snprintf(result.why, sizeof result.why, "%s", run->why);
+    snprintf(result.why, sizeof result.why, "%s", reason(run));
     if (only_mute(run))
         result.rule = "MQTT-3.12.4-1";
     weigh(&result, run);
