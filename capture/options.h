@@ -42,7 +42,7 @@ enum {
     OPTIONS_PORTS = 1024,
     OPTIONS_BPF = 4096,
     OPTIONS_STATISTICS = 16,
-    OPTIONS_ERROR = 256
+    OPTIONS_ERROR = 2048 /* with 80 characters of a user's word, each octet of which may be escaped */
 };
 
 struct options {
