@@ -238,7 +238,6 @@ static void weigh_ledger(struct judge *j)
             ledger_cut(j->ledger, i);
     drop_raced(j);
     ledger_judge(j->ledger, on_accusation, j);
-    ledger_free(j->ledger);
 }
 
 void judge_run(const struct run *run, enum mqtt_severity least, struct judge_result *out)
@@ -270,6 +269,7 @@ void judge_run(const struct run *run, enum mqtt_severity least, struct judge_res
             on_close(j, c, entry);
     }
     weigh_ledger(j);
+    ledger_free(j->ledger);
     track_free(j->track);
     for (unsigned i = 0; i < j->n; i++) {
         out->states += j->connection[i].shape;

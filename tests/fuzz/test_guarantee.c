@@ -125,6 +125,13 @@ static void lost(void **state)
     }
 }
 
+/* A broker that is not reached leaves an empty log. */
+static void nothing_happened(void **state)
+{
+    (void)state;
+    judged("", MQTT_V5, "");
+}
+
 static void away(void **state)
 {
     (void)state;
@@ -505,6 +512,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_identifier_twice),
+        cmocka_unit_test(nothing_happened),
         cmocka_unit_test(lost),
         cmocka_unit_test(away),
         cmocka_unit_test(unsubscribed),
