@@ -40,21 +40,32 @@ static bool exchange(struct canary *c, const uint8_t *out, size_t n, uint8_t exp
     return false;
 }
 
-/* A connection without waiting longer than CANARY_MS; it does not block from then on. */
-static bool open_socket(struct canary *c, const struct runner_target *target)
+/* Begins to connect, without blocking then or later, and waits no longer than wait_ms. */
+static bool try_socket(struct canary *c, const struct runner_target *target, int wait_ms)
 {
     int error = 0;
     socklen_t len = sizeof error;
     c->fd = socket(target->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->fd < 0)
         return false;
-    if (connect(c->fd, (const struct sockaddr *)&target->addr, target->addr_len) != 0 &&
-        (errno != EINPROGRESS || poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, wait_of(c)) <= 0 ||
-         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0)) {
-        c->error = error != 0 ? error : errno == EINPROGRESS ? ETIMEDOUT : errno;
-        return false;
+    bool ok = connect(c->fd, (const struct sockaddr *)&target->addr, target->addr_len) == 0 ||
+              (errno == EINPROGRESS && poll(&(struct pollfd){ .fd = c->fd, .events = POLLOUT }, 1, wait_ms) > 0 &&
+               getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0);
+    c->error = ok ? 0 : error != 0 ? error : errno == EINPROGRESS ? ETIMEDOUT : errno;
+    return ok;
+}
+
+/* When the broker's queue of connections is full for a moment, the kernel drops the SYN and tries again after 1 s and
+ * 3 s only: that is not the broker's doing. So a new socket every RETRY_MS. */
+static bool open_socket(struct canary *c, const struct runner_target *target)
+{
+    enum { RETRY_MS = 200 };
+    for (int left = wait_of(c); !try_socket(c, target, left < RETRY_MS ? left : RETRY_MS);) {
+        left -= RETRY_MS;
+        if (c->error != ETIMEDOUT || left <= 0)
+            return false;
+        canary_close(c);
     }
-    c->error = 0;
     c->wire = wire_is_plain(&target->wire) ? NULL : wire_begin(&target->wire, c->fd);
     return wire_is_plain(&target->wire) || c->wire != NULL;
 }
