@@ -220,6 +220,17 @@ __attribute__((noinline)) static unsigned show_row(struct dump *d, const struct 
     return PIPELINE_KEEP;
 }
 
+/* Of a run that shows nothing and leaves no row out. */
+static unsigned count_row(void *ctx, const struct row *row)
+{
+    struct dump *d = ctx;
+    for (uint32_t i = 0; i < row->n_verdicts; i++)
+        d->found[row->verdicts[i].severity & 3]++;
+    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+        stats_row(d->stats[i], row);
+    return PIPELINE_GO_ON;
+}
+
 static unsigned on_row(void *ctx, const struct row *row)
 {
     struct dump *d = ctx;
@@ -229,12 +240,9 @@ static unsigned on_row(void *ctx, const struct row *row)
         return stop(d);
     if (d->stopped || (d->filter != NULL && !filter_match(d->filter, row)))
         return PIPELINE_GO_ON;
-    for (uint32_t i = 0; i < row->n_verdicts; i++)
-        d->found[row->verdicts[i].severity & 3]++;
     if (d->redact.kinds != 0)
         row = redact_row(&d->redact, row);
-    for (uint32_t i = 0; i < d->o.n_statistics; i++)
-        stats_row(d->stats[i], row);
+    count_row(d, row);
     if (row->kind == ROW_PACKET)
         d->shown++;
     if (d->rows || d->o.count > 0)
@@ -487,7 +495,9 @@ static bool any_wants_sentences(const struct dump *d)
 static int open_pipeline(struct dump *d)
 {
     bool eve = d->o.format == OPTIONS_EVE && d->rows;
-    const struct pipeline_events events = { .row = on_row,
+    bool shows =
+        d->rows || d->o.count > 0 || d->filter != NULL || d->redact.kinds != 0 || d->o.input.record.file != NULL;
+    const struct pipeline_events events = { .row = shows ? on_row : count_row,
                                             .finding = on_finding,
                                             .connection = eve ? on_connection : NULL,
                                             .exchange = eve || any_wants_exchanges(d) ? on_exchange : NULL,

@@ -22,6 +22,7 @@ struct talks *talks_new(const struct talks_options *options)
                            .verdicts = t->verdicts,
                            .note = options->track != NULL ? &t->note : NULL,
                            .plain = true };
+    t->input.packet = &t->packet;
     return t;
 }
 

@@ -120,7 +120,7 @@ void talk_frame(const struct arrival *a, uint64_t at, struct view octets)
 {
     struct partial *partial = talk_partial(a->k, a->dir);
     struct first_octet here = { *a->stamp, a->acked };
-    struct first_octet first = partial != NULL ? partial->first : here;
+    const struct first_octet *first = partial != NULL ? &partial->first : &here;
     struct mqtt_framer usual, *fr = &usual;
     struct cursor in = cur_over(octets.ptr, octets.len);
     struct mqtt_frame out;
@@ -133,16 +133,16 @@ void talk_frame(const struct arrival *a, uint64_t at, struct view octets)
         if (status == MQTT_FRAME_MEMORY && lend(a, fr))
             continue;
         if (status != MQTT_FRAME_MEMORY)
-            talk_give_packet(a, &out, &first, at + in.pos);
+            talk_give_packet(a, &out, first, at + in.pos);
         if (status != MQTT_FRAME_PACKET || a->t->stopped)
             break;
-        first = here;
+        first = &here;
     }
     bool lost = status == MQTT_FRAME_BAD || status == MQTT_FRAME_MEMORY;
     bool under_way = status == MQTT_FRAME_MORE && mqtt_framer_under_way(fr);
     if (partial != NULL)
-        partial->first = first; /* the next packet may have begun behind the one that was under way */
-    if (partial == NULL && under_way && !suspend(a->t, a->k, a->dir, fr, &first)) {
+        partial->first = *first; /* the next packet may have begun behind the one that was under way */
+    if (partial == NULL && under_way && !suspend(a->t, a->k, a->dir, fr, first)) {
         under_way = false;
         lost = true;
     }

@@ -62,7 +62,8 @@ struct talks {
     struct transports transports;
     bool stopped;
     uint64_t current_frame;
-    struct row row;              /* of a packet; what does not change from one to the next stays */
+    struct row row; /* of a packet; what does not change from one to the next stays, here and in `input` */
+    struct track_input input;
     const struct flow *row_flow; /* whose endpoints are in `row`, in direction row_dir */
     unsigned row_dir;
     struct mqtt_packet packet;

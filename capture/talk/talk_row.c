@@ -11,8 +11,15 @@ static void set_endpoint(struct row_endpoint *e, const struct flow *f, unsigned 
     e->port = f->port[side];
 }
 
+static struct view name_of(const struct talks *t, const struct talk *k)
+{
+    if (k->named)
+        return track_client_of(t->options.track, k->track);
+    return k->more != NULL ? view_of(k->more->client_id, k->more->client_id_len) : view_of(NULL, 0);
+}
+
 /* What stays the same from row to row of a direction. */
-RARELY static void turn_row(const struct arrival *a)
+static void turn_row(const struct arrival *a)
 {
     struct talks *t = a->t;
     struct row *r = &t->row;
@@ -23,36 +30,36 @@ RARELY static void turn_row(const struct arrival *a)
     t->row_dir = a->dir;
 }
 
-/* The parts of a row that hold for packets and gaps. */
-static struct view name_of(const struct talks *t, const struct talk *k)
+/* And from row to row of a frame, until a packet tells more of its connection. */
+RARELY static void turn_frame(const struct arrival *a)
 {
-    if (k->named)
-        return track_client_of(t->options.track, k->track);
-    return k->more != NULL ? view_of(k->more->client_id, k->more->client_id_len) : view_of(NULL, 0);
-}
-
-/* And from row to row of a frame. */
-static void stamp_row(struct row *r, const struct stamp *stamp)
-{
-    r->frame = stamp->frame;
-    r->time_ns = stamp->time_ns;
+    struct talks *t = a->t;
+    const struct mqtt_conn *c = &a->k->conn;
+    const struct stamp *stamp = a->stamp;
+    struct row *r = &t->row;
+    struct track_input *in = &t->input;
+    if (t->row_flow != a->f || t->row_dir != a->dir)
+        turn_row(a);
+    r->frame = in->frame = stamp->frame;
+    r->time_ns = in->time_ns = stamp->time_ns;
     r->time_before_ns = stamp->before_ns;
     r->frame_len = stamp->frame_len;
     r->interface_id = stamp->interface_id;
+    in->dir = (uint8_t)a->dir;
+    r->sender = in->sender = (uint8_t)mqtt_conn_sender(c, a->dir);
+    r->version = in->version = c->version;
+    r->version_source = in->version_source = c->source;
+    in->roles_sure = c->roles_sure;
 }
 
-static struct row *begin_row(const struct arrival *a)
+/* The parts of a row that hold for packets and gaps. told: more of the connection is known than with the last one. */
+static inline struct row *begin_row(const struct arrival *a, bool told)
 {
     struct talks *t = a->t;
     struct row *r = &t->row;
-    if (t->row_flow != a->f || t->row_dir != a->dir)
-        turn_row(a);
-    if (r->frame != a->stamp->frame)
-        stamp_row(r, a->stamp);
+    if (told || r->frame != a->stamp->frame || t->row_flow != a->f || t->row_dir != a->dir)
+        turn_frame(a);
     r->number = ++t->n.rows;
-    r->sender = (uint8_t)mqtt_conn_sender(&a->k->conn, a->dir);
-    r->version = a->k->conn.version;
-    r->version_source = a->k->conn.source;
     return r;
 }
 
@@ -70,16 +77,20 @@ static void keep(struct talks *t, uint32_t connection)
     t->kept[connection / 8] |= (uint8_t)(1u << connection % 8);
 }
 
-static void give_row(const struct arrival *a, const struct row *r)
+RARELY static void take_answer(const struct arrival *a, unsigned answer)
 {
-    struct talks *t = a->t;
-    if (t->options.events->row == NULL)
-        return;
-    unsigned answer = t->options.events->row(t->options.ctx, r);
     if (answer & PIPELINE_STOP)
-        t->stopped = true;
+        a->t->stopped = true;
     if (answer & PIPELINE_KEEP)
-        keep(t, a->f->number);
+        keep(a->t, a->f->number);
+}
+
+static inline void give_row(const struct arrival *a, const struct row *r)
+{
+    const struct talks_options *o = &a->t->options;
+    unsigned answer = o->events->row != NULL ? o->events->row(o->ctx, r) : PIPELINE_GO_ON;
+    if (answer != PIPELINE_GO_ON)
+        take_answer(a, answer);
 }
 
 /* Of its connection, which is not opened yet. */
@@ -141,7 +152,7 @@ void talk_open(const struct arrival *a)
 
 static void give_gap_row(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why)
 {
-    struct row r = *begin_row(a);
+    struct row r = *begin_row(a, true);
     r.client_id = name_of(a->t, a->k);
     r.frame_first = r.frame;
     r.time_first_ns = r.time_ns;
@@ -222,31 +233,12 @@ RARELY static void share_client_id(struct talks *t, struct talk *k)
 RARELY static void learn_client_id(const struct arrival *a, const struct mqtt_packet *p)
 {
     struct mqtt_prop assigned;
+    if (p->header_len == 0)
+        return;
     if (p->type == MQTT_CONNECT)
         set_client_id(a, p->connect.client_id);
     else if (p->type == MQTT_CONNACK && mqtt_props_find(&p->props, MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER, &assigned))
         set_client_id(a, assigned.text);
-}
-
-/* Sessions and exchanges; adds the verdicts of conduct. */
-static void track(const struct arrival *a, const struct first_octet *first, uint64_t end, struct mqtt_verdicts *v)
-{
-    struct talks *t = a->t;
-    const struct mqtt_conn *c = &a->k->conn;
-    bool counted = !(a->f->flags & TALK_WRAPPED);
-    struct track_input in = { .packet = &t->packet,
-                              .dir = (uint8_t)a->dir,
-                              .sender = (uint8_t)mqtt_conn_sender(c, a->dir),
-                              .version = c->version,
-                              .version_source = c->source,
-                              .roles_sure = c->roles_sure,
-                              .frame = a->stamp->frame,
-                              .frame_first = first->stamp.frame,
-                              .time_ns = a->stamp->time_ns,
-                              .time_first_ns = first->stamp.time_ns,
-                              .end = counted ? end : 0,
-                              .acked = counted ? first->acked : 0 };
-    track_packet(t->options.track, a->k->track, &in, v, &t->note);
 }
 
 /* What was wrong with the WebSocket around it; told once the version is known, for 3.1 has a name of its own. */
@@ -260,6 +252,30 @@ RARELY static void tell_faults(const struct arrival *a)
     }
 }
 
+/* Its row, but for what the tracker adds. */
+static inline struct row *packet_row(const struct arrival *a, const struct first_octet *first, uint64_t end, bool told)
+{
+    struct row *r = begin_row(a, told);
+    const struct stream *stream = &a->f->dir[a->dir];
+    r->plain = !(a->f->flags & TALK_WRAPPED);
+    r->frame_first = first->stamp.frame;
+    r->time_first_ns = first->stamp.time_ns;
+    r->seq_end = stream->next - (uint32_t)stream->at + (uint32_t)end;
+    return r;
+}
+
+/* Sessions and exchanges; adds the verdicts of conduct. */
+static inline void track(const struct arrival *a, const struct row *r, uint64_t acked, uint64_t end,
+                         struct mqtt_verdicts *v)
+{
+    struct talks *t = a->t;
+    t->input.frame_first = r->frame_first;
+    t->input.time_first_ns = r->time_first_ns;
+    t->input.end = r->plain ? end : 0;
+    t->input.acked = r->plain ? acked : 0;
+    track_packet(t->options.track, a->k->track, &t->input, v, &t->note);
+}
+
 static void give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
                         uint64_t end)
 {
@@ -270,24 +286,19 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
         talk_open(a);
     struct mqtt_verdicts v = { .at = t->verdicts, .cap = TALK_VERDICTS };
     mqtt_conn_packet(&a->k->conn, a->dir, frame->octets, &t->packet, &v);
-    bool names = (t->packet.type == MQTT_CONNECT || t->packet.type == MQTT_CONNACK) && t->packet.header_len > 0;
+    bool names = t->packet.type <= MQTT_CONNACK;
     if (names)
         learn_client_id(a, &t->packet);
+    struct row *r = packet_row(a, first, end, names || a->k->conn.source != MQTT_SOURCE_CONNECT);
     if (t->options.track != NULL)
-        track(a, first, end, &v);
+        track(a, r, first->acked, end, &v);
     if (names && a->k->more != NULL && a->k->more->client_id != NULL)
         share_client_id(t, a->k);
-    if (a->f->flags & TALK_WRAPPED)
+    if (!r->plain)
         tell_faults(a);
-    struct row *r = begin_row(a);
     r->client_id = a->k->named ? t->note.client_id : name_of(t, a->k);
-    r->plain = !(a->f->flags & TALK_WRAPPED);
-    r->frame_first = first->stamp.frame;
-    r->time_first_ns = first->stamp.time_ns;
     r->n_verdicts = v.n;
     r->alias_topic = t->note.alias_topic;
-    const struct stream *stream = &a->f->dir[a->dir];
-    r->seq_end = stream->next - (uint32_t)stream->at + (uint32_t)end;
     t->n.packets++;
     t->n.packet_octets += frame->total;
     if (frame->octets.len + frame->missing < frame->total)

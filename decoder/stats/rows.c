@@ -339,8 +339,9 @@ struct totals {
     uint32_t streams, streams_max;
     struct keep_set clients;
     uint64_t streams_lost, clients_lost;
-    uint64_t packets, octets, payload, gaps, gap_octets, skipped, cut;
-    uint64_t published[4], retained, duplicates, versions[6], from[3];
+    uint64_t packets[6][3]; /* by version and sender */
+    uint64_t published[16]; /* by DUP, QoS and RETAIN, as in the first octet */
+    uint64_t octets, payload, gaps, gap_octets, skipped, cut;
     uint64_t verdicts[4], findings[4];
 };
 
@@ -372,14 +373,6 @@ RARELY static void total_connection(struct totals *c, const struct row *row)
         c->clients_lost++;
 }
 
-static void total_publish(struct totals *c, const struct mqtt_publish *p)
-{
-    c->published[p->qos & 3]++;
-    c->retained += p->retain;
-    c->duplicates += p->dup;
-    c->payload += p->payload_len;
-}
-
 static void row_totals(struct stats *s, const struct row *row)
 {
     struct totals *c = s->state;
@@ -397,19 +390,41 @@ static void row_totals(struct stats *s, const struct row *row)
     }
     if (!packet)
         return;
-    c->packets++;
+    const struct mqtt_packet *p = row->packet;
+    c->packets[row->version][row->sender]++;
     c->octets += stats_octets(row);
-    c->cut += row->packet->cut;
-    c->versions[row->version]++;
-    c->from[row->sender]++;
-    if (row->packet->type == MQTT_PUBLISH)
-        total_publish(c, &row->packet->publish);
+    c->cut += p->cut;
+    if (p->type == MQTT_PUBLISH) {
+        c->published[p->flags & 15]++;
+        c->payload += p->publish.payload_len;
+    }
 }
 
 static void finding_totals(struct stats *s, const struct track_finding *f)
 {
     struct totals *c = s->state;
     c->findings[f->severity & 3]++;
+}
+
+/* Packets of this version, or from this sender; ANY: of all. */
+enum { ANY = -1 };
+static uint64_t packets_of(const struct totals *c, int version, int sender)
+{
+    uint64_t n = 0;
+    for (int v = 0; v < 6; v++)
+        for (int s = 0; s < 3; s++)
+            if ((version == ANY || v == version) && (sender == ANY || s == sender))
+                n += c->packets[v][s];
+    return n;
+}
+
+/* PUBLISH packets that have these bits of the first octet, of those in the mask. */
+static uint64_t published_with(const struct totals *c, unsigned mask, unsigned bits)
+{
+    uint64_t n = 0;
+    for (unsigned flags = 0; flags < 16; flags++)
+        n += (flags & mask) == bits ? c->published[flags] : 0;
+    return n;
 }
 
 static void print_figures(struct table *t, bool json, const struct stats_figure *figures, size_t n)
@@ -428,23 +443,23 @@ static void print_totals(struct stats *s, struct out *o, bool json, const struct
     (void)track;
     const struct totals *c = s->state;
     const struct stats_figure figures[] = {
-        { "control packets", "packets", c->packets },
+        { "control packets", "packets", packets_of(c, ANY, ANY) },
         { "octets of them", "octets", c->octets },
-        { "from clients", "from_client", c->from[MQTT_CLIENT] },
-        { "from servers", "from_server", c->from[MQTT_SERVER] },
-        { "from a sender not known", "from_unknown", c->from[MQTT_NOBODY] },
-        { "MQTT 3.1", "mqtt_3_1", c->versions[3] },
-        { "MQTT 3.1.1", "mqtt_3_1_1", c->versions[4] },
-        { "MQTT 5.0", "mqtt_5_0", c->versions[5] },
-        { "version not known", "version_unknown", c->versions[0] },
+        { "from clients", "from_client", packets_of(c, ANY, MQTT_CLIENT) },
+        { "from servers", "from_server", packets_of(c, ANY, MQTT_SERVER) },
+        { "from a sender not known", "from_unknown", packets_of(c, ANY, MQTT_NOBODY) },
+        { "MQTT 3.1", "mqtt_3_1", packets_of(c, 3, ANY) },
+        { "MQTT 3.1.1", "mqtt_3_1_1", packets_of(c, 4, ANY) },
+        { "MQTT 5.0", "mqtt_5_0", packets_of(c, 5, ANY) },
+        { "version not known", "version_unknown", packets_of(c, 0, ANY) },
         { "connections", "connections", c->streams },
         { "client identifiers", "clients", c->clients.n },
-        { "PUBLISH QoS 0", "publish_qos0", c->published[0] },
-        { "PUBLISH QoS 1", "publish_qos1", c->published[1] },
-        { "PUBLISH QoS 2", "publish_qos2", c->published[2] },
-        { "PUBLISH with both QoS bits", "publish_qos3", c->published[3] },
-        { "PUBLISH with RETAIN", "publish_retained", c->retained },
-        { "PUBLISH with DUP", "publish_dup", c->duplicates },
+        { "PUBLISH QoS 0", "publish_qos0", published_with(c, 6, 0) },
+        { "PUBLISH QoS 1", "publish_qos1", published_with(c, 6, 2) },
+        { "PUBLISH QoS 2", "publish_qos2", published_with(c, 6, 4) },
+        { "PUBLISH with both QoS bits", "publish_qos3", published_with(c, 6, 6) },
+        { "PUBLISH with RETAIN", "publish_retained", published_with(c, 1, 1) },
+        { "PUBLISH with DUP", "publish_dup", published_with(c, 8, 8) },
         { "octets of payload", "payload_octets", c->payload },
         { "violations: errors", "violations_error", c->verdicts[MQTT_SEVERITY_ERROR] },
         { "violations: warnings", "violations_warning", c->verdicts[MQTT_SEVERITY_WARNING] },
