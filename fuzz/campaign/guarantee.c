@@ -605,6 +605,19 @@ static bool owed_nothing(const struct weighing *w, const struct ledger_party *p)
     return !owed;
 }
 
+/* Did the broker take all that came before its DISCONNECT? One PUBLISH that it refuses by closing, for whatever reason,
+ * and the will is due before the DISCONNECT is read. */
+static bool heard_out(const struct weighing *w, const struct ledger_party *p)
+{
+    for (uint32_t i = 0; i < w->l->n_pubs; i++) {
+        const struct ledger_pub *pub = &w->l->pub[i];
+        bool answered = pub->qos > 0 ? pub->acked_at != LEDGER_NEVER : p->pong_for > pub->sent_at;
+        if (&w->l->party[pub->party] == p && !pub->will && !answered)
+            return false;
+    }
+    return true;
+}
+
 static void weigh_will_at(const struct weighing *w, const struct ledger_party *p, const struct ledger_sub *s)
 {
     const struct ledger_session *session = &w->l->session[s->session];
@@ -620,7 +633,7 @@ static void weigh_will_at(const struct weighing *w, const struct ledger_party *p
         if (w->l->party[i].session == p->session && w->l->party[i].connect_at > p->connect_at && back == NULL)
             back = &w->l->party[i];
     if (p->left) {
-        if (d != NULL && (!p->closed_here || owed_nothing(w, p)))
+        if (d != NULL && heard_out(w, p) && (!p->closed_here || owed_nothing(w, p)))
             accuse(w, GUARANTEE_WILL_UNDUE, p->version, false, "the client had said DISCONNECT, yet its will comes");
         return;
     }

@@ -22,6 +22,7 @@ struct connection {
     struct mqtt_framer framer[2];
     track_conn track;
     bool closed;
+    bool reserved;  /* its client has begun a packet of type 0: no two agree on what comes behind it */
     uint64_t shape; /* of what the broker sent on it */
 };
 
@@ -57,7 +58,7 @@ static void on_finding(void *ctx, const struct track_finding *f)
     struct judge *j = ctx;
     if (f->side == MQTT_CLIENT && f->severity >= MQTT_SEVERITY_ERROR && j->ledger != NULL)
         ledger_fault(j->ledger, f->stream, MQTT_RULE_NONE, NULL, j->at);
-    if (f->side != MQTT_SERVER || f->severity < j->least)
+    if (f->side != MQTT_SERVER || f->severity < j->least || j->connection[f->stream].reserved)
         return;
     struct judge_fault fault = {
         .rule = f->rule, .severity = f->severity, .version = f->version, .oracle = "violation", .connection = f->stream
@@ -80,7 +81,8 @@ static void on_verdict(struct judge *j, uint32_t connection, const struct mqtt_v
                        struct view octets)
 {
     const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)v->rule);
-    if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info, p))
+    bool unsure = j->connection[connection].reserved && info->where != MQTT_WHERE_PACKET;
+    if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info, p) || unsure)
         return;
     size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
                     ? octets.len
@@ -150,14 +152,17 @@ static void on_octets(struct judge *j, struct connection *c, unsigned dir, const
     for (;;) {
         struct mqtt_frame frame;
         enum mqtt_frame_status status = mqtt_framer_next(f, &in, &frame);
-        if (status == MQTT_FRAME_MORE)
+        if (status == MQTT_FRAME_MORE) {
+            c->reserved = c->reserved || (dir == 0 && mqtt_framer_under_way(f) && f->kept > 0 && f->lent[0] < 0x10);
             return;
+        }
         if (status == MQTT_FRAME_MEMORY) {
             uint8_t *more = realloc(f->lent, f->want);
             if (more == NULL)
                 return;
             mqtt_framer_lend(f, more, f->want);
         } else {
+            c->reserved = c->reserved || (dir == 0 && frame.octets.ptr[0] < 0x10);
             on_packet(j, c, dir, frame.octets, entry);
         }
     }

@@ -544,7 +544,7 @@ static void note_served(struct ledger_party *me, const struct mqtt_packet *p, ui
     if (me->bad_at == LEDGER_NEVER)
         return;
     bool pong = p->type == MQTT_PINGRESP && me->pongs > me->pings_before;
-    bool connack = p->type == MQTT_CONNACK && me->bad_type == MQTT_CONNECT && p->reason == 0;
+    bool connack = p->type == MQTT_CONNACK && me->bad_connect && p->reason == 0;
     bool failing = p->reason >= 0x80;
     for (size_t i = 0; (p->type == MQTT_SUBACK || p->type == MQTT_UNSUBACK) && i < p->list.payload.len; i++)
         failing = failing || p->list.payload.ptr[i] >= 0x80;
@@ -575,7 +575,8 @@ void ledger_fault(struct ledger *l, unsigned conn, uint16_t rule, const struct m
         return;
     if (!me->faulty && p != NULL && rule_forces_refusal(mqtt_rule_info((enum mqtt_rule)rule))) {
         me->bad_rule = rule;
-        me->bad_type = me->there && p->type == MQTT_CONNECT ? 0 : p->type; /* a second one is answered by closing */
+        me->bad_type = p->type;
+        me->bad_connect = p->type == MQTT_CONNECT && !me->there; /* a second one is answered by closing */
         me->pings_before = me->pings;
         me->bad_id = p->id;
         me->bad_at = at;

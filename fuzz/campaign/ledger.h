@@ -64,7 +64,7 @@ struct ledger_party {
     uint8_t bad_type;
     uint16_t bad_id;
     uint32_t bad_at, pings_before, served_at; /* served: an answer proves that it was taken as if it were right */
-    bool bad_refused;
+    bool bad_refused, bad_connect;            /* connect: in its first CONNECT */
 };
 
 struct ledger_session {

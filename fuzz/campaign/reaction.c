@@ -70,8 +70,8 @@ static void weigh_served(const struct weighing *w)
         const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)p->bad_rule);
         struct accusation a = { .what = GUARANTEE_ACCEPTED, .rule = info->id, .version = info->version };
         a.hasty = ms(time_of(w, w->tail_at - 1) - time_of(w, p->bad_at)) < ENOUGH_MS;
-        snprintf(a.why, sizeof a.why, "%s: %s; the broker goes on serving the connection",
-                 mqtt_type_name(p->bad_type != 0 ? p->bad_type : MQTT_CONNECT), info->fault);
+        snprintf(a.why, sizeof a.why, "%s: %s; the broker goes on serving the connection", mqtt_type_name(p->bad_type),
+                 info->fault);
         w->accuse(w->ctx, &a);
     }
 }

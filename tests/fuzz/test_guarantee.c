@@ -236,10 +236,31 @@ static void wills(void **state)
            MQTT_V311, "");
     judged(UP("a") SUB("a", "1") WILLED SUB_LATE("b") "90 b > disconnect\n90 b gone\n" GOT("a", "91", "1", "w"),
            MQTT_V311, "MQTT-3.1.2-10");
+    /* a PUBLISH that the broker may have refused by closing */
+    judged(UP("a") SUB("a", "1") WILLED
+           "80 b > publish qos=0 topic=~/u payload=y\n90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"),
+           MQTT_V311, "");
+    judged(UP("a") SUB("a", "1") WILLED "80 b > publish qos=0 topic=~/u payload=y\n" PING(
+               "b", "85") "90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"),
+           MQTT_V311, "MQTT-3.1.2-10");
     /* whoever said AUTH out of turn is let go before DISCONNECT is read */
     judged(UP("a") SUB("a", "1") WILLED
            "80 b > auth reason=0x19 authentication_method=x\n90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"),
            MQTT_V5, "");
+}
+
+/* A broker that passes over a packet of type 0 is told of that alone, not of each answer to what it takes for packets
+ * behind it. */
+static void reserved_type(void **state)
+{
+    (void)state;
+    judged(UP("a") "10 a > raw 000140\n"
+                   "20 a > raw c000\n20 a < pingresp\n" PING("a", "1500"),
+           MQTT_V311, "S4-2.2.1-a");
+    judged(UP("a") "10 a > raw 000140\n20 a > raw 00\n30 a > unsubscribe id=2 unsub=~/t\n31 a < unsuback id=2\n",
+           MQTT_V311, "");
+    judged(UP("a") "20 a > raw 00\n30 a > unsubscribe id=2 unsub=~/t\n31 a < unsuback id=2 codes=0\n", MQTT_V5, "");
+    judged(UP("a") "31 a < unsuback id=2\n", MQTT_V311, "MQTT-2.3.1-7");
 }
 
 static void shared_and_local(void **state)
@@ -519,6 +540,7 @@ int main(void)
         cmocka_unit_test(copies_order_and_qos),
         cmocka_unit_test(retained),
         cmocka_unit_test(wills),
+        cmocka_unit_test(reserved_type),
         cmocka_unit_test(reactions),
         cmocka_unit_test(shared_and_local),
         cmocka_unit_test(names),
