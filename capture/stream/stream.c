@@ -351,16 +351,18 @@ static void open_up(struct stream *s, struct stream_shared *shared)
     drain(s, shared);
 }
 
-/* The first hole will not be filled any more. */
-static void give_up(struct stream *s, struct stream_shared *shared, enum stream_gap why)
+/* The first hole will not be filled any more, or its first `most` octets. */
+static void give_up(struct stream *s, struct stream_shared *shared, uint32_t most, enum stream_gap why)
 {
     if (s->flags & STREAM_OPENING) {
         open_up(s, shared);
         return;
     }
-    struct piece *first = hold_of(s, shared)->at[0];
-    struct stamp stamp = first->stamp;
-    uint32_t hole = first->seq - s->next, to_fin = s->fin - s->next;
+    struct stream_hold *h = hold_of(s, shared);
+    struct stamp stamp = h->at[0]->stamp;
+    uint32_t hole = h->at[0]->seq - s->next, to_fin = s->fin - s->next;
+    hole = hole < most ? hole : most;
+    hold_unacked(h, shared);
     bool holds_fin = (s->flags & STREAM_FIN) && to_fin < hole;
     pass_gap(s, shared, holds_fin ? to_fin : hole, why, &stamp);
     if (holds_fin)
@@ -373,14 +375,14 @@ static void keep_budgets(struct stream *s, struct stream_shared *shared)
 {
     while (s->hold != 0 && hold_of(s, shared)->cost > shared->limit) {
         shared->evicted++;
-        give_up(s, shared, STREAM_EVICTED);
+        give_up(s, shared, UINT32_MAX, STREAM_EVICTED);
     }
     while (shared->held > shared->total_limit) {
         struct stream_hold *h = shared->acked.first != NULL ? shared->acked.first : shared->waiting.first;
         if (h == NULL)
             return;
         shared->evicted++;
-        give_up(h->owner, shared, STREAM_EVICTED);
+        give_up(h->owner, shared, UINT32_MAX, STREAM_EVICTED);
     }
 }
 
@@ -572,7 +574,7 @@ static uint32_t lost_tail(const struct stream *s)
 void stream_finish(struct stream *s, struct stream_shared *shared, const struct stamp *stamp)
 {
     while (s->hold != 0)
-        give_up(s, shared, STREAM_LOST);
+        give_up(s, shared, UINT32_MAX, STREAM_LOST);
     uint32_t tail = lost_tail(s);
     if (tail > 0)
         pass_gap(s, shared, tail, STREAM_LOST, stamp);
@@ -595,7 +597,7 @@ void stream_tick(struct stream_shared *shared, const struct stamp *stamp)
     struct stream_hold *h;
     while ((h = shared->acked.first) != NULL && h->acked_ns + STREAM_GRACE_NS <= stamp->time_ns) {
         struct stream *s = h->owner;
-        give_up(s, shared, STREAM_LOST);
+        give_up(s, shared, s->acked - s->next, STREAM_LOST);
         note_ack(s, shared, stamp->time_ns); /* the next hole has its own grace */
     }
     shared->due_ns = h != NULL ? h->acked_ns + STREAM_GRACE_NS : INT64_MAX;

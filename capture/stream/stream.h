@@ -3,10 +3,10 @@
  * capture/stream/stream.h -- the octets of one direction of a TCP connection, in order: data, gap, end.
  *
  * A segment that comes in order passes through uncopied and without allocation; one that comes early is copied and
- * held. A hole is given up when the peer has acknowledged past it and STREAM_GRACE_NS of capture time have gone by (a
- * tap may show an acknowledgment before the octets it is for), when a budget is reached, or at the end. The first copy
- * of an octet wins; a later copy that differs from one still held, or from the beginning of the segment that was passed
- * on last, is told. */
+ * held. A hole is given up as far as the peer has acknowledged it when STREAM_GRACE_NS of capture time have gone by (a
+ * tap may show an acknowledgment before the octets it is for), or whole when a budget is reached, or at the end. The
+ * first copy of an octet wins; a later copy that differs from one still held, or from the beginning of the segment that
+ * was passed on last, is told. */
 #pragma once
 #include "capture/stream/segment.h"
 

@@ -189,6 +189,37 @@ static void a_hole_is_given_up_after_its_grace(void **state)
     assert_int_equal(b.shared.retransmitted, 1);
 }
 
+/* The peer acknowledged a part of the hole: the rest may still come. */
+static void a_hole_is_given_up_as_far_as_it_is_acknowledged(void **state)
+{
+    (void)state;
+    for (unsigned filled = 0; filled < 2; filled++) {
+        struct bench b;
+        begin(&b, 1 << 20);
+        feed(&b, 0, 4, 0, 0);
+        feed(&b, 20, 10, 0, 0);
+        stream_ack(&b.stream, &b.shared, FIRST + 15, &b.stamp);
+        b.stamp.time_ns += STREAM_GRACE_NS;
+        stream_tick(&b.shared, &b.stamp);
+        assert_int_equal(b.seen.at, 15);
+        assert_int_equal(b.seen.gaps, 1);
+        assert_int_equal(b.shared.due_ns, INT64_MAX);
+        if (filled)
+            feed(&b, 12, 8, 0, 0);
+        else
+            stream_ack(&b.stream, &b.shared, FIRST + 18, &b.stamp);
+        b.stamp.time_ns += STREAM_GRACE_NS;
+        if (b.shared.due_ns <= b.stamp.time_ns)
+            stream_tick(&b.shared, &b.stamp);
+        assert_int_equal(b.seen.at, filled ? 30 : 18);
+        assert_int_equal(b.seen.gaps, filled ? 1 : 2);
+        assert_memory_equal(b.seen.data, filled ? "ABCD...........PQRSTUVW" : "ABCD..............", filled ? 23 : 18);
+        stream_finish(&b.stream, &b.shared, &b.stamp);
+        assert_int_equal(b.seen.at, 30);
+        assert_int_equal(b.shared.held, 0);
+    }
+}
+
 static void a_filled_hole_is_none(void **state)
 {
     (void)state;
@@ -471,6 +502,7 @@ int main(void)
         cmocka_unit_test(any_order_gives_the_same),
         cmocka_unit_test(in_order_is_not_copied),
         cmocka_unit_test(a_hole_is_given_up_after_its_grace),
+        cmocka_unit_test(a_hole_is_given_up_as_far_as_it_is_acknowledged),
         cmocka_unit_test(a_filled_hole_is_none),
         cmocka_unit_test(the_budget_gives_up_the_oldest_hole),
         cmocka_unit_test(the_total_budget_is_shared),

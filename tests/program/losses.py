@@ -18,6 +18,7 @@ import harness
 from harness import case, check, equal, program
 
 PORT = 1883
+GRACE_US = 20000  # STREAM_GRACE_NS: octets that come later than this after their acknowledgment are given up
 tmp = tempfile.TemporaryDirectory(prefix="mqshark-losses-")
 
 
@@ -27,11 +28,23 @@ class Side:
     def __init__(self, key, flow, first):
         self.key, self.flow, self.first, self.octets = key, flow, first, 0
         self.packets = []  # (from, to, type, octets)
-        self.pieces = []   # (from, to, frame) of each segment captured
+        self.pieces = []   # (from, to, frame) of each segment captured in time
+        self.reached, self.acked = [], []  # (time, octets) up to which anything was captured, or acknowledged by the peer
         self.rows = []     # (frames that hold its octets, as (from, to); type; octets; frame; place in the output)
 
     def offset(self, seq):
         return (seq - self.first) & 0xffffffff
+
+    def note(self, steps, time, octets):
+        """Enters that `octets` are reached at this time."""
+        if octets <= self.octets and (not steps or octets > steps[-1][1]):
+            steps.append((time, octets))
+
+    def given_up(self, start, time):
+        """Octets that were acknowledged so long before this time that a hole from `start` on is given up as far as here."""
+        reached, acked = ((steps[i - 1][1] if (i := bisect.bisect_right(steps, (time - GRACE_US, 1 << 33))) else 0)
+                          for steps in (self.reached, self.acked))
+        return acked if reached > start else 0
 
     def captured(self):
         """Runs without a hole: sorted (from, to, last frame)."""
@@ -66,23 +79,30 @@ def read_frames(file, sides):
     octets = file.read_bytes()
     while at < len(octets):
         number += 1
-        kept = struct.unpack_from("=I", octets, at + 8)[0]
-        frame = octets[at + 16:at + 16 + kept]
+        second, micro, kept = struct.unpack_from("=III", octets, at)
+        frame, time = octets[at + 16:at + 16 + kept], second * 1000000 + micro
         at += 16 + kept
         if frame[12:14] == b"\x08\x00":
             ip_end, tcp = 14 + struct.unpack_from(">H", frame, 16)[0], 34
         else:
             ip_end, tcp = 54 + struct.unpack_from(">H", frame, 18)[0], 54
-        source, target, seq = struct.unpack_from(">HHI", frame, tcp)
-        length = ip_end - tcp - (frame[tcp + 12] >> 4) * 4
+        source, target, seq, ack = struct.unpack_from(">HHII", frame, tcp)
+        header = tcp + (frame[tcp + 12] >> 4) * 4
+        length = ip_end - header
+        key = (target, 1) if source == PORT else (source, 0)
+        for side in sides[key[0], 1 - key[1]]:
+            side.note(side.acked, time, side.offset(ack))
         if length == 0:
             continue
-        key = (target, 1) if source == PORT else (source, 0)
         owners = [s for s in sides[key] if s.offset(seq) + length <= s.octets]
         equal(len(owners), 1, f"connections that frame {number} belongs to")
-        start = owners[0].offset(seq)
-        owners[0].pieces.append((start, start + length, number))
-        frames[number] = owners[0], start, start + length
+        side, start = owners[0], owners[0].offset(seq)
+        end = start + min(length, kept - header)
+        in_time = max(start, min(end, side.given_up(start, time)))
+        if in_time < end:
+            side.pieces.append((in_time, end, number))
+        side.note(side.reached, time, start + length)
+        frames[number] = side, start, start + length
     return frames
 
 
@@ -233,6 +253,7 @@ for seed in (1, 2, 102):
         add("--preset", "hostile", "--scale", 0.05, "--seed", seed, "--loss", loss)
 for seed in (101, 103, 115):  # octets in front of a true packet that look like a short or long one, borders inside the length field
     add("--preset", "hostile", "--scale", 0.05, "--seed", seed, "--loss", 300000 if seed != 103 else 30000, "--hdrcut")
+add("--preset", "hostile", "--scale", 0.1, "--seed", 2016, "--loss", 30000)  # a hole of which the peer acknowledged a part
 for seed in (102, 105, 115):  # half a CONNECT whose Client Identifier, will and user name look like a PUBLISH; a CONNECT cut by a hole
     add("--preset", "small", "--scale", 0.1, "--seed", seed, "--loss", 300000, *(["--hdrcut"] if seed % 2 else []))
 for preset, scale in (("small", 0.2), ("telemetry", 0.005), ("dense", 0.005), ("fleet", 0.01), ("fat", 0.05)):
