@@ -8,6 +8,7 @@
 #include "capture/stream/ip.h"
 #include "capture/stream/link.h"
 #include "capture/stream/tcp.h"
+#include "capture/talk/rows.h"
 #include "capture/talk/talk.h"
 #include "capture/talk/tls_keys.h"
 #include "decoder/track/track.h"
@@ -22,6 +23,7 @@
 enum {
     BATCH = 32,       /* frames taken apart ahead, so that the memory of their flows is on its way */
     NEAR_FLOWS = 512, /* up to so many the caches of the processor hold, and all that hangs on them */
+    NAMES_SHARE = 8,  /* of the budget for packets that client identifiers may take which the tracker does not hold */
     WARNINGS = 8,
     MIB = 1024 * 1024,
 };
@@ -44,6 +46,7 @@ struct pipeline {
     struct fragments *fragments;
     struct tcp *tcp;
     struct talks *talks;
+    struct rows *rows;
     struct track *track;
     struct tls_keys *keys;
     struct recorder *recorder; /* NULL: nothing is recorded */
@@ -184,18 +187,32 @@ static bool open_keys(struct pipeline *p, char *error)
     return false;
 }
 
+static bool tell_rows(void *pipeline, struct report *r)
+{
+    struct pipeline *p = pipeline;
+    return rows_take(p->rows, r);
+}
+
+static bool make_rows(struct pipeline *p, const struct pipeline_budget *b)
+{
+    if (!p->options.no_tracker && !make_tracker(p, b->tracker))
+        return false;
+    p->rows = rows_new(&(struct rows_options){
+        .events = &p->events, .ctx = p->ctx, .names_limit = b->total_packet / NAMES_SHARE, .track = p->track });
+    return p->rows != NULL;
+}
+
 static bool make_parts(struct pipeline *p)
 {
     struct pipeline_budget b = budget_of(&p->options);
-    if (!p->options.no_tracker && !make_tracker(p, b.tracker))
+    if (!make_rows(p, &b))
         return false;
-    struct talks_options to = { .events = &p->events,
-                                .ctx = p->ctx,
+    struct talks_options to = { .tell = tell_rows,
+                                .ctx = p,
                                 .forced_ports = p->options.mqtt_ports,
                                 .n_forced_ports = p->options.n_mqtt_ports,
                                 .packet_limit = b.packet,
                                 .total_limit = b.total_packet,
-                                .track = p->track,
                                 .keys = p->keys };
     struct tcp_limits limits = { .flows = b.flows,
                                  .flow_order = b.flow_order,
@@ -272,6 +289,7 @@ void pipeline_close(struct pipeline *p)
     record_close(p->recorder, NULL);
     tcp_free(p->tcp);
     talks_free(p->talks);
+    rows_free(p->rows);
     track_free(p->track);
     tls_keys_free(p->keys);
     fragments_free(p->fragments);
@@ -302,7 +320,7 @@ static void stamp_frame(struct pipeline *p, const struct frame *f, struct stamp 
                              .interface_id = f->interface_id };
     if (p->last.frame == 0) {
         p->n.first_ns = f->time_ns;
-        talks_first_time(p->talks, f->time_ns);
+        rows_first_time(p->rows, f->time_ns);
     }
     p->last = *stamp;
     p->n.frames++;
@@ -329,15 +347,15 @@ static void record(struct pipeline *p, const struct frame *f, uint32_t connectio
         stop_recording(p, record_error(p->recorder));
 }
 
-static bool is_kept(const void *talks, uint32_t connection)
+static bool is_kept(const void *rows, uint32_t connection)
 {
-    return talks_keeps(talks, connection);
+    return rows_keep(rows, connection);
 }
 
 static void end_recording(struct pipeline *p)
 {
     char error[RECORD_ERROR_MAX] = "";
-    if (p->spool != NULL && !spool_record(p->spool, p->recorder, is_kept, p->talks, &p->options.record) &&
+    if (p->spool != NULL && !spool_record(p->spool, p->recorder, is_kept, p->rows, &p->options.record) &&
         p->error[0] == '\0')
         snprintf(p->error, sizeof p->error, "%s", spool_error(p->spool));
     if (!record_close(p->recorder, error) && p->error[0] == '\0')
@@ -406,9 +424,9 @@ static void prefetch(struct pipeline *p)
         if ((b->segment.payload.len > 0 || (b->segment.flags & (TCP_FIN | TCP_RST)) != 0))
             flows[n++] = f;
     }
-    for (unsigned step = 0; step < TALKS_PREFETCH_STEPS; step++)
+    for (unsigned step = 0; step < ROWS_PREFETCH_STEPS; step++)
         for (uint32_t i = 0; i < n; i++)
-            talks_prefetch(p->talks, flows[i], step);
+            rows_prefetch(p->rows, talks_handle(flows[i]), step);
 }
 
 static void process_batch(struct pipeline *p)
@@ -597,8 +615,8 @@ void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out)
     out->tls_unknown = talks.tls_unknown;
     out->flows = tcp.flows;
     out->order_octets = tcp.order_octets;
-    out->packet_octets_held = talks.held;
-    out->memory = tcp.memory + talks.memory + talks.held;
+    out->packet_octets_held = talks.held + rows_names(p->rows);
+    out->memory = tcp.memory + talks.memory + out->packet_octets_held;
 }
 
 bool pipeline_interfaces(void (*each)(void *ctx, const char *name, const char *description), void *ctx, char *error)

@@ -17,12 +17,6 @@ struct talks *talks_new(const struct talks_options *options)
         return NULL;
     t->options = *options;
     t->transports = (struct transports){ .events = &transport_events, .ctx = t, .keys = options->keys };
-    t->row = (struct row){ .kind = ROW_PACKET,
-                           .packet = &t->packet,
-                           .verdicts = t->verdicts,
-                           .note = options->track != NULL ? &t->note : NULL,
-                           .plain = true };
-    t->input.packet = &t->packet;
     return t;
 }
 
@@ -40,7 +34,6 @@ void talks_free(struct talks *t)
         free(t->spare_more);
         t->spare_more = next;
     }
-    free(t->kept);
     free(t);
 }
 
@@ -54,25 +47,14 @@ bool talks_stopped(const struct talks *t)
     return t->stopped;
 }
 
-void talks_first_time(struct talks *t, int64_t time_ns)
-{
-    t->row.time_start_ns = time_ns;
-}
-
 void talks_current_frame(struct talks *t, uint64_t frame)
 {
     t->current_frame = frame;
 }
 
-bool talks_keeps(const struct talks *t, uint32_t connection)
+uint64_t talks_handle(const struct flow *f)
 {
-    return connection / 8 < t->kept_len && t->kept[connection / 8] >> connection % 8 & 1;
-}
-
-void talks_prefetch(const struct talks *t, const struct flow *f, unsigned step)
-{
-    if ((f->flags & TALK_HERE) != 0 && t->options.track != NULL)
-        track_prefetch(t->options.track, ((const struct talk *)f)->track, step);
+    return f->flags & TALK_HERE ? ((const struct talk *)f)->handle : 0;
 }
 
 void talks_count(const struct talks *t, struct talks_counters *out)
@@ -142,8 +124,7 @@ struct talk_more *talk_more(struct talks *t, struct talk *k)
 void talk_trim(struct talks *t, struct talk *k)
 {
     struct talk_more *m = k->more;
-    if (m == NULL || m->partial[0] != NULL || m->partial[1] != NULL || m->probe[0] != NULL || m->probe[1] != NULL ||
-        m->client_id != NULL)
+    if (m == NULL || m->partial[0] != NULL || m->partial[1] != NULL || m->probe[0] != NULL || m->probe[1] != NULL)
         return;
     k->more = NULL;
     t->n.memory -= sizeof *m;
@@ -159,9 +140,9 @@ void talk_trim(struct talks *t, struct talk *k)
 static struct talk *make_talk(struct flow *f)
 {
     struct talk *k = (struct talk *)f;
-    k->decided = k->opened = k->closed = k->named = false;
+    k->decided = k->opened = k->closed = false;
     k->state[0] = k->state[1] = STATE_PROBING;
-    k->track = 0;
+    k->handle = 0;
     k->more = NULL;
     mqtt_conn_init(&k->conn);
     if (f->client < 2)
@@ -183,9 +164,6 @@ static void drop_talk(struct talks *t, struct flow *f)
         talk_release_probe(t, k->more->probe[dir]);
         k->more->probe[dir] = NULL;
     }
-    t->n.held -= k->more->client_id_len;
-    free(k->more->client_id);
-    k->more->client_id = NULL;
     talk_trim(t, k);
 }
 
@@ -415,10 +393,10 @@ static void on_gap(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_
 
 static void on_unseen(void *ctx, struct flow *f, unsigned dir)
 {
-    const struct talks *t = ctx;
-    const struct talk *k = talk_of(f);
-    if (k != NULL && k->opened && t->options.track != NULL)
-        track_unseen(t->options.track, k->track, dir);
+    struct talks *t = ctx;
+    struct arrival a = { t, f, talk_of(f), dir, &t->report.stamp, 0 };
+    if (!t->stopped && a.k != NULL)
+        talk_give_unseen(&a);
 }
 
 static void lose_inside(void *ctx, struct flow *f, unsigned dir, uint64_t at, uint64_t len, enum web_loss kind,
@@ -465,25 +443,6 @@ static void settle(const struct arrival *a, enum tcp_end how)
     k->state[a->dir] = STATE_OVER;
 }
 
-static void close_connection(const struct arrival *a, enum tcp_end how, unsigned dir)
-{
-    static const enum pipeline_link links[] = { [TCP_END_FIN] = PIPELINE_CLOSED_FIN,
-                                                [TCP_END_RST] = PIPELINE_CLOSED_RST,
-                                                [TCP_END_INPUT] = PIPELINE_CLOSED_END,
-                                                [TCP_END_EVICTED] = PIPELINE_CLOSED_END };
-    static const enum track_close_how hows[] = { [TCP_END_FIN] = TRACK_CLOSE_FIN,
-                                                 [TCP_END_RST] = TRACK_CLOSE_RST,
-                                                 [TCP_END_INPUT] = TRACK_CLOSE_END,
-                                                 [TCP_END_EVICTED] = TRACK_CLOSE_EVICTED };
-    if (!a->k->opened || a->k->closed)
-        return;
-    a->k->closed = true;
-    talk_give_link(a, links[how], dir);
-    if (a->t->options.track != NULL)
-        track_close(a->t->options.track, a->k->track, hows[how], how == TCP_END_FIN || how == TCP_END_RST ? dir : 2,
-                    a->stamp->time_ns, a->stamp->frame);
-}
-
 static void on_end(void *ctx, struct flow *f, unsigned dir, enum tcp_end how, const struct stamp *stamp)
 {
     struct talks *t = ctx;
@@ -494,26 +453,21 @@ static void on_end(void *ctx, struct flow *f, unsigned dir, enum tcp_end how, co
         return;
     settle(&a, how);
     if (talk_of(f) != NULL)
-        close_connection(&a, how, dir);
+        talk_give_close(&a, how, dir);
 }
 
 static void on_release(void *ctx, struct flow *f, enum tcp_end how, const struct stamp *stamp)
 {
     struct talks *t = ctx;
     struct arrival a = { t, f, talk_of(f), 0, stamp, 0 };
-    if (t->row_flow == f)
-        t->row_flow = NULL;
     transport_close(&t->transports, f);
-    if (a.k == NULL)
-        return;
-    if (t->stopped) { /* nobody is told any more, but the memory goes back */
-        drop_talk(t, f);
-        return;
+    if (a.k != NULL && !t->stopped) { /* else nobody is told any more, but the memory goes back */
+        talk_give_close(&a, how, f->client < 2 ? f->client : 0);
+        talk_give_up(&a);
     }
-    close_connection(&a, how, f->client < 2 ? f->client : 0);
-    if (t->options.track != NULL && a.k->opened)
-        track_forget(t->options.track, a.k->track);
     drop_talk(t, f);
+    if (t->report_flow == f)
+        t->report_flow = NULL;
 }
 
 const struct tcp_events talks_tcp_events = { .record_size = sizeof(struct talk),

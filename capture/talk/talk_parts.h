@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * capture/talk/talk_parts.h -- what the parts of capture/talk/talk.h share: talk.c decides what a connection is and
- * takes the events of TCP, talk_frame.c frames and searches for borders, talk_row.c gives the rows. */
+ * takes the events of TCP, talk_frame.c frames and searches for borders, talk_report.c tells what came of it. */
 #pragma once
 #include "capture/talk/probe.h"
+#include "capture/talk/report.h"
 #include "capture/talk/talk.h"
 #include "capture/talk/transport.h"
 #include "decoder/mqtt/conn.h"
@@ -33,8 +34,6 @@ struct partial {
 struct talk_more {
     struct partial *partial[2]; /* NULL: between two packets */
     struct probe *probe[2];
-    uint8_t *client_id; /* NULL: not known, or named */
-    uint32_t client_id_len;
     struct talk_more *next; /* in the list of spare ones */
 };
 
@@ -43,13 +42,10 @@ struct talk {
     struct flow flow;
     struct mqtt_conn conn;
     bool decided : 1, opened : 1, closed : 1;
-    bool named : 1;   /* its client identifier is the tracker's, and no copy is kept here */
-    uint8_t state[2]; /* enum direction_state */
-    track_conn track;
+    uint8_t state[2];       /* enum direction_state */
+    uint64_t handle;        /* of who is told of it; once opened */
     struct talk_more *more; /* NULL: nothing of it */
 };
-
-enum { TALK_VERDICTS = 64 };
 
 enum talk_flow_flag {                                 /* of flow.flags */
                       TALK_WRAPPED = TCP_FLOW_UPPER,  /* flow_transport() is set */
@@ -62,18 +58,11 @@ struct talks {
     struct transports transports;
     bool stopped;
     uint64_t current_frame;
-    struct row row; /* of a packet; what does not change from one to the next stays, here and in `input` */
-    struct track_input input;
-    const struct flow *row_flow; /* whose endpoints are in `row`, in direction row_dir */
-    unsigned row_dir;
-    struct mqtt_packet packet;
-    struct track_note note;
-    struct mqtt_verdict verdicts[TALK_VERDICTS];
+    struct report report;           /* what does not change from one to the next stays */
+    const struct flow *report_flow; /* whose endpoints and handle are in it */
     struct talk_more *spare_more;
     struct partial *spare_partial;
     uint32_t n_spare_more, n_spare_partial;
-    uint8_t *kept;     /* bit set of the connections with a row that was answered with PIPELINE_KEEP */
-    uint32_t kept_len; /* octets */
 };
 
 /* NULL: the flow carries no MQTT, as far as is known. */
@@ -112,16 +101,18 @@ void talk_trim(struct talks *t, struct talk *k);              /* frees it if it 
 /* The side that sends in this direction, as far as TCP or the port tells. */
 enum mqtt_side talk_likely_sender(const struct flow *f, unsigned dir);
 
-/* ---- talk_row.c ---- */
+/* ---- talk_report.c ---- */
 
 void talk_open(const struct arrival *a); /* right before the first row */
-void talk_give_link(const struct arrival *a, enum pipeline_link what, unsigned dir);
 void talk_give_gap(const struct arrival *a, uint64_t gap, uint64_t skipped, const char *why);
 /* A later copy of octets of the stream is not as the first one, which counts. */
 void talk_give_difference(const struct arrival *a, uint64_t at, uint64_t len, uint64_t first_frame);
 /* `end`: place in the stream behind its last octet. */
 void talk_give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
                       uint64_t end);
+void talk_give_unseen(const struct arrival *a);
+void talk_give_close(const struct arrival *a, enum tcp_end how, unsigned dir);
+void talk_give_up(const struct arrival *a); /* it is forgotten */
 
 /* ---- talk_frame.c ---- */
 

@@ -5,7 +5,7 @@
 
 enum kind { KIND_OPEN /* more octets are needed */, KIND_PLAIN, KIND_WEB, KIND_TLS };
 
-enum { FIRST_MAX = 6, FAULTS = TRACK_WS_TEXT + 1 };
+enum { FIRST_MAX = 6 };
 
 struct transport {
     struct tls *tls;
@@ -16,8 +16,8 @@ struct transport {
     uint8_t n_first, first[FIRST_MAX];
     uint64_t at[2]; /* octets given */
     uint64_t memory;
-    bool pending[FAULTS];
-    struct transport_fault faults[FAULTS];
+    bool pending[TRANSPORT_FAULTS];
+    struct transport_fault faults[TRANSPORT_FAULTS];
 };
 
 /* An event on its way. */
@@ -83,7 +83,7 @@ void transport_close(struct transports *t, struct flow *f)
 
 bool transport_fault(struct transport *x, struct transport_fault *out)
 {
-    for (unsigned i = 0; i < FAULTS; i++) {
+    for (unsigned i = 0; i < TRANSPORT_FAULTS; i++) {
         if (!x->pending[i])
             continue;
         x->pending[i] = false;

@@ -19,6 +19,8 @@ struct transport_events {
     void (*other)(void *ctx, struct flow *f); /* there is no MQTT in it, or none to be seen: nothing more will come */
 };
 
+enum { TRANSPORT_FAULTS = TRACK_WS_TEXT + 1 }; /* kinds of them */
+
 struct transport_fault {
     enum track_websocket_fault fault;
     unsigned dir;
