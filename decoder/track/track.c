@@ -181,8 +181,19 @@ RARELY static void judge_server_phase(struct track *t, struct conn *c, const str
     c->flags |= C_ANSWERED;
 }
 
+RARELY static void judge_pause(struct track *t, struct conn *c, int64_t silence)
+{
+    int64_t interval = (int64_t)c->keep_alive_s * second;
+    int64_t slack = t->cfg.keep_alive_slack_ns > interval / 2 ? t->cfg.keep_alive_slack_ns : interval / 2;
+    if (silence <= interval + slack || !conn_sure(c))
+        return;
+    judge(t, c, by_version(c, MQTT_R4_3_1_2_23, c->server_ka ? MQTT_R5_3_1_2_21 : MQTT_R5_3_1_2_20), MQTT_SEVERITY_NONE,
+          MQTT_CLIENT);
+    c->flags &= ~(uint32_t)(C_KA_SAID | C_KA_RULE);
+}
+
 /* The silence that this packet of the client ends. */
-static void judge_silence(struct track *t, struct conn *c, const struct track_input *in)
+static inline void judge_silence(struct track *t, struct conn *c, const struct track_input *in)
 {
     struct session *s = c->session;
     int64_t last = c->last_ns[0] > c->connack_ns ? c->last_ns[0] : c->connack_ns;
@@ -191,15 +202,8 @@ static void judge_silence(struct track *t, struct conn *c, const struct track_in
     int64_t silence = in->time_first_ns - last;
     if (silence > s->silence_ns)
         s->silence_ns = silence;
-    int64_t interval = (int64_t)c->keep_alive_s * second;
-    if (silence <= interval)
-        return;
-    int64_t slack = t->cfg.keep_alive_slack_ns > interval / 2 ? t->cfg.keep_alive_slack_ns : interval / 2;
-    if (silence <= interval + slack || !conn_sure(c))
-        return;
-    judge(t, c, by_version(c, MQTT_R4_3_1_2_23, c->server_ka ? MQTT_R5_3_1_2_21 : MQTT_R5_3_1_2_20), MQTT_SEVERITY_NONE,
-          MQTT_CLIENT);
-    c->flags &= ~(uint32_t)(C_KA_SAID | C_KA_RULE);
+    if (silence > (int64_t)c->keep_alive_s * second)
+        judge_pause(t, c, silence);
 }
 
 static inline void dispatch(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
@@ -326,6 +330,15 @@ static bool is_settled(const struct conn *c, unsigned slot)
     return (c->flags & (C_ANSWERED | C_CONNACK | C_UP | C_NO_PROBLEM)) == (C_ANSWERED | C_CONNACK | C_UP);
 }
 
+/* What its connection and those who announced limits have against the packet, whatever it says. */
+static inline void judge_frame(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    if (slot == 0 && c->keep_alive_s > 0)
+        judge_silence(t, c, in);
+    if (c->bounds != NULL && c->bounds->packet_max[slot] != 0)
+        judge_size(t, c, slot, in);
+}
+
 static void follow(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     bool after_bye = rare_of(c)->bye_frame[slot] != 0;
@@ -341,10 +354,7 @@ static void follow(struct track *t, struct conn *c, unsigned slot, const struct 
               slot == 0 ? by_version(c, MQTT_R4_3_14_4_2, MQTT_R5_3_14_4_1)
                         : by_version(c, MQTT_RULE_NONE, MQTT_R5_3_14_4_1),
               MQTT_SEVERITY_NONE, slot_side(c, slot));
-    if (slot == 0 && c->keep_alive_s > 0)
-        judge_silence(t, c, in);
-    if (c->bounds != NULL && c->bounds->packet_max[slot] != 0)
-        judge_size(t, c, slot, in);
+    judge_frame(t, c, slot, in);
     if (broken)
         c->ahead = true; /* what is wrong with the packet is said; its consequences are not said again */
     if (!after_bye)
@@ -400,11 +410,50 @@ static void tally_verdicts(struct track *t, struct session *s, uint32_t n)
         tally_add(t, s, TALLY_VIOLATIONS + (t->v->at[i].severity & 3), 1);
 }
 
+/* Nearly every packet is whole and right, and of a connection that is up, with nothing said against anyone and nothing
+ * missing: none of what is rare has to be asked for one by one. */
+static inline bool is_calm(const struct conn *c, const struct mqtt_packet *p, const struct mqtt_verdicts *v)
+{
+    const uint32_t up = C_START | C_ROLES | C_CONNECT | C_CONNACK | C_UP | C_SPOKE | C_ANSWERED;
+    const uint32_t uneasy = C_HOLE | C_TAKEN | C_CLOSED | C_NO_PROBLEM;
+    return (c->flags & (up | uneasy)) == up && c->rare == NULL && v->n == 0 && !p->cut && p->header_len > 0;
+}
+
+/* follow() of such a packet. */
+static inline void follow_calm(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    judge_frame(t, c, slot, in);
+    dispatch(t, c, slot, in);
+    if (t->v->n > 0 && slot == 0)
+        remember_bad(t, c, in);
+}
+
+/* Any other packet. */
+RARELY static void follow_closely(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
+{
+    struct track_note *note = t->note;
+    uint32_t had = t->v->n;
+    note->flags =
+        (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
+    if (misses_id(in->packet))
+        conn_hole(t, c);
+    if ((c->flags & (C_CLOSED | C_TAKEN)) != 0) {
+        outlive(t, c, slot, in);
+        return;
+    }
+    follow(t, c, slot, in);
+    if (in->packet->type == MQTT_CONNECT && (c->flags & C_START) != 0)
+        note->flags &= (uint16_t)~TRACK_MIDSTREAM;
+    tally_verdicts(t, c->session, had);
+}
+
 void track_packet(struct track *t, track_conn h, const struct track_input *in, struct mqtt_verdicts *v,
                   struct track_note *note)
 {
-    track_advance(t, in->time_ns);
-    *note = (struct track_note){ .latency_ns = -1, .step_ns = -1, .forward_ns = -1 };
+    static const struct track_note nothing = { .latency_ns = -1, .step_ns = -1, .forward_ns = -1 };
+    if (in->time_ns != t->now)
+        track_advance(t, in->time_ns);
+    *note = nothing;
     struct conn *c = conn_of(t, h);
     if (c == NULL || c->session == NULL) /* time may have ended it */
         return;
@@ -423,25 +472,15 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     if ((c->flags & (C_ROLES | C_CONNECT)) != (C_ROLES | C_CONNECT))
         learn(t, c, in);
     unsigned slot = (in->dir ^ c->flip) & 1u;
-    note->flags =
-        (uint16_t)(((c->flags & C_START) == 0 ? TRACK_MIDSTREAM : 0) | ((c->flags & C_HOLE) != 0 ? TRACK_GAPPED : 0));
-    c->unseen &= (uint8_t)(2u >> slot);
+    if (c->unseen != 0)
+        c->unseen &= (uint8_t)(2u >> slot);
     c->ahead = is_ahead(c, 1 - slot, in);
     c->seen_end[slot] = (uint32_t)in->end;
-    if (misses_id(in->packet))
-        conn_hole(t, c);
-    uint32_t had = v->n;
-    if ((c->flags & (C_CLOSED | C_TAKEN)) == 0) {
-        follow(t, c, slot, in);
-        if (in->packet->type == MQTT_CONNECT && (c->flags & C_START) != 0)
-            note->flags &= (uint16_t)~TRACK_MIDSTREAM;
-    } else {
-        outlive(t, c, slot, in);
-        had = 0;
-    }
+    if (is_calm(c, in->packet, v))
+        follow_calm(t, c, slot, in);
+    else
+        follow_closely(t, c, slot, in);
     count(t, c, slot, in);
-    if (had > 0)
-        tally_verdicts(t, c->session, had);
     const struct session *s = c->session;
     note->session = s->number;
     if (s->client_id != NULL)
