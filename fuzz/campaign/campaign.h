@@ -62,8 +62,10 @@ struct stage {
     struct bench *bench;
     struct runner runner;
     struct canary canary;
-    bool hangs;     /* the canary was not served at last */
-    uint8_t *edges; /* the broker's coverage map, when it was built with one; NULL */
+    unsigned versions;            /* bit set of 1 << version: wanted, and spoken by the broker */
+    char left_out[3][CANARY_WHY]; /* why others are not */
+    bool hangs;                   /* the canary was not served at last */
+    uint8_t *edges;               /* the broker's coverage map, when it was built with one; NULL */
     uint8_t *edges_seen;
     uint64_t *states; /* hash set of answer shapes */
     uint32_t n_states, n_edges;

@@ -61,7 +61,7 @@ static uint8_t random_version(struct campaign *c)
 {
     for (;;) {
         unsigned version = MQTT_V31 + mutator_below(&c->mutator, 3);
-        if ((c->command->versions & 1u << version) != 0)
+        if ((c->stage.versions & 1u << version) != 0)
             return (uint8_t)version;
     }
 }
@@ -163,7 +163,7 @@ static bool crowds_stay(struct campaign *c, struct talk *talk, uint64_t *grown_k
 
 static void crowd(struct campaign *c)
 {
-    struct talk talk = { .octets = malloc(TALK_MAX), .version = MQTT_V311 };
+    struct talk talk = { .octets = malloc(TALK_MAX), .version = c->stage.canary.version };
     struct outcome o = { .found = true, .severity = MQTT_SEVERITY_ERROR, .oracle = "resources", .rule = "memory" };
     uint64_t grown_kib;
     unsigned rounds;
@@ -280,7 +280,7 @@ static void settle(struct campaign *c)
 static void try_seed(void *ctx, const struct talk *talk)
 {
     struct campaign *c = ctx;
-    if (run_over(c) || (c->command->versions & 1u << talk->version) == 0)
+    if (run_over(c) || (c->stage.versions & 1u << talk->version) == 0)
         return;
     c->seeds++;
     carry_out(c, talk, false);
@@ -352,6 +352,13 @@ static uint64_t seed_of(uint64_t seed, unsigned job)
     return seed;
 }
 
+static void say_versions(const struct campaign *c)
+{
+    for (unsigned v = MQTT_V31; c->job == 0 && v <= MQTT_V5; v++)
+        if ((c->command->versions & ~c->stage.versions & 1u << v) != 0)
+            fprintf(stderr, "mqfuzz: MQTT %s is left out: %s\n", mqtt_version_name(v), c->stage.left_out[v - MQTT_V31]);
+}
+
 int campaign_run(const struct command *command, struct shared *shared, unsigned job, struct report *report)
 {
     struct campaign *c = calloc(1, sizeof *c);
@@ -368,6 +375,7 @@ int campaign_run(const struct command *command, struct shared *shared, unsigned 
     if (baseline_read(&c->baseline, command->baseline) && stage_open(&c->stage, &c->bench, 1000)) {
         c->stage.seed = seed_of(command->seed, job);
         c->words = words_of_command(command->spawn);
+        say_versions(c);
         c->stage.wants = run_is_news;
         c->stage.wants_ctx = c;
         struct flights_host host = { .ctx = c, .ended = run_suspect, .learned = on_learned };

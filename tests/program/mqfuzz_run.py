@@ -252,6 +252,22 @@ def _():
         check(re.search(b"not ours to start|does not accept|does not let|no broker at", done.err), f"{done}")
 
 
+@case("a broker that speaks one version only is tested in that one, and what is left out is said with its reason")
+def _():
+    with Stream([program("mqbroker"), "-p", str(under := free_port())]) as broker:
+        broker.line("listening")
+        for level, name, others in ((3, "3.1", ("3.1.1", "5.0")), (4, "3.1.1", ("3.1", "5.0")), (5, "5.0", ("3.1", "3.1.1"))):
+            argv = ["mqfuzz", "run", "--spawn", toy("only", "{port}", under, level), "--seed", "1", "--runs", "40"]
+            done = run(*argv, "--time", "20s")
+            equal(done.status, 0, f"{done}")
+            said = re.findall(r"^mqfuzz: MQTT (\S+) is left out: .* \(return code (?:1|132), ", done.err.decode(), re.M)
+            equal(said, list(others), f"{level}: {done.err.decode()}")
+            equal(run(*argv, "--version", name).status, 0, f"{name} alone")
+            wrong = run(*argv, "--version", others[0])
+            equal(wrong.status, 2, f"{wrong}")
+            check(f"refuses a plain MQTT {others[0]} client".encode() in wrong.err, f"{wrong}")
+
+
 @case("a broker that ends with 0 by itself is a crash by name")
 def _():
     with scratch() as out:

@@ -37,9 +37,9 @@ def each(port, serve, *arguments):
 
 
 def quits(port):
-    """Ends with 0 when six clients have been there."""
+    """Ends with 0 when nine clients have been there."""
     server, clients = listening(port), []
-    while len(clients) < 6:
+    while len(clients) < 9:
         clients.append(server.accept()[0])
         if clients[-1].recv(100)[:1] == b"\x10":
             clients[-1].sendall(CONNACK)
@@ -60,7 +60,7 @@ def mute(port, log):
         def ended(client):
             octets = said.pop(client)
             client.close()
-            if octets and b"canary" not in octets[:20]:
+            if octets and b"canary" not in octets[:22]:
                 file.write(octets + b"\n--\n")
                 file.flush()
 
@@ -79,7 +79,7 @@ def mute(port, log):
                 except ConnectionError:
                     octets = b""
                 said[client] += octets
-                if octets and b"canary" in said[client][:20]:
+                if octets and b"canary" in said[client][:22]:
                     client.sendall(CONNACK if octets[0] == 0x10 else PINGRESP)
                 if not octets:
                     ended(client)
@@ -107,6 +107,25 @@ def behind_tls(client, under, certificate, key):
 def tls(port, under, certificate, key):
     """Passes on to the port `under` what comes by TLS."""
     each(port, behind_tls, under, certificate, key)
+
+
+def choosy(client, under, level):
+    with contextlib.suppress(OSError):
+        octets = client.recv(65536)
+        at = 8 if octets[4:8] == b"MQTT" else 10
+        if octets[at:at + 1] != bytes([level]):
+            client.sendall(b"\x20\x03\x00\x84\x00" if octets[at:at + 1] == b"\x05" else b"\x20\x02\x00\x01")
+            client.close()
+            return
+        broker = socket.create_connection(("127.0.0.1", int(under)))
+        broker.sendall(octets)
+        threading.Thread(target=copy, args=(broker, client), daemon=True).start()
+        copy(client, broker)
+
+
+def only(port, under, level):
+    """Passes on to the port `under` who speaks this level of the protocol, and refuses others."""
+    each(port, choosy, under, int(level))
 
 
 def web(client, protocol, frames, last):
@@ -151,4 +170,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, tls, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
