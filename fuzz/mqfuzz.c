@@ -21,9 +21,10 @@ volatile sig_atomic_t mqfuzz_stop;
 
 static void on_signal(int number)
 {
-    if (mqfuzz_stop)
+    static volatile sig_atomic_t before;
+    if (before)
         _exit(128 + number);
-    mqfuzz_stop = 1;
+    before = mqfuzz_stop = 1;
 }
 
 static const char help[] =

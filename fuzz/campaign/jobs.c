@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define STOP_SIGNAL SIGUSR1
+
 bool shared_claim(struct shared *s, const char *text)
 {
     uint64_t hash = 0xcbf29ce484222325u;
@@ -133,16 +135,25 @@ static int take_over(int fd, struct report *report)
 
 /* ---- the processes ---- */
 
+/* From the parent. A Ctrl-C on a terminal reaches the jobs as well, and then must not count twice: twice is at once. */
+static void on_stop(int number)
+{
+    (void)number;
+    mqfuzz_stop = 1;
+}
+
 static pid_t begin_job(const struct command *command, struct shared *shared, unsigned job, int *out)
 {
     int ends[2];
     if (pipe(ends) != 0)
         return -1;
     fflush(NULL);
+    signal(STOP_SIGNAL, SIG_IGN); /* until the job listens: it looks at mqfuzz_stop itself */
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         struct report report = { 0 };
         close(ends[0]);
+        sigaction(STOP_SIGNAL, &(struct sigaction){ .sa_handler = on_stop }, NULL);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent)
             _exit(EXIT_TROUBLE);
@@ -178,7 +189,7 @@ static int run_jobs(const struct command *command, struct shared *shared, struct
     for (left = begun; left > 0;) {
         int ready = poll(from, begun, 500);
         for (unsigned i = 0; mqfuzz_stop && !told && i < begun; i++)
-            kill(pid[i], SIGTERM); /* they have it already when it came from a terminal */
+            kill(pid[i], STOP_SIGNAL);
         told = told || mqfuzz_stop;
         for (unsigned i = 0; ready > 0 && i < begun; i++) {
             if (from[i].fd < 0 || from[i].revents == 0)

@@ -159,6 +159,20 @@ def _():
         equal([b for b in brokers if b.exists() and state(b) != "Z"], [], "brokers left behind")
 
 
+@case("a terminal's Ctrl-C, which every job gets as well, loses nothing that was announced")
+def _():
+    for jobs in ("1", "3"):
+        with scratch() as out:
+            with Stream(["setsid", program("mqfuzz"), "run", "--spawn", FAULTY, "--time", "60s", "--jobs", jobs, "--seed", "5", "--out", out]) as child:
+                child.line("FINDING", deadline_s=60)
+                os.killpg(child.child.pid, signal.SIGINT)
+                done = child.finish(deadline_s=60)
+            told = len(re.findall(r"^FINDING", done.out.decode(), re.M))
+            equal(done.status, 3, f"{jobs} jobs: {done}")
+            check(told > 0 and f", {told} findings (seed".encode() in done.out, f"{jobs} jobs: {done}")
+            equal(len(list(pathlib.Path(out).glob("*.plan"))), told, f"{jobs} jobs: their files")
+
+
 LEAKY = """import os, select, signal, socket, sys
 end = sys.argv[2]
 def bye(*_):
