@@ -388,6 +388,12 @@ static bool tell_server_close(struct track *t, struct conn *c, uint64_t frame)
            (c->flags & C_UP) == 0;
 }
 
+/* May a packet that explains the end be among octets that were not captured? */
+static bool misses_octets(const struct conn *c)
+{
+    return (c->flags & C_HOLE) != 0 || c->unseen != 0;
+}
+
 static void tell_close(struct track *t, struct conn *c, enum track_close_how how, unsigned closer, uint64_t frame)
 {
     if (closer == MQTT_SERVER && rare_of(c)->taker != NULL && (c->flags & C_TAKEN) == 0)
@@ -410,7 +416,10 @@ static void tell_close(struct track *t, struct conn *c, enum track_close_how how
                 "The server closed the older connection of the client identifier without DISCONNECT 0x8E");
         return;
     }
-    if (closer == MQTT_SERVER && !tell_server_close(t, c, frame)) {
+    bool explained = closer == MQTT_SERVER && tell_server_close(t, c, frame);
+    if (explained || misses_octets(c))
+        return;
+    if (closer == MQTT_SERVER) {
         found(t,
               &(struct found){ .diag = TRACK_DIAG_SILENT_CLOSE,
                                .side = MQTT_SERVER,

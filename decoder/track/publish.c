@@ -337,8 +337,11 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
     bool aliased = c->version == MQTT_V5 && (in->packet->props.seen >> MQTT_PROP_TOPIC_ALIAS & 1) != 0;
     bool wanted =
         p->qos > 0 || aliased || s->subs != NULL || (slot == 1 && t->n_due_wills > 0) || (slot == 0 && t->n_subs > 0);
-    if (c->version == MQTT_V5)
+    if (c->version == MQTT_V5) {
+        c->alias_lost[slot] |=
+            p->payload.ptr == NULL; /* the capture cut it in front of its payload: an alias, perhaps */
         judge_publish_limits(t, c, slot, in);
+    }
     if (slot == 1 && s->subs == NULL && known && !aliased)
         judge_stray(t, c, p->topic);
     if (!wanted)

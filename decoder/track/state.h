@@ -337,7 +337,7 @@ struct conn {
     bool lingers; /* closed, but what the other side still sends is taken */
     bool early_said, server_ka, unsubscribed, no_expiry;
     uint8_t unseen;                   /* sides of which octets arrived that were not captured so far, as bits */
-    bool alias_lost[2];               /* a mapping of that side found no room */
+    bool alias_lost[2];               /* a mapping of that side was not captured, or found no room */
     uint32_t connack_end;             /* 0: not known */
     uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
     uint32_t arrived[3], answered[3]; /* order of the client's PUBACK, PUBREC, PUBREL */
