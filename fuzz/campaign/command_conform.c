@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuzz/campaign/canary.h"
 #include "fuzz/campaign/command.h"
 
 enum { PROBES_AT_ONCE = 24 };
@@ -102,8 +101,46 @@ static bool each(void *ctx, const struct probe_result *result, const struct run 
     return !mqfuzz_stop;
 }
 
-/* The versions in which the broker lets a plain client in, or answers it with what no broker may say. */
-static unsigned spoken(const struct bench *b, unsigned versions)
+enum { HOW = RUN_WHY + 16 };
+
+static struct view first_answer(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->n_log; i++)
+        if (run->log[i].what == LOG_RECEIVED)
+            return view_of(run->octets + run->log[i].at, run->log[i].len);
+    return (struct view){ 0 };
+}
+
+/* How a plain client was turned away, by what came back. A broker that does not know 5.0 answers in the form of 3.1.1.
+ */
+static void how_refused(const struct run *run, char *how, size_t cap)
+{
+    struct view in = first_answer(run);
+    bool connack = in.len >= 4 && in.ptr[0] == MQTT_CONNACK << 4 && in.ptr[1] < 0x80;
+    if (connack && in.ptr[1] == 2 && in.ptr[3] < 0x80) {
+        const char *name = mqtt_return_name(in.ptr[3]);
+        snprintf(how, cap, "CONNECT was answered with return code %u (%s)", in.ptr[3], name != NULL ? name : "unknown");
+    } else if (connack) {
+        const char *name = mqtt_reason_name(MQTT_CONNACK, in.ptr[3]);
+        snprintf(how, cap, "CONNECT was answered with 0x%02x (%s)", in.ptr[3], name != NULL ? name : "unknown");
+    } else if (run->end == RUN_NO_BROKER) {
+        snprintf(how, cap, "%s", run->why);
+    } else if (in.len > 0) {
+        int at = snprintf(how, cap, "CONNECT was answered with");
+        for (size_t i = 0; i < in.len && i < 8; i++)
+            at += snprintf(how + at, cap - (size_t)at, " %02x", in.ptr[i]);
+        snprintf(how + at, cap - (size_t)at, "%s, which is no CONNACK", in.len > 8 ? " ..." : "");
+    } else {
+        bool closed = false;
+        for (uint32_t i = 0; i < run->n_log; i++)
+            closed = closed || run->log[i].what == LOG_CLOSED_BY_BROKER || run->log[i].what == LOG_RESET_BY_BROKER;
+        snprintf(how, cap, closed ? "CONNECT was answered with a close" : "CONNECT was not answered in time");
+    }
+}
+
+/* The versions in which the broker lets a plain client in, or answers it with what no broker may say; of the others,
+ * how it turned it away. */
+static unsigned spoken(const struct bench *b, unsigned versions, char how[][HOW])
 {
     static const char script[] = "a > connect; a < connack reason=0";
     struct plan plan[MQTT_V5 + 1] = { 0 };
@@ -116,8 +153,11 @@ static unsigned spoken(const struct bench *b, unsigned versions)
         if ((versions & 1u << v) != 0 && plan_parse(&plan[v], view_of(script, sizeof script - 1), prefix, v))
             runner_start(&runner, &plan[v], &plan[v], false);
     }
-    for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run))
-        passed |= run->end == RUN_PASSED || run->end == RUN_FAILED ? 1u << ((struct plan *)run->tag - plan) : 0;
+    for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run)) {
+        unsigned v = (unsigned)((struct plan *)run->tag - plan);
+        passed |= run->end == RUN_PASSED || run->end == RUN_FAILED ? 1u << v : 0;
+        how_refused(run, how[v], HOW);
+    }
     runner_done(&runner);
     for (unsigned v = MQTT_V31; v <= MQTT_V5; v++)
         plan_free(&plan[v]);
@@ -128,20 +168,26 @@ static unsigned spoken(const struct bench *b, unsigned versions)
  * asked, said on stderr. */
 static unsigned agree_on_versions(struct conform *c)
 {
-    unsigned wanted = c->command->versions, has = spoken(&c->bench, wanted);
-    if (has == 0) {
-        struct canary canary = CANARY_NONE;
-        if (canary_connect(&canary, &c->bench.target))
-            fprintf(stderr, "mqfuzz: the broker does not let a plain client of these versions in\n");
-        else
-            canary_complain(&canary);
-        canary_close(&canary);
-        return 0;
+    char how[MQTT_V5 + 1][HOW] = { 0 };
+    unsigned wanted = c->command->versions, has = spoken(&c->bench, wanted, how);
+    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
+        struct report_entry *e = NULL;
+        if ((wanted & ~has & 1u << v) != 0 && has == 0)
+            fprintf(stderr, "mqfuzz: MQTT %s cannot be tested: %s\n", mqtt_version_name(v), how[v]);
+        else if ((wanted & ~has & 1u << v) != 0 && (e = report_add(&c->report)) == NULL)
+            return 0;
+        if (e == NULL)
+            continue;
+        e->end = RUN_NOT_APPLICABLE;
+        snprintf(e->rule, sizeof e->rule, "-");
+        snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(v));
+        snprintf(e->title, sizeof e->title, "not tested: %.140s", how[v]);
+        snprintf(e->oracle, sizeof e->oracle, "conformance");
+        print(e);
     }
-    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++)
-        if ((wanted & ~has & 1u << v) != 0)
-            printf("n/a      %-6s %-20s the broker does not let a client of this version in: its probes are left out\n",
-                   mqtt_version_name(v), "-");
+    if (has == 0)
+        fprintf(stderr, "mqfuzz: the broker lets no plain client in%s\n",
+                c->command->user == NULL ? "; --user and --password log in" : "");
     return has;
 }
 
@@ -172,11 +218,14 @@ int command_conform(const struct command *command)
     }
     conform_run(&list, &c.bench.target, &o);
     bench_close(&c.bench);
-    if (c.report.n == 0 && command->rule != NULL && !mqfuzz_stop) {
+    uint32_t asked = 0;
+    for (unsigned end = 0; end <= RUN_NO_BROKER; end++)
+        asked += c.ended[end];
+    if (asked == 0 && command->rule != NULL && !mqfuzz_stop) {
         fprintf(stderr, "mqfuzz: no probe is for '%s' or has it in its title: see --list\n", command->rule);
         c.trouble = true;
     }
-    printf("%u probes: %u pass, %u fail, %u hints, %u unknown, %u not applicable (%.1f s)\n", c.report.n,
+    printf("%u probes: %u pass, %u fail, %u hints, %u unknown, %u not applicable (%.1f s)\n", asked,
            c.ended[RUN_PASSED], c.ended[RUN_FAILED] - c.hints, c.hints, c.ended[RUN_UNKNOWN],
            c.ended[RUN_NOT_APPLICABLE], (double)(runner_now_ns() - began) / 1e9);
     int status = command_reports(command, &c.report);

@@ -85,6 +85,24 @@ def mute(port, log):
                     ended(client)
 
 
+def old(port):
+    """Speaks 3.1.1 alone: 3.1 is told so, 5.0 is left in silence. Answers a PINGREQ."""
+    each(port, speak_old)
+
+
+def speak_old(client):
+    with contextlib.suppress(OSError):
+        while octets := client.recv(4096):
+            if octets[:1] == b"\xc0":
+                client.sendall(PINGRESP)
+            elif octets[:1] == b"\x10" and octets[8:9] == b"\x04":
+                client.sendall(CONNACK)
+            elif octets[:1] == b"\x10" and octets[10:11] == b"\x03":
+                client.sendall(b"\x20\x02\x00\x01")
+            else:
+                client.close()
+
+
 def copy(here, there):
     with contextlib.suppress(OSError):
         while octets := here.recv(65536):
@@ -170,4 +188,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, old, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
