@@ -164,6 +164,22 @@ static unsigned spoken(const struct bench *b, unsigned versions, char how[][HOW]
     return passed;
 }
 
+/* What the broker says it lacks; of 3.1 and 3.1.1, in which it cannot say so, that counts, too. */
+static void ask_what_it_lacks(const struct bench *b, bool lacks[PLAN_NEEDS])
+{
+    static const char script[] =
+        "a > connect keep=300; a < connack reason=0; a > disconnect reason=0 session_expiry_interval=0";
+    struct plan plan;
+    struct runner runner;
+    runner_init(&runner, &b->target, b->command->deadline_ms);
+    if (plan_parse(&plan, view_of(script, sizeof script - 1), "mqfuzzlacks", MQTT_V5))
+        runner_start(&runner, &plan, NULL, false);
+    for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run))
+        memcpy(lacks, run->lacks, sizeof run->lacks);
+    runner_done(&runner);
+    plan_free(&plan);
+}
+
 /* A version that the broker does not speak is left out, and said. What is spoken is what is left; 0: nothing could be
  * asked, said on stderr. */
 static unsigned agree_on_versions(struct conform *c)
@@ -216,6 +232,7 @@ int command_conform(const struct command *command)
         fprintf(stderr, "mqfuzz: no memory\n");
         return EXIT_TROUBLE;
     }
+    ask_what_it_lacks(&c.bench, o.lacks);
     conform_run(&list, &c.bench.target, &o);
     bench_close(&c.bench);
     uint32_t asked = 0;

@@ -138,13 +138,50 @@ static bool only_mute(const struct run *run)
            run->plan->step[run->step].op == PLAN_EXPECT && strstr(run->why, "PINGREQ is not answered") != NULL;
 }
 
+/* The plan goes on with what a broker may refuse and this one accepts. */
+static bool accepts_what_it_may(const struct run *run)
+{
+    const struct plan_step *s = &run->plan->step[run->step];
+    bool refusal = false;
+    for (unsigned i = 0; s->op == PLAN_EXPECT && i < s->n_match; i++)
+        refusal = refusal || (s->match[i].field == PLAN_F_REASON && s->match[i].least);
+    return run->end == RUN_UNKNOWN && refusal && strstr(run->why, "is wrong in 'reason'") != NULL;
+}
+
+/* The broker used a right of its own, so that the expectation that was missed proves nothing. That it has to end the
+ * connection still counts; but with the reason that it likes. */
+static bool was_free_to(const struct run *run, const char *leeway)
+{
+    const struct plan_step *s = &run->plan->step[run->step];
+    bool ends = s->op == PLAN_EXPECT && (s->want == PLAN_CLOSED || s->want == PLAN_REFUSED);
+    if (run->end == RUN_FAILED && ends)
+        return strstr(run->why, "closed with reason") != NULL &&
+               (leeway_is_its_own(run->code) || (leeway[0] != '\0' && run->code >= 0x9a));
+    return (run->end == RUN_FAILED || run->end == RUN_UNKNOWN) && leeway[0] != '\0';
+}
+
+/* Sessions that the broker says it does not keep are no sessions lost. */
+static bool may_count(const struct judge_fault *f, const struct run *run)
+{
+    bool packet = f->rule != MQTT_RULE_NONE && mqtt_rule_info((enum mqtt_rule)f->rule)->where == MQTT_WHERE_PACKET;
+    return !f->hasty && (packet || !run->lacks[PLAN_SESSIONS]);
+}
+
 /* What the broker itself broke on the way counts, under the rule that it broke. */
 static void weigh(struct probe_result *result, const struct run *run)
 {
     judge_run(run, MQTT_SEVERITY_ERROR, &result->judged);
     const struct judge_fault *fault = NULL;
+    bool free = was_free_to(run, result->judged.leeway);
     for (uint32_t i = result->judged.n; i-- > 0;)
-        fault = result->judged.fault[i].hasty ? fault : &result->judged.fault[i];
+        fault = may_count(&result->judged.fault[i], run) ? &result->judged.fault[i] : fault;
+    if (free) {
+        result->end = RUN_NOT_APPLICABLE;
+        snprintf(result->why, sizeof result->why, "%s", result->judged.leeway);
+    } else if (accepts_what_it_may(run)) {
+        result->end = RUN_NOT_APPLICABLE;
+        snprintf(result->why, sizeof result->why, "the broker accepts it, as it may");
+    }
     if (fault == NULL || result->end == RUN_FAILED || result->end == RUN_NO_BROKER)
         return;
     result->end = RUN_FAILED;
@@ -184,6 +221,7 @@ bool conform_run(const struct probe_list *list, const struct runner_target *targ
     uint32_t next[2] = { 0, 0 }; /* of those that may run together, and of the others */
     bool ok = true, memory = true, one = false;
     runner_init(&r, target, o->deadline_ms);
+    memcpy(r.lacks, o->lacks, sizeof r.lacks);
     while (ok && memory && (next[0] < list->n || next[1] < list->n || r.n > 0)) {
         for (unsigned alone = 0; alone < 2; alone++)
             while (memory && next[alone] < list->n && (alone ? !one : r.n < o->parallel)) {

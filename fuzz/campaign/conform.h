@@ -36,7 +36,8 @@ struct conform_options {
     const char *rule;  /* only probes of this rule, or whose title holds this; NULL: all */
     uint32_t parallel; /* probes under way at once */
     uint32_t deadline_ms;
-    uint64_t seed; /* makes prefixes of topics and client identifiers */
+    bool lacks[PLAN_NEEDS]; /* what the broker says it lacks, also to clients of 3.x */
+    uint64_t seed;          /* makes prefixes of topics and client identifiers */
     bool keep_traces;
     /* Called for each result, in the order in which they end; the result is borrowed for the call. False: stop. */
     bool (*each)(void *ctx, const struct probe_result *result, const struct run *run);

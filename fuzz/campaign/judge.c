@@ -243,6 +243,8 @@ static void weigh_ledger(struct judge *j)
             ledger_cut(j->ledger, i);
     drop_raced(j);
     ledger_judge(j->ledger, on_accusation, j);
+    if (j->run->end == RUN_FAILED || j->run->end == RUN_UNKNOWN)
+        leeway_met(j->ledger, j->out->leeway, sizeof j->out->leeway);
 }
 
 void judge_run(const struct run *run, enum mqtt_severity least, struct judge_result *out)

@@ -4,6 +4,7 @@
  * whole run over its log.
  */
 #pragma once
+#include "fuzz/campaign/leeway.h"
 #include "fuzz/campaign/runner.h"
 
 enum { JUDGE_FAULTS = 16, JUDGE_SENTENCE = 224 };
@@ -24,7 +25,9 @@ struct judge_fault {
 struct judge_result {
     struct judge_fault fault[JUDGE_FAULTS];
     uint32_t n, lost;
-    uint64_t states; /* a hash of the shapes of what came back: new ones mean new behaviour */
+    char leeway[LEEWAY_WHY]; /* what the broker was free to do, and did, so that a missed expectation proves nothing; or
+                                "" */
+    uint64_t states;         /* a hash of the shapes of what came back: new ones mean new behaviour */
 };
 
 /* Faults of the broker only, of at least this severity, each rule once. */

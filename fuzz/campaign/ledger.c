@@ -164,6 +164,7 @@ static void on_connect(struct ledger *l, int16_t number, struct ledger_party *me
     me->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0);
     if (p->version != MQTT_V5)
         me->expiry_s = c->clean ? 0 : UINT32_MAX;
+    me->asked_expiry_s = me->expiry_s;
     me->receive_max = (uint16_t)mqtt_props_number(&p->props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     me->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
     me->known_level = c->level == (p->version == MQTT_V31 ? 3 : p->version == MQTT_V311 ? 4 : 5);
@@ -393,6 +394,7 @@ static void on_connack(struct ledger *l, int16_t number, struct ledger_party *me
         me->present = !me->clean && me->previous >= 0 && l->party[me->previous].accepted &&
                       l->party[me->previous].expiry_s == UINT32_MAX;
     me->their_max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
+    me->server_keep_alive_s = mqtt_props_number(&p->props, MQTT_PROP_SERVER_KEEP_ALIVE, 0);
     me->their_receive_max = mqtt_props_number(&p->props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     me->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, me->expiry_s);
     if (mqtt_props_find(&p->props, MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER, &assigned))
@@ -613,4 +615,5 @@ void ledger_close(struct ledger *l, unsigned conn, enum log_what what, uint32_t 
     me->end_ns = time_at(l, at);
     me->closed_here = what == LOG_CLOSED_BY_US;
     me->reset_here = what == LOG_RESET_BY_US;
+    me->closed_there = what == LOG_CLOSED_BY_BROKER || what == LOG_RESET_BY_BROKER;
 }

@@ -42,8 +42,9 @@ struct ledger_party {
     uint8_t version;
     bool there, clean, accepted, present, faulty, taken; /* faulty: broke a rule, or spoke unclearly */
     bool ours;                                           /* its client identifier belongs to this run alone */
-    bool closed_here, reset_here, left, left_strange;    /* left: said DISCONNECT; strange: not 0x00, or a new expiry */
-    uint8_t told; /* reason of the broker's DISCONNECT, or of a CONNACK that refuses; 0: none */
+    bool closed_here, reset_here, closed_there, left,
+        left_strange; /* left: said DISCONNECT; strange: not 0x00, or a new expiry */
+    uint8_t told;     /* reason of the broker's DISCONNECT, or of a CONNACK that refuses; 0: none */
     uint32_t told_at;
     uint16_t did;                                 /* bits of enum ledger_did */
     bool known_level;                             /* CONNECT names a version by its own number */
@@ -52,6 +53,8 @@ struct ledger_party {
     uint32_t promises;                            /* PUBLISH packets above QoS 0 that it sent */
     uint32_t largest;                             /* packet that it sent, octets */
     uint32_t their_max_packet, their_receive_max; /* as CONNACK says */
+    uint32_t asked_expiry_s;                      /* of CONNECT; expiry_s is what CONNACK made of it */
+    uint32_t server_keep_alive_s;                 /* 0: none told */
     int16_t session, previous;                    /* of the same session; -1: none */
     bool answers;                                 /* said PUBACK, PUBREC, PUBREL, PUBCOMP or AUTH */
     uint32_t connect_at, accepted_at, end_at, left_at;

@@ -562,10 +562,11 @@ static bool parse_global(struct parser *ps, struct plan_step *step, bool *is_ste
         step->op = PLAN_WAIT;
         return milliseconds(ps->token[1].key, &step->ms) || fail(ps, "a time looks like 200ms or 2s");
     }
-    if (is(word, "need") && ps->n == 2) {
+    if (is(word, "need") && (ps->n == 2 || (ps->n == 3 && is(ps->token[1].key, "no")))) {
         step->op = PLAN_NEED;
+        step->lacking = ps->n == 3;
         for (unsigned need = 0; need < PLAN_NEEDS; need++)
-            if (is(ps->token[1].key, need_words[need])) {
+            if (is(ps->token[ps->n - 1].key, need_words[need])) {
                 step->want = (uint8_t)need;
                 return true;
             }
@@ -673,4 +674,23 @@ void plan_free(struct plan *plan)
     plan->step = NULL;
     plan->memory = NULL;
     plan->n = plan->cap = 0;
+}
+
+void plan_learn(bool lacks[PLAN_NEEDS], const struct mqtt_packet *connack)
+{
+    enum { FORGETFUL_S = 10 };
+    const struct mqtt_props *props = &connack->props;
+    if (connack->version != MQTT_V5 || connack->reason != 0)
+        return;
+    lacks[PLAN_RETAIN] = mqtt_props_number(props, MQTT_PROP_RETAIN_AVAILABLE, 1) == 0;
+    lacks[PLAN_WILDCARD] = mqtt_props_number(props, MQTT_PROP_WILDCARD_SUBSCRIPTION_AVAILABLE, 1) == 0;
+    lacks[PLAN_SHARED] = mqtt_props_number(props, MQTT_PROP_SHARED_SUBSCRIPTION_AVAILABLE, 1) == 0;
+    lacks[PLAN_IDENTIFIER] = mqtt_props_number(props, MQTT_PROP_SUBSCRIPTION_IDENTIFIER_AVAILABLE, 1) == 0;
+    lacks[PLAN_QOS1] = mqtt_props_number(props, MQTT_PROP_MAXIMUM_QOS, 2) < 1;
+    lacks[PLAN_QOS2] = mqtt_props_number(props, MQTT_PROP_MAXIMUM_QOS, 2) < 2;
+    lacks[PLAN_ALIAS] = mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0) == 0;
+    lacks[PLAN_ALIASES] = mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0) < UINT16_MAX;
+    lacks[PLAN_WINDOW] = mqtt_props_number(props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX) < PLAN_WINDOW_SIZE;
+    if (mqtt_props_number(props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, UINT32_MAX) < FORGETFUL_S)
+        lacks[PLAN_SESSIONS] = true;
 }

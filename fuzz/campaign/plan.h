@@ -4,15 +4,13 @@
  *
  * One statement a line (or between semicolons), # starts a comment:
  *     version 5                          3.1, 3.1.1 or 5; for the packets that follow
- *     need shared                        retain, wildcard, shared, identifier, qos1, qos2, alias: else not applicable
- *     a > connect clean=1 session_expiry_interval=60
- *     a > publish topic=~/t qos=1 id=7 payload="hi" user_property=k:v
- *     a >> publish topic=t               the same, octet by octet
- *     a raw 30 05 00 01 74 68 69         octets as they are
- *     a < puback id=7 reason=0           wait for this packet; others are passed over
- *     a <! publish topic=~/t payload=hi  the same, and the plan is judged by it
- *     a <! closed                        the broker closes (5.0: DISCONNECT or a refusing CONNACK may come first)
- *     a <! refused                       closed, or an acknowledgement that says failure
+ *     need shared                        retain, wildcard, shared, identifier, qos1, qos2, alias, aliases, sessions,
+ * window: else not applicable need no shared                     applicable only to a broker that says it lacks it a >
+ * connect clean=1 session_expiry_interval=60 a > publish topic=~/t qos=1 id=7 payload="hi" user_property=k:v a >>
+ * publish topic=t               the same, octet by octet a raw 30 05 00 01 74 68 69         octets as they are a <
+ * puback id=7 reason=0           wait for this packet; others are passed over a <! publish topic=~/t payload=hi  the
+ * same, and the plan is judged by it a <! closed                        the broker closes (5.0: DISCONNECT or a
+ * refusing CONNACK may come first) a <! refused                       closed, or an acknowledgement that says failure
  *     a < alive                          a PINGREQ is answered
  *     a <! no publish topic=~/t 200ms    nothing like it within that time
  *     a <! next publish payload=1        the first of its kind that nobody waited for yet has to be this one
@@ -27,7 +25,7 @@
 #pragma once
 #include "decoder/mqtt/packet.h"
 
-enum { PLAN_CLIENTS = 26, PLAN_VARS = 8, PLAN_MATCHES = 12, PLAN_ERROR = 160, PLAN_PREFIX = 24 };
+enum { PLAN_CLIENTS = 26, PLAN_VARS = 8, PLAN_MATCHES = 12, PLAN_ERROR = 160, PLAN_PREFIX = 24, PLAN_WINDOW_SIZE = 60 };
 
 enum plan_op {
     PLAN_OPEN,
@@ -49,6 +47,9 @@ enum plan_need {
     PLAN_QOS1,
     PLAN_QOS2,
     PLAN_ALIAS,
+    PLAN_SESSIONS, /* that are kept for more than ten seconds */
+    PLAN_ALIASES,  /* all that there can be */
+    PLAN_WINDOW,   /* a Receive Maximum of PLAN_WINDOW_SIZE */
     PLAN_NEEDS
 };
 
@@ -83,8 +84,9 @@ struct plan_step {
     uint8_t want;    /* EXPECT: enum plan_want; NEED: enum plan_need */
     uint8_t type;    /* EXPECT: enum mqtt_type */
     bool judged;
-    bool soft; /* EXPECT: goes on without */
-    bool next; /* EXPECT: the first of its kind */
+    bool soft;    /* EXPECT: goes on without */
+    bool next;    /* EXPECT: the first of its kind */
+    bool lacking; /* NEED: it must not be there */
     bool octetwise;
     uint8_t var;        /* 1..7: Packet Identifier variable, 0: none */
     uint16_t id_at;     /* SEND with a variable: where in the octets it goes */
@@ -108,6 +110,8 @@ struct plan {
  * plan->error says line and reason. Free it in either case. */
 bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigned version);
 void plan_free(struct plan *plan);
+/* What a CONNACK of 5.0 says that the broker lacks, by enum plan_need. */
+void plan_learn(bool lacks[PLAN_NEEDS], const struct mqtt_packet *connack);
 uint8_t *plan_take(struct plan *plan, size_t n); /* octets that live as long as the plan, out of memory_left; or NULL */
 
 /* One packet as a statement without client ("publish topic=a qos=1 ..."), or "raw 30 .." when fields cannot say it all.

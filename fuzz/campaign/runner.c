@@ -148,6 +148,7 @@ struct run *runner_start(struct runner *e, const struct plan *plan, void *tag, b
     r->plan = plan;
     r->tag = tag;
     r->lenient = lenient;
+    memcpy(r->lacks, e->lacks, sizeof r->lacks);
     r->began_ns = runner_now_ns();
     e->runs[e->n++] = r;
     return r;
@@ -287,19 +288,6 @@ static void answer(struct run *r, struct link *l, unsigned type, unsigned id)
     }
 }
 
-static void learn_limits(struct run *r, const struct mqtt_packet *p)
-{
-    if (p->version != MQTT_V5)
-        return;
-    r->lacks[PLAN_RETAIN] = mqtt_props_number(&p->props, MQTT_PROP_RETAIN_AVAILABLE, 1) == 0;
-    r->lacks[PLAN_WILDCARD] = mqtt_props_number(&p->props, MQTT_PROP_WILDCARD_SUBSCRIPTION_AVAILABLE, 1) == 0;
-    r->lacks[PLAN_SHARED] = mqtt_props_number(&p->props, MQTT_PROP_SHARED_SUBSCRIPTION_AVAILABLE, 1) == 0;
-    r->lacks[PLAN_IDENTIFIER] = mqtt_props_number(&p->props, MQTT_PROP_SUBSCRIPTION_IDENTIFIER_AVAILABLE, 1) == 0;
-    r->lacks[PLAN_QOS1] = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_QOS, 2) < 1;
-    r->lacks[PLAN_QOS2] = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_QOS, 2) < 2;
-    r->lacks[PLAN_ALIAS] = mqtt_props_number(&p->props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0) == 0;
-}
-
 static void decode_arrival(const struct link *l, const struct arrival *a, struct mqtt_packet *p)
 {
     mqtt_decode(view_of(l->in + a->at, a->len), (struct mqtt_context){ l->version, MQTT_SERVER }, p, NULL);
@@ -312,7 +300,7 @@ static void arrived(struct run *r, struct link *l, const struct arrival *a)
     decode_arrival(l, a, &p);
     r->received_packets++;
     if (p.type == MQTT_CONNACK)
-        learn_limits(r, &p);
+        plan_learn(r->lacks, &p);
     if (l->manual || !p.has_id)
         return;
     if (p.type == MQTT_PUBLISH)
@@ -777,8 +765,10 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
         l->manual = s->op == PLAN_MANUAL;
         break;
     case PLAN_NEED:
-        if (r->lacks[s->want])
-            finish(r, RUN_NOT_APPLICABLE, "the broker's CONNACK says it is not available");
+        if (r->lacks[s->want] != s->lacking)
+            finish(r, RUN_NOT_APPLICABLE,
+                   s->lacking ? "the broker's CONNACK does not say that it is not available"
+                              : "the broker's CONNACK says it is not available");
         break;
     }
     next_step(r);

@@ -78,10 +78,11 @@ struct run {
 
 struct runner {
     struct runner_target target;
-    uint32_t deadline_ms; /* of an expectation without its own */
-    uint32_t answer_us;   /* how long an answer took of late, at most; an impatient wait is a few of these */
-    uint32_t mean_us;     /* and on the average */
-    uint32_t octets_max;  /* received octets kept a run; a broker that sends more ends it as FAILED */
+    uint32_t deadline_ms;   /* of an expectation without its own */
+    uint32_t answer_us;     /* how long an answer took of late, at most; an impatient wait is a few of these */
+    uint32_t mean_us;       /* and on the average */
+    bool lacks[PLAN_NEEDS]; /* what is known of the broker before a run begins */
+    uint32_t octets_max;    /* received octets kept a run; a broker that sends more ends it as FAILED */
     struct run **runs;
     uint32_t n, cap;
     uint8_t *room; /* what was read last */

@@ -27,6 +27,7 @@ struct play {
     struct plan plan;
     struct run run; /* the log, for judgement */
     struct play_link link[STEP_CLIENTS];
+    bool over; /* the rest is not for this broker */
     char why[300];
 };
 
@@ -100,6 +101,8 @@ static void play_parse(struct play *p, unsigned client)
         l->arrival[l->n].taken = false;
         l->parsed += len;
         struct mqtt_packet packet = play_packet(l, l->n);
+        if (packet.type == MQTT_CONNACK)
+            plan_learn(p->run.lacks, &packet);
         if (packet.type == MQTT_CONNACK || packet.type == MQTT_DISCONNECT)
             l->code = packet.reason;
         play_answer(p, client, &packet);
@@ -279,7 +282,8 @@ static bool play_step(struct play *p, const struct plan_step *step)
     case PLAN_AUTO:
         p->link[step->client].manual = step->op == PLAN_MANUAL;
         break;
-    case PLAN_NEED: /* it has everything unless a test takes it away */
+    case PLAN_NEED:
+        p->over = p->run.lacks[step->want] != step->lacking;
         break;
     }
     play_receive(p);
@@ -307,7 +311,7 @@ static bool play_plan(struct step *s, const char *script, const char *prefix, un
     bool ok = plan_parse(&p->plan, view_of(script, strlen(script)), prefix, version);
     if (!ok)
         snprintf(p->why, sizeof p->why, "%s", p->plan.error);
-    for (uint32_t i = 0; ok && i < p->plan.n; i++) {
+    for (uint32_t i = 0; ok && !p->over && i < p->plan.n; i++) {
         p->run.step = i;
         ok = play_step(p, &p->plan.step[i]);
     }

@@ -34,6 +34,20 @@ def _():
         check(b"pass " in env.out and b" 0 unknown" in env.out, env.out.decode())
 
 
+@case("what a broker says it lacks is held against nobody, in no version")
+def _():
+    mean = ("--max-qos 1 --no-retain --no-wildcards --no-shared --no-subscription-ids --receive-maximum 1 --topic-alias-maximum 0 "
+            "--max-session-expiry 0 --max-keep-alive 2 --max-packet-size 2000")
+    done = run("mqfuzz", "conform", "--spawn", f"{program('mqbroker')} -q -p {{port}} {mean}")
+    equal(done.status, 0, done.out.decode()[-1500:])
+    _, passed, failed, _, unknown, lacking = map(int, re.findall(r"(\d+)", done.out.decode().splitlines()[-1])[:6])
+    check(passed > 350 and failed == 0 and unknown == 0 and lacking > 100, done.out.decode()[-300:])
+    why = re.findall(r"^n/a .*\n +(.*)$", done.out.decode(), re.M)
+    check(any("Retain Available 0, and client a published with RETAIN 1" in line for line in why), f"{why[:20]}")
+    deny = run("mqfuzz", "conform", "--spawn", f"{program('mqbroker')} -q -p {{port}} --acl-file /dev/null")
+    equal(deny.status, 0, f"a broker that denies everything: {deny.out.decode()[-1500:]}")
+
+
 @case("TLS: trusted by its certificate, or by --insecure, else refused with the reason")
 def _():
     with scratch() as folder:
