@@ -420,7 +420,7 @@ static void prefetch(struct pipeline *p)
         const struct flow *f = all[i];
         if (f == NULL)
             continue;
-        flow_prefetch_pair(f);
+        flow_prefetch_parts(f);
         if ((b->segment.payload.len > 0 || (b->segment.flags & (TCP_FIN | TCP_RST)) != 0))
             flows[n++] = f;
     }

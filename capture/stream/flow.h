@@ -74,10 +74,12 @@ void flow_prefetch_slot(const struct flow_table *t, uint32_t hash);
 /* Most likely the flow with this hash, and its memory is on the way; NULL: there is none. */
 const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash);
 /* And once that has come, what lies apart from it. */
-static inline void flow_prefetch_pair(const struct flow *f)
+static inline void flow_prefetch_parts(const struct flow *f)
 {
     if (f->family == 6)
         __builtin_prefetch(f->v6);
+    if (f->extra != NULL)
+        __builtin_prefetch(f->extra);
 }
 
 /* Forgets the flows that were silent since before_ns. */

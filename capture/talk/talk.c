@@ -246,7 +246,7 @@ static bool begin_transport(struct talks *t, struct flow *f, unsigned dir, struc
 
 static void unwrap(struct flow *f)
 {
-    if (flow_transport(f) == NULL)
+    if (f->flags & TALK_WRAPPED && flow_transport(f) == NULL)
         f->flags &= (uint8_t)~TALK_WRAPPED;
 }
 

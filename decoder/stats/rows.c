@@ -373,11 +373,16 @@ RARELY static void total_connection(struct totals *c, const struct row *row)
         c->clients_lost++;
 }
 
+static bool assigns_name(const struct mqtt_packet *p)
+{
+    return p->type == MQTT_CONNACK && (p->props.seen >> MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER & 1) != 0;
+}
+
 static void row_totals(struct stats *s, const struct row *row)
 {
     struct totals *c = s->state;
     bool packet = stats_is_packet(row);
-    bool names = packet && (row->packet->type == MQTT_CONNECT || row->packet->type == MQTT_CONNACK);
+    bool names = packet && (row->packet->type == MQTT_CONNECT || assigns_name(row->packet));
     /* a client is looked up once a connection, and again where it can be told another name */
     if (names || row->stream >= c->streams_max || c->seen[row->stream] != SEEN_NAMED)
         total_connection(c, row);

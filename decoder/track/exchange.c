@@ -290,9 +290,9 @@ static void unchain_ping(struct exch *x, struct conn *c)
 
 static void leave_conn(struct exch *x, struct conn *c)
 {
-    if (c->opening == x)
+    if (x->kind == TRACK_CONNECT && c->opening == x)
         c->opening = NULL;
-    if (rare_of(c)->auth == x)
+    if (x->kind == TRACK_REAUTH && rare_of(c)->auth == x)
         c->rare->auth = NULL;
     if (x->kind == TRACK_PING)
         unchain_ping(x, c);

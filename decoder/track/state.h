@@ -241,7 +241,8 @@ struct session {
     uint16_t keep_alive_s;
     uint32_t open, print;
     int64_t silence_ns;
-    struct own *own; /* NULL: none */
+    struct own *own;           /* NULL: none */
+    uint32_t n_hashed, n_subs; /* exchanges in the table, subscriptions in force */
     /* the rest */
     struct after *after;                 /* NULL: nothing of it */
     struct past *past;                   /* likewise */
@@ -255,7 +256,6 @@ struct session {
     uint16_t port[2];
     uint32_t conns; /* index of one of those that belong to it, 0: none; the others by their mates */
     uint32_t hash, stream, expiry_s;
-    uint32_t n_hashed, n_subs; /* exchanges in the table, subscriptions in force */
     uint32_t connections;
 };
 
@@ -433,6 +433,7 @@ struct exch *id_find(const struct track *t, const struct session *s, unsigned sl
 void id_add(struct track *t, struct exch *x);
 void id_remove(struct track *t, struct exch *x);
 struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view client_id);
+void key_prefetch(const struct track *t, const struct session *s); /* a look for its name is near */
 bool name_set(struct track *t, struct session *s,
               struct view client_id);             /* its client identifier, not yet found by it */
 void key_put(struct track *t, struct session *s); /* found by it from now on */

@@ -213,6 +213,11 @@ struct session *key_find(const struct track *t, const struct row_endpoint *broke
     return s;
 }
 
+void key_prefetch(const struct track *t, const struct session *s)
+{
+    __builtin_prefetch(&t->keys[s->hash & (t->n_keys - 1)]);
+}
+
 bool name_set(struct track *t, struct session *s, struct view id)
 {
     if (s->client_id != NULL || id.len > UINT16_MAX || t->text + id.len > t->cfg.max_text)

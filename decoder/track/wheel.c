@@ -78,7 +78,9 @@ static void sweep(struct track *t)
     for (unsigned i = 0; i < WHEEL; i++) {
         struct wheel_chunk *old = NULL;
         while (t->wheel[i] != NULL) { /* turned round */
-            prefetch(t, t->wheel[i], AHEAD, 0);
+            uint32_t owner = owner_ahead(t->wheel[i], AHEAD);
+            if (owner != 0)
+                __builtin_prefetch(timer_of(t, owner));
             struct wheel_entry e = pop(t, &t->wheel[i]);
             if (is_live(t, &e))
                 push(t, &old, e);
@@ -95,7 +97,7 @@ void timer_set(struct track *t, uint32_t owner, int64_t due)
         return;
     timer_stop(r);
     uint32_t owners = t->conns.used + t->afters.used;
-    if (t->n_entries >= owners + owners / 4 + SPARE_ENTRIES)
+    if (t->n_entries >= 2 * owners + SPARE_ENTRIES)
         sweep(t);
     int64_t tick = due >> WHEEL_SHIFT;
     if (tick <= t->tick)
