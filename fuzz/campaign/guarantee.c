@@ -120,6 +120,15 @@ static bool owes_acks(const struct weighing *w, int16_t session)
     return false;
 }
 
+/* A missing PUBREL keeps the window shut: that is told, not what no longer comes. */
+static bool waits_for_release(const struct weighing *w, int16_t session)
+{
+    for (uint32_t i = 0; i < w->l->n_deliveries; i++)
+        if (w->l->delivery[i].session == session && w->l->delivery[i].received && !w->l->delivery[i].released)
+            return true;
+    return false;
+}
+
 static bool outlives(const struct ledger_party *p)
 {
     return p->expiry_s >= LONG_S && !p->left_strange;
@@ -178,7 +187,7 @@ static void weigh_lost(const struct weighing *w, const struct ledger_pub *pub, c
     if (s->granted_at >= pub->sent_at || s->code == 0 || s->code > 2 || s->remove_at != LEDGER_NEVER || shared(s) ||
         (own && v5_option(w, s, NO_LOCAL)) || !matches(s, pub->topic) || !known(w, session) ||
         !stayed(w, session, s->party) || last->pong_for < pub->acked_at || owes_acks(w, s->session) ||
-        !roomy(w, session, s->party, pub->payload_len) ||
+        waits_for_release(w, s->session) || !roomy(w, session, s->party, pub->payload_len) ||
         delivered(w, s->session, pub->topic, pub->payload, pub->sent_at))
         return;
     bool there = connected_throughout(w, session, pub->sent_at, pub->acked_at);

@@ -314,6 +314,7 @@ static void on_answer(struct ledger *l, const struct ledger_party *me, const str
         struct ledger_delivery *d = &l->delivery[i];
         if (d->session == me->session && d->qos > 0 && d->id == p->id && d->answered_at == LEDGER_NEVER) {
             d->answered_at = at;
+            d->received = p->type == MQTT_PUBREC && p->reason < 0x80 && d->qos == 2 && &l->party[d->party] == me;
             return;
         }
     }
@@ -523,6 +524,10 @@ static void heard(struct ledger *l, int16_t number, struct ledger_party *me, con
         break;
     case MQTT_PUBLISH:
         on_delivery(l, number, me, p, topic, at);
+        break;
+    case MQTT_PUBREL:
+        for (uint32_t i = 0; i < l->n_deliveries; i++)
+            l->delivery[i].released |= l->delivery[i].session == me->session && l->delivery[i].id == p->id;
         break;
     case MQTT_PINGRESP:
         me->pongs++;

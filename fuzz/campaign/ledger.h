@@ -113,6 +113,7 @@ struct ledger_delivery {
     uint32_t expiry_s;
     uint16_t id;
     uint32_t at, answered_at; /* PUBACK, PUBREC of ours */
+    bool received, released;  /* PUBREC took it on this connection; PUBREL came */
     int64_t ns;
 };
 

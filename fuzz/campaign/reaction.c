@@ -61,6 +61,17 @@ static void weigh_answers(const struct weighing *w)
             weigh_answer(w, &l->party[l->unsub[i].party], GUARANTEE_NO_UNSUBACK, l->unsub[i].sent_at);
 }
 
+/* The message came on this connection, and this connection said PUBREC: PUBREL is due on it. */
+static void weigh_releases(const struct weighing *w)
+{
+    for (uint32_t i = 0; i < w->l->n_deliveries; i++) {
+        const struct ledger_delivery *d = &w->l->delivery[i];
+        const struct ledger_party *p = &w->l->party[d->party];
+        if (d->received && !d->released && p->max_packet == UINT32_MAX)
+            weigh_answer(w, p, GUARANTEE_NO_PUBREL, d->answered_at);
+    }
+}
+
 static void weigh_served(const struct weighing *w)
 {
     for (uint32_t i = 0; i < w->l->n_parties; i++) {
@@ -331,6 +342,7 @@ static void weigh_codes(const struct weighing *w)
 void weigh_reactions(const struct weighing *w)
 {
     weigh_answers(w);
+    weigh_releases(w);
     weigh_all_late(w);
     weigh_served(w);
     weigh_refused(w);

@@ -249,6 +249,21 @@ static void wills(void **state)
            MQTT_V5, "");
 }
 
+static void no_pubrel(void **state)
+{
+    (void)state;
+#define WANTS "2 a > subscribe id=1 sub=2:~/t\n3 a < suback id=1 codes=2\n"
+#define TOOK "10 a < publish qos=2 id=5 topic=~/t payload=x\n11 a > pubrec id=5\n"
+    for (unsigned v = MQTT_V311; v <= MQTT_V5; v++) {
+        const char *rule = v == MQTT_V5 ? "MQTT-4.3.3-4" : "MQTT-4.3.3-1";
+        judged(UP("a") WANTS UP("b") "8 b > publish qos=2 id=7 topic=~/t payload=x\n" TOOK PING("a", "1500"), v, rule);
+        judged(UP("a") WANTS UP("b") "8 b > publish qos=2 id=7 topic=~/t payload=x\n" TOOK
+                                     "12 a < pubrel id=5\n12 a > pubcomp id=5\n" PING("a", "1500"),
+               v, "");
+        judged(UP("a") WANTS UP("b") "8 b > publish qos=2 id=7 topic=~/t payload=x\n" TOOK, v, "");
+    }
+}
+
 /* A broker that passes over a packet of type 0 is told of that alone, not of each answer to what it takes for packets
  * behind it. */
 static void reserved_type(void **state)
@@ -540,6 +555,7 @@ int main(void)
         cmocka_unit_test(copies_order_and_qos),
         cmocka_unit_test(retained),
         cmocka_unit_test(wills),
+        cmocka_unit_test(no_pubrel),
         cmocka_unit_test(reserved_type),
         cmocka_unit_test(reactions),
         cmocka_unit_test(shared_and_local),
