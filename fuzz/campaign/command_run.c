@@ -21,9 +21,7 @@ enum {
     CROWD_EVERY = 20000,
     CROWDS = 16,
     CROWD_KIB = 8192, /* for CROWDS times 256 connections: 2 KiB each */
-    CROWD_ROUNDS = 3,
-    CROWD_ROUNDS_COLLECTED = 12, /* heaps that are collected grow before they are */
-    SMALL_KIB = 24 * 1024        /* resident at the start: a heap that is collected takes more */
+    CROWD_ROUNDS = 3
 };
 #define SYNC_NS 30000000000
 
@@ -144,11 +142,10 @@ static bool crowds_stay(struct campaign *c, struct talk *talk, uint64_t *grown_k
 {
     struct process_usage before, after;
     struct outcome o;
-    unsigned wanted = c->stage.health.first.rss_kib < SMALL_KIB ? CROWD_ROUNDS : CROWD_ROUNDS_COLLECTED;
     if (!stage_glance(&c->stage, talk, &o) || !process_usage(&c->bench.process, &before))
         return false;
     uint64_t first_kib = before.rss_kib;
-    for (*rounds = 0; *rounds < wanted; ++*rounds) {
+    for (*rounds = 0; *rounds < CROWD_ROUNDS; ++*rounds) {
         for (unsigned i = 0; i < CROWDS && !mqfuzz_stop; i++)
             if (!stage_glance(&c->stage, talk, &o) || (o.found && strcmp(o.oracle, "crash") == 0))
                 return false;
@@ -167,7 +164,7 @@ static void crowd(struct campaign *c)
     struct outcome o = { .found = true, .severity = MQTT_SEVERITY_ERROR, .oracle = "resources", .rule = "memory" };
     uint64_t grown_kib;
     unsigned rounds;
-    if (talk.octets == NULL || c->bench.process.pid <= 0) {
+    if (talk.octets == NULL || c->bench.process.pid <= 0 || health_lazy(&c->stage.health)) {
         free(talk.octets);
         return;
     }

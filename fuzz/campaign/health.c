@@ -3,11 +3,14 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum {
     FD_SLACK = 64,
     THREAD_SLACK = 64,
-    RSS_SLACK_KIB = 128 * 1024, /* and as much as at the start: heaps that are collected grow before they are */
+    RSS_SLACK_KIB = 128 * 1024,  /* and as much as at the start */
+    SMALL_KIB = 24 * 1024,       /* resident at the start: a heap that is collected takes more */
+    COLLECTED_KIB = 1024 * 1024, /* and a quarter of the machine: so much may go before it is */
     RSS_PER_KIB_SENT = 20,
     QUARANTINE_KIB = 512 * 1024, /* freed memory that AddressSanitizer keeps: 256 MiB, with what surrounds it */
     SECOND_LOOK_MS = 1000,
@@ -32,6 +35,21 @@ static uint64_t quarantine_kib(const struct process_usage *first)
     return first->virtual_kib > UINT64_C(1) << 30 ? QUARANTINE_KIB : 0;
 }
 
+bool health_lazy(const struct health *h)
+{
+    return h->first.rss_kib >= SMALL_KIB || quarantine_kib(&h->first) > 0;
+}
+
+/* What freed memory may take. */
+static uint64_t free_kib(const struct process_usage *first)
+{
+    uint64_t quarantine = quarantine_kib(first);
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (quarantine > 0 || first->rss_kib < SMALL_KIB || pages <= 0 || page <= 0)
+        return quarantine;
+    return COLLECTED_KIB + (uint64_t)pages / 1024 * (uint64_t)page / 4;
+}
+
 static bool too_much(const struct health *h, const struct process_usage *now, uint64_t sent_kib, uint32_t open,
                      struct ailment *out)
 {
@@ -47,8 +65,7 @@ static bool too_much(const struct health *h, const struct process_usage *now, ui
         snprintf(out->title, sizeof out->title, "threads are not given back");
         snprintf(out->why, sizeof out->why, "%u threads, %u at the start, with %u connections open", now->threads,
                  first->threads, open);
-    } else if (now->rss_kib >
-               2 * first->rss_kib + RSS_SLACK_KIB + quarantine_kib(first) + RSS_PER_KIB_SENT * sent_kib) {
+    } else if (now->rss_kib > 2 * first->rss_kib + RSS_SLACK_KIB + free_kib(first) + RSS_PER_KIB_SENT * sent_kib) {
         snprintf(out->name, sizeof out->name, "memory");
         snprintf(out->title, sizeof out->title, "memory grows out of proportion");
         snprintf(out->why, sizeof out->why, "%llu KiB resident, %llu at the start, after %llu KiB were sent",

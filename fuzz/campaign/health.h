@@ -18,6 +18,9 @@ struct ailment {
 };
 
 bool health_tired(const struct health *h); /* the next check watches the process for a while: it should be at rest */
+/* Does what is free stay resident for long, so that growth alone proves little? Heaps that are collected, which are
+ * large from the start, and the quarantine of AddressSanitizer. */
+bool health_lazy(const struct health *h);
 void health_begin(struct health *h, const struct process *p, uint64_t octets_sent);
 /* What is out of proportion: descriptors, threads, memory; or, every few seconds, a processor kept busy by nothing.
  * open: connections that are still under way. What may pass is looked at again after a while: this can take some
