@@ -313,16 +313,22 @@ static void check_link(struct pipeline *p, const struct frame *f)
 
 static void stamp_frame(struct pipeline *p, const struct frame *f, struct stamp *stamp)
 {
-    *stamp = (struct stamp){ .frame = p->last.frame + 1,
+    uint64_t number = p->last.frame + 1;
+    int64_t before_ns = number > 1 ? p->last.time_ns : f->time_ns;
+    *stamp = (struct stamp){ .frame = number,
                              .time_ns = f->time_ns,
-                             .before_ns = p->last.frame > 0 ? p->last.time_ns : f->time_ns,
+                             .before_ns = before_ns,
                              .frame_len = f->wire_len,
                              .interface_id = f->interface_id };
     if (p->last.frame == 0) {
         p->n.first_ns = f->time_ns;
         rows_first_time(p->rows, f->time_ns);
     }
-    p->last = *stamp;
+    p->last.frame = number;
+    p->last.before_ns = before_ns;
+    p->last.time_ns = f->time_ns;
+    p->last.frame_len = f->wire_len;
+    p->last.interface_id = f->interface_id;
     p->n.frames++;
     p->n.octets += f->wire_len;
 }

@@ -39,7 +39,8 @@ struct report {
             uint64_t frame;
         } opened;
         struct {
-            struct view octets;
+            const uint8_t *octets;
+            uint32_t held;        /* of its octets: those at hand */
             uint64_t frame_first; /* that holds its first octet */
             int64_t time_first_ns;
             uint64_t end;     /* place in the stream behind its last octet; 0: not known */

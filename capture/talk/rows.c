@@ -311,7 +311,7 @@ static inline void track(struct rows *s, const struct report *r, struct mqtt_ver
 static void take_packet(struct rows *s, struct report *r)
 {
     struct mqtt_verdicts v = { .at = s->verdicts, .cap = ROWS_VERDICTS };
-    mqtt_conn_packet(&r->conn, r->dir, r->packet.octets, &s->packet, &v);
+    mqtt_conn_packet(&r->conn, r->dir, view_of(r->packet.octets, r->packet.held), &s->packet, &v);
     bool names = s->packet.type <= MQTT_CONNACK;
     struct row *row = packet_row(s, r, names || r->conn.source != MQTT_SOURCE_CONNECT);
     if (s->options.track != NULL)
@@ -320,7 +320,9 @@ static void take_packet(struct rows *s, struct report *r)
         learn_name(s, r);
     if (r->packet.n_faults > 0)
         tell_faults(s, r);
-    row->client_id = s->names.n == 0 ? s->note.client_id : name_of(s, r);
+    struct view name = s->names.n == 0 ? s->note.client_id : name_of(s, r);
+    if (row->client_id.ptr != name.ptr || row->client_id.len != name.len)
+        row->client_id = name;
     row->n_verdicts = v.n;
     row->alias_topic = s->note.alias_topic;
     give_row(s, row);

@@ -119,7 +119,8 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
         t->n.cut_packets++;
     const struct stream *stream = &a->f->dir[a->dir];
     struct report *r = begin(a, REPORT_PACKET, a->dir);
-    r->packet.octets = frame->octets;
+    r->packet.octets = frame->octets.ptr;
+    r->packet.held = (uint32_t)frame->octets.len;
     r->packet.frame_first = first->stamp.frame;
     r->packet.time_first_ns = first->stamp.time_ns;
     r->packet.end = end;

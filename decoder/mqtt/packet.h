@@ -54,7 +54,12 @@ struct mqtt_prop_walk {
     struct cursor c;
 };
 
-struct mqtt_prop_walk mqtt_props_walk(const struct mqtt_props *props);
+static inline struct mqtt_prop_walk mqtt_props_walk(const struct mqtt_props *props)
+{
+    const struct view b = props->block;
+    return (struct mqtt_prop_walk){ { .base = b.len > 0 ? b.ptr : (const uint8_t *)"", .end = b.len } };
+}
+
 bool mqtt_props_next(struct mqtt_prop_walk *walk, struct mqtt_prop *out); /* false at the end or at the first bad one */
 bool mqtt_props_find(const struct mqtt_props *props, uint32_t id, struct mqtt_prop *out); /* the first with this id */
 uint32_t mqtt_props_number(const struct mqtt_props *props, uint32_t id, uint32_t otherwise);

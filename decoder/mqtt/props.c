@@ -97,11 +97,6 @@ static bool next_prop(struct cursor *c, struct mqtt_prop *out, bool *minimal)
     return true;
 }
 
-struct mqtt_prop_walk mqtt_props_walk(const struct mqtt_props *props)
-{
-    return (struct mqtt_prop_walk){ cur_over(props->block.ptr, props->block.len) };
-}
-
 bool mqtt_props_next(struct mqtt_prop_walk *walk, struct mqtt_prop *out)
 {
     bool minimal;
