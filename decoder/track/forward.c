@@ -14,6 +14,16 @@
 enum { SENT_PLACES = 2048 };
 static const int64_t second_ns = 1000000000;
 
+/* The messages lie in the order of their coming, the oldest is overwritten: what is written to places here and there
+ * waits for memory each time. Most of what is looked up is not there, which the index alone tells. */
+struct sent_book {
+    struct sent_key {
+        uint32_t print, number;
+    } index[SENT_PLACES];
+    uint32_t next; /* number */
+    struct sent message[SENT_PLACES];
+};
+
 static const struct {
     uint32_t prop;
     uint16_t rule;
@@ -72,37 +82,53 @@ static uint32_t broker_of(struct conn *c)
 
 void sent_free(struct track *t)
 {
-    mem_give(t, t->sent, SENT_PLACES * sizeof *t->sent);
+    mem_give(t, t->sent, sizeof *t->sent);
     t->sent = NULL;
 }
 
-static struct sent *place_of(const struct track *t, uint32_t print, uint32_t broker)
+/* The first of the two that a message may have. */
+static struct sent_key *keys_of(struct sent_book *b, uint32_t print, uint32_t broker)
 {
-    return &t->sent[(print ^ broker) % SENT_PLACES & ~1u];
+    return &b->index[(print ^ broker) % SENT_PLACES & ~1u];
 }
 
-static struct sent *look_up(const struct track *t, uint32_t print, uint32_t broker)
+static struct sent *message_of(struct sent_book *b, const struct sent_key *k)
 {
-    struct sent *two = place_of(t, print, broker);
-    if (two[0].print == print && two[0].broker == broker)
-        return &two[0];
-    return two[1].print == print && two[1].broker == broker ? &two[1] : NULL;
+    return &b->message[k->number % SENT_PLACES];
+}
+
+static struct sent_key *look_up(struct sent_book *b, uint32_t print, uint32_t broker)
+{
+    struct sent_key *k = keys_of(b, print, broker);
+    for (unsigned i = 0; i < 2; i++, k++)
+        if (k->print == print && message_of(b, k)->print == print && message_of(b, k)->broker == broker)
+            return k;
+    return NULL;
 }
 
 static bool has_memory(struct track *t)
 {
     if (t->sent != NULL)
         return true;
-    t->sent = mem_take(t, SENT_PLACES * sizeof *t->sent);
+    t->sent = mem_take(t, sizeof *t->sent);
     if (t->sent != NULL)
-        memset(t->sent, 0, SENT_PLACES * sizeof *t->sent);
+        memset(t->sent, 0, sizeof *t->sent);
     return t->sent != NULL;
+}
+
+/* Where the next message goes; k leads to it. */
+static struct sent *append(struct sent_book *b, struct sent_key *k, uint32_t print)
+{
+    *k = (struct sent_key){ print, b->next++ };
+    return message_of(b, k);
 }
 
 static void keep_new(struct track *t, struct conn *c, const struct track_input *in, uint32_t print, uint32_t broker)
 {
-    struct sent *two = place_of(t, print, broker),
-                *e = two + (two[0].time_ns > two[1].time_ns); /* no branch: a guess */
+    struct sent_book *b = t->sent;
+    struct sent_key *two = keys_of(b, print, broker);
+    uint32_t age[] = { b->next - two[0].number, b->next - two[1].number };
+    struct sent *e = append(b, &two[age[1] > age[0]], print); /* no branch: a guess */
     const struct mqtt_packet *p = in->packet;
     e->time_ns = in->time_ns;
     e->session = c->session->number;
@@ -120,10 +146,15 @@ static void keep_new(struct track *t, struct conn *c, const struct track_input *
     e->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, UINT32_MAX);
 }
 
-static void keep_again(struct track *t, struct conn *c, const struct track_input *in, struct sent *e)
+static void keep_again(struct track *t, struct conn *c, const struct track_input *in, struct sent_key *k)
 {
     const struct mqtt_packet *p = in->packet;
+    struct sent *e = message_of(t->sent, k), *old = e;
     uint32_t fact[SENT_FACTS];
+    if (t->sent->next - k->number > SENT_PLACES / 2) { /* it would be overwritten soon */
+        e = append(t->sent, k, e->print);
+        *e = *old;
+    }
     e->marks = (uint8_t)(e->marks & ~SENT_CLEAR);
     e->marks |= in->time_ns - e->time_ns > t->cfg.answer_ns ? SENT_CLEAR : 0;
     e->marks |= p->publish.retain ? SENT_RETAIN : SENT_PLAIN;
@@ -147,9 +178,9 @@ void sent_keep(struct track *t, struct conn *c, const struct track_input *in, ui
     if (!has_memory(t))
         return;
     uint32_t broker = broker_of(c);
-    struct sent *e = look_up(t, print, broker);
-    if (e != NULL)
-        keep_again(t, c, in, e);
+    struct sent_key *k = look_up(t->sent, print, broker);
+    if (k != NULL)
+        keep_again(t, c, in, k);
     else
         keep_new(t, c, in, print, broker);
 }
@@ -159,9 +190,10 @@ const struct sent *sent_find(struct track *t, struct conn *c, const struct track
     const struct mqtt_publish *p = &in->packet->publish;
     if (t->sent == NULL || p->dup)
         return NULL;
-    const struct sent *e = look_up(t, print, broker_of(c));
-    if (e == NULL)
+    const struct sent_key *k = look_up(t->sent, print, broker_of(c));
+    if (k == NULL)
         return NULL;
+    const struct sent *e = message_of(t->sent, k);
     int64_t took = in->time_ns - e->time_ns;
     bool known = e->times == 1 || ((e->marks & SENT_CLEAR) != 0 && took < t->cfg.answer_ns);
     if (known && !p->retain) { /* with RETAIN it may answer a SUBSCRIBE */

@@ -404,7 +404,7 @@ struct track {
     uint32_t conn_gen;
     struct dup_seen dup[DUP_RING];
     uint32_t dup_at;
-    struct sent *sent; /* SENT_PLACES of them; NULL: none yet */
+    struct sent_book *sent; /* NULL: none yet */
     struct track_counts counts;
     struct mqtt_verdicts *v; /* of the packet under way */
     struct track_note *note;

@@ -212,6 +212,44 @@ static void deliveries_are_told(void **state)
     talk_free(k);
 }
 
+static void publish_each(struct talk *k, unsigned n)
+{
+    char step[64];
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(step, sizeof step, "2> pub t=again/%u p=x", i);
+        talk_play(k, step);
+    }
+}
+
+/* What is sent again stays known as long as what is sent for the first time then. */
+static void a_message_sent_again_is_young(void **state)
+{
+    (void)state;
+    enum { FEW = 16, KEPT = 2048 };
+    unsigned known = 0;
+    struct talk *k = talk_new(NULL);
+    char step[64];
+    talk_play(k, "1 open; 1> connect id=a; 1< connack; 1> sub id=1 f=#:0; 1< suback id=1 c=0; 2 open; 2> connect id=b; "
+                 "2< connack");
+    publish_each(k, FEW);
+    for (unsigned i = 0; i < KEPT; i++) {
+        if (i == KEPT * 5 / 8) {
+            talk_play(k, "+9s");
+            publish_each(k, FEW);
+        }
+        snprintf(step, sizeof step, "2> pub t=t p=%u", i);
+        talk_play(k, step);
+    }
+    for (unsigned i = 0; i < FEW; i++) {
+        k->n_notes = 0;
+        snprintf(step, sizeof step, "1< pub t=again/%u p=x", i);
+        talk_play(k, step);
+        known += last_note(k)->published_frame != 0;
+    }
+    assert_true(known > FEW * 2 / 3); /* a few gave their place to others */
+    talk_free(k);
+}
+
 static void wills(void **state)
 {
     (void)state;
@@ -510,6 +548,7 @@ int main(void)
         cmocka_unit_test(outcomes),
         cmocka_unit_test(half_a_capture),
         cmocka_unit_test(deliveries_are_told),
+        cmocka_unit_test(a_message_sent_again_is_young),
         cmocka_unit_test(wills),
         cmocka_unit_test(sessions_expire),
         cmocka_unit_test(the_end_tells_who_owes),
