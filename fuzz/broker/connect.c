@@ -45,9 +45,14 @@ void connect_refuse(struct broker_conn *c, uint8_t reason, enum mqtt_rule rule, 
         p.reason = return_code(reason);
     else if (FAULTY(b, WRONG_REASON))
         p.reason = 0x80;
+    if (p.reason == 0 && c->version == MQTT_V311 && FAULTY(b, REFUSE_ALWAYS))
+        p.reason = 5;
+    if (c->version == MQTT_V5 && FAULTY(b, REFUSE_DISCONNECT))
+        p.type = MQTT_DISCONNECT;
     if (p.reason != 0)
         send_reasoned(c, &p, rule);
-    conn_done(c, false);
+    if (p.reason == 0 || !FAULTY(b, REFUSE_OPEN))
+        conn_done(c, false);
 }
 
 static bool name_is(const struct mqtt_packet *p, const char *name)
@@ -89,7 +94,7 @@ static bool will_allowed(struct broker_conn *c, const struct mqtt_packet *p)
     const struct broker_config *config = &c->broker->config;
     if (!in->will)
         return true;
-    if (in->will_qos > config->max_qos) /* [MQTT-3.2.2-12] */
+    if (in->will_qos > (FAULTY(c->broker, SUBSCRIBE_MAXIMUM) ? 1 : config->max_qos)) /* [MQTT-3.2.2-12] */
         connect_refuse(c, 0x9b, MQTT_RULE_NONE, "Will QoS is not supported");
     else if (in->will_retain && !config->retain_available) /* [MQTT-3.2.2-13] */
         connect_refuse(c, 0x9a, MQTT_RULE_NONE, "retained wills are not supported");
@@ -254,19 +259,21 @@ static void add_limits(struct block *block, const struct broker_conn *c, const s
     const struct broker_config *config = &c->broker->config;
     if (c->expiry_s != mqtt_props_number(&p->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0))
         add_number(block, MQTT_PROP_SESSION_EXPIRY_INTERVAL, MQTT_WIRE_U32, c->expiry_s);
-    if (!config->retain_available)
+    if (!config->retain_available || FAULTY(c->broker, LIMITS_IGNORED))
         add_number(block, MQTT_PROP_RETAIN_AVAILABLE, MQTT_WIRE_BYTE, 0);
     if (config->max_packet < MQTT_REMAINING_MAX + MQTT_HEADER_MAX)
         add_number(block, MQTT_PROP_MAXIMUM_PACKET_SIZE, MQTT_WIRE_U32, config->max_packet);
     if (config->receive_maximum != UINT16_MAX)
         add_number(block, MQTT_PROP_RECEIVE_MAXIMUM, MQTT_WIRE_U16, config->receive_maximum);
-    if (config->max_qos < 2)
+    if (FAULTY(c->broker, LIMITS_IGNORED) || FAULTY(c->broker, SUBSCRIBE_MAXIMUM))
+        add_number(block, MQTT_PROP_MAXIMUM_QOS, MQTT_WIRE_BYTE, 1);
+    else if (config->max_qos < 2)
         add_number(block, MQTT_PROP_MAXIMUM_QOS, MQTT_WIRE_BYTE, config->max_qos); /* [MQTT-3.2.2-9] */
-    if (!config->wildcard_available)
+    if (!config->wildcard_available || FAULTY(c->broker, LIMITS_IGNORED))
         add_number(block, MQTT_PROP_WILDCARD_SUBSCRIPTION_AVAILABLE, MQTT_WIRE_BYTE, 0);
-    if (!config->subscription_id_available)
+    if (!config->subscription_id_available || FAULTY(c->broker, LIMITS_IGNORED))
         add_number(block, MQTT_PROP_SUBSCRIPTION_IDENTIFIER_AVAILABLE, MQTT_WIRE_BYTE, 0);
-    if (!config->shared_available)
+    if (!config->shared_available || FAULTY(c->broker, LIMITS_IGNORED))
         add_number(block, MQTT_PROP_SHARED_SUBSCRIPTION_AVAILABLE, MQTT_WIRE_BYTE, 0);
     if (config->response_information.ptr != NULL &&
         mqtt_props_number(&p->props, MQTT_PROP_REQUEST_RESPONSE_INFORMATION, 0) == 1)

@@ -256,7 +256,8 @@ struct broker_conn *broker_open(struct broker *b, void *user, uint64_t peer, uin
                                .serial = ++b->conn_serial,
                                .problem_information = true };
     c->timer.kind = TIMER_CONN;
-    if (!timers_set(&b->timers, &b->memory, &c->timer, now_ms + b->config.connect_timeout_ms)) {
+    uint64_t timeout_ms = FAULTY(b, NO_CONNECT_TIMEOUT) ? UINT32_MAX : b->config.connect_timeout_ms;
+    if (!timers_set(&b->timers, &b->memory, &c->timer, now_ms + timeout_ms)) {
         mem_free(&b->memory, c, sizeof *c);
         return NULL;
     }

@@ -17,9 +17,10 @@ bool output_full(const struct broker_conn *c)
     return c->out.len >= c->broker->config.max_output;
 }
 
-static bool too_large(const struct broker_conn *c, size_t len)
+static bool too_large(const struct broker_conn *c, const struct mqtt_packet *p, size_t len)
 {
-    return len > c->max_packet && !FAULTY(c->broker, OVER_PACKET_SIZE);
+    bool fault = FAULTY(c->broker, OVER_PACKET_SIZE) || (FAULTY(c->broker, LONG_REASON) && p->type != MQTT_PUBLISH);
+    return len > c->max_packet && !fault;
 }
 
 /* Encodes into the room behind the output; `guess` is no less than what the packet takes. */
@@ -30,7 +31,7 @@ static enum send_result emit(struct broker_conn *c, const struct mqtt_packet *p,
     if (room == NULL)
         return SEND_NO_MEMORY;
     size_t len = mqtt_encode(p, room, guess);
-    if (len == 0 || len > guess || too_large(c, len))
+    if (len == 0 || len > guess || too_large(c, p, len))
         return SEND_TOO_LARGE; /* [MQTT-3.1.2-24] */
     c->out.len += (uint32_t)len;
     b->stats.packets_out++;
@@ -38,8 +39,29 @@ static enum send_result emit(struct broker_conn *c, const struct mqtt_packet *p,
     return SEND_DONE;
 }
 
+/* The fault adds a Reason String wherever one may be. */
+static struct mqtt_packet with_long_reason(const struct broker_conn *c, const struct mqtt_packet *p)
+{
+    static const char text[] = "\x1f\x00\x40" /* 64 octets */
+                               "................................................................";
+    struct mqtt_packet out = *p;
+    bool refusal = p->type == MQTT_DISCONNECT || (p->type == MQTT_CONNACK && p->reason != 0);
+    bool may = refusal || (c->problem_information && p->type != MQTT_CONNACK && p->type != MQTT_AUTH &&
+                           p->type != MQTT_PINGRESP && p->type != MQTT_PUBLISH);
+    if (c->version == MQTT_V5 && may && p->props.block.len == 0) {
+        out.has_reason = true;
+        out.props.block = view_of(text, sizeof text - 1);
+    }
+    return out;
+}
+
 bool send_packet(struct broker_conn *c, const struct mqtt_packet *p)
 {
+    struct mqtt_packet faulty;
+    if (FAULTY(c->broker, LONG_REASON)) {
+        faulty = with_long_reason(c, p);
+        p = &faulty;
+    }
     size_t fields = p->props.block.len;
     if (p->type == MQTT_SUBACK || p->type == MQTT_UNSUBACK)
         fields += p->list.payload.len;
@@ -136,7 +158,7 @@ static bool publish_props(struct broker_conn *c, const struct publication *pub, 
     *out = view_of(pub->props.ptr != NULL ? pub->props.ptr : (const uint8_t *)"", pub->props.len);
     if (!ids && alias == 0 && pub->deadline == UINT64_MAX)
         return true;
-    size_t cap = pub->props.len + 3 + (d->more + 1) * (size_t)5, len = pub->props.len;
+    size_t cap = pub->props.len + 3 + (d->more + 2) * (size_t)5, len = pub->props.len;
     buffer_done(&b->scratch, &b->memory);
     uint8_t *block = buffer_reserve(&b->scratch, &b->memory, cap);
     if (block == NULL)
@@ -148,6 +170,8 @@ static bool publish_props(struct broker_conn *c, const struct publication *pub, 
         len = write_number(block, len, cap, MQTT_PROP_SUBSCRIPTION_IDENTIFIER, MQTT_WIRE_VBI, d->first_id);
         for (uint32_t i = 0; i < d->more; i++)
             len = write_number(block, len, cap, MQTT_PROP_SUBSCRIPTION_IDENTIFIER, MQTT_WIRE_VBI, d->ids[i]);
+        if (FAULTY(b, FOREIGN_SUBSCRIPTION_ID))
+            len = write_number(block, len, cap, MQTT_PROP_SUBSCRIPTION_IDENTIFIER, MQTT_WIRE_VBI, 268435455);
     }
     if (alias != 0)
         len = write_number(block, len, cap, MQTT_PROP_TOPIC_ALIAS, MQTT_WIRE_U16, alias);

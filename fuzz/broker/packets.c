@@ -67,12 +67,26 @@ enum mqtt_rule reaction(const struct broker *b, const struct mqtt_verdicts *v, u
 
 /* ---- one packet ---- */
 
+/* The fault: as if a message had been taken that there is not. */
+static void keep_refused(struct broker_conn *c, uint16_t id)
+{
+    struct memory *m = &c->broker->memory;
+    struct inbound *in = mem_zero(m, sizeof *in);
+    if (in == NULL)
+        return;
+    in->id = id;
+    if (idmap_get(&c->session->in, id) != NULL || !idmap_put(&c->session->in, m, id, in))
+        mem_free(m, in, sizeof *in);
+}
+
 static void wrong_payload(struct broker_conn *c, const struct mqtt_packet *p, enum mqtt_rule rule)
 {
     if (p->publish.qos == 0)
         conn_violation(c, rule, 0x99, "the payload is not the UTF-8 it says to be");
     else
         send_ack(c, p->publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, p->id, 0x99);
+    if (p->publish.qos == 2 && FAULTY(c->broker, KEEP_REFUSED_ID))
+        keep_refused(c, p->id);
 }
 
 static void dispatch(struct broker_conn *c, struct mqtt_packet *p)

@@ -60,8 +60,8 @@ static uint8_t refusal(struct broker_conn *c, const struct publication *pub)
 {
     struct broker *b = c->broker;
     if (c->version == MQTT_V31 && utf8_check(pub->topic).worst != UTF8_OK)
-        return 0x90;              /* 3.1 lets it pass, its subscribers of 3.1.1 and 5.0 do not [MQTT-3.3.2-1] */
-    if (pub->topic.ptr[0] == '$') /* reserved for the server, section 4.7.2 */
+        return 0x90; /* 3.1 lets it pass, its subscribers of 3.1.1 and 5.0 do not [MQTT-3.3.2-1] */
+    if (pub->topic.ptr[0] == '$' && !FAULTY(b, DOLLAR_TOPICS)) /* reserved for the server, section 4.7.2 */
         return 0x87;
     if (b->acl.given && !acl_allows(b, c->session, pub->topic, ACL_WRITE))
         return 0x87;
@@ -137,7 +137,8 @@ static bool count_inbound(struct broker_conn *c, struct inbound *in)
 {
     if (in->connection == c->serial)
         return true;
-    if (c->version == MQTT_V5 && c->receive_used >= c->broker->config.receive_maximum) {
+    if (c->version == MQTT_V5 && !FAULTY(c->broker, LIMITS_IGNORED) &&
+        c->receive_used >= c->broker->config.receive_maximum) {
         conn_violation(c, MQTT_S5_3_3_4_D, 0x93, "more QoS 2 messages open than Receive Maximum");
         return false;
     }
@@ -216,7 +217,7 @@ void handle_publish(struct broker_conn *c, struct mqtt_packet *p)
                                .from = c->session,
                                .deadline = UINT64_MAX };
     b->stats.publish_in++;
-    if (p->publish.qos > b->config.max_qos) {
+    if (p->publish.qos > (FAULTY(b, QOS_NOT_TOLD) || FAULTY(b, SUBSCRIBE_MAXIMUM) ? 1 : b->config.max_qos)) {
         conn_violation(c, c->version == MQTT_V5 ? MQTT_R5_3_2_2_11 : MQTT_RULE_NONE, 0x9b, "QoS above Maximum QoS");
         return;
     }
@@ -289,6 +290,10 @@ static void received(struct broker_conn *c, const struct mqtt_packet *p, struct 
         message_drop(b, d->message);
         d->message = NULL;
         d->state = DELIVERY_PUBCOMP;
+        if (FAULTY(b, QUOTA_AT_PUBREC)) {
+            c->quota++;
+            deliver_pump(b, c->session);
+        }
     }
     if (!FAULTY(b, NO_PUBREL))
         send_ack(c, MQTT_PUBREL, p->id, 0);

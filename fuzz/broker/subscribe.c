@@ -262,6 +262,10 @@ static bool features(struct broker_conn *c, const struct mqtt_packet *p, uint32_
     }
     size_t pos = 0;
     for (struct mqtt_filter f; mqtt_list_next(p, &pos, &f);) {
+        if (FAULTY(c->broker, SUBSCRIBE_MAXIMUM) && (f.options & OPTION_QOS) == 2) {
+            conn_close(c, 0x9b, MQTT_RULE_NONE, "QoS above Maximum QoS");
+            return false;
+        }
         if (!config->shared_available && topic_is_shared(f.filter)) {
             conn_violation(c, MQTT_S5_3_2_2_3_13_C, 0x9e, "Shared Subscriptions are not supported");
             return false;

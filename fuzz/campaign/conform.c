@@ -10,10 +10,11 @@
 
 static const struct {
     const char *rule311, *rule5, *title, *script;
-    bool in31, hint;
+    bool in31, hint, later;
 } written[] = {
-#define PROBE(rule311, rule5, in31, title, script) { rule311, rule5, title, script, in31, false },
-#define SHOULD(rule5, title, script) { "-", rule5, title, script, false, true },
+#define PROBE(rule311, rule5, in31, title, script) { rule311, rule5, title, script, in31, false, false },
+#define SHOULD(rule311, rule5, title, script) { rule311, rule5, title, script, false, true, false },
+#define LATER(rule311, rule5, title, script) { rule311, rule5, title, script, false, true, true },
 #include "fuzz/campaign/probes.def"
 };
 
@@ -38,16 +39,14 @@ static bool add(struct probe_list *list, const char *rule, unsigned version, boo
 static bool add_written(struct probe_list *list, unsigned versions)
 {
     for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
-        bool has311 = written[i].rule311[0] != '-', has5 = written[i].rule5[0] != '-';
-        if ((versions & 1u << MQTT_V31) != 0 && written[i].in31 && has311 &&
-            !add(list, written[i].rule311, MQTT_V31, true, written[i].title, written[i].script))
-            return false;
-        if ((versions & 1u << MQTT_V311) != 0 && has311 &&
-            !add(list, written[i].rule311, MQTT_V311, false, written[i].title, written[i].script))
-            return false;
-        if ((versions & 1u << MQTT_V5) != 0 && has5 &&
-            !add(list, written[i].rule5, MQTT_V5, written[i].hint, written[i].title, written[i].script))
-            return false;
+        for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
+            const char *rule = v == MQTT_V5 ? written[i].rule5 : written[i].rule311;
+            if ((versions & 1u << v) == 0 || rule[0] == '-' || (v == MQTT_V31 && !written[i].in31))
+                continue;
+            if (!add(list, rule, v, v == MQTT_V31 || written[i].hint, written[i].title, written[i].script))
+                return false;
+            list->at[list->n - 1].later = written[i].later;
+        }
     }
     return true;
 }
@@ -107,7 +106,7 @@ struct under_way {
 
 static bool wanted(const struct probe *p, const char *rule)
 {
-    return rule == NULL || strcmp(p->rule, rule) == 0 || strstr(p->title, rule) != NULL;
+    return rule == NULL ? !p->later : strcmp(p->rule, rule) == 0 || strstr(p->title, rule) != NULL;
 }
 
 static bool start(struct runner *r, const struct probe *p, const struct conform_options *o, uint32_t number,

@@ -8,6 +8,7 @@ struct probe {
     const char *rule; /* statement it asks about, of this version (3.1: of 3.1.1, as a hint) */
     uint8_t version;  /* enum mqtt_version */
     bool alone;       /* its client identifier is not its own: one of these at a time */
+    bool later;       /* it takes long: only when asked for by its name */
     bool hint;        /* 3.1 has no numbered statements, or the answer is left to the broker: no failure */
     char title[160];
     char *script; /* plan text */

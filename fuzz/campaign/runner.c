@@ -767,7 +767,7 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
     case PLAN_NEED:
         if (r->lacks[s->want] != s->lacking)
             finish(r, RUN_NOT_APPLICABLE,
-                   s->lacking ? "the broker's CONNACK does not say that it is not available"
+                   s->lacking ? "for brokers that say they lack it, and this one does not"
                               : "the broker's CONNACK says it is not available");
         break;
     }

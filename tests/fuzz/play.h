@@ -258,6 +258,15 @@ static bool play_expect(struct play *p, const struct plan_step *step)
     }
 }
 
+/* The plan goes on with what a broker may refuse; this one accepts it. */
+static bool play_is_optional(const struct plan_step *step)
+{
+    for (unsigned i = 0; i < step->n_match; i++)
+        if (step->match[i].field == PLAN_F_REASON && step->match[i].least && !step->judged)
+            return true;
+    return false;
+}
+
 static bool play_step(struct play *p, const struct plan_step *step)
 {
     bool ok = true;
@@ -270,6 +279,8 @@ static bool play_step(struct play *p, const struct plan_step *step)
         break;
     case PLAN_EXPECT:
         ok = play_expect(p, step);
+        p->over = !ok && play_is_optional(step);
+        ok = ok || p->over;
         break;
     case PLAN_WAIT:
         step_wait(p->s, step->ms);

@@ -78,21 +78,23 @@ static void steps_are_what_was_written(void **state)
            "a > puback id=$2\n"
            "a <! no publish topic=t 250ms\n"
            "a <! closed reason=0x8e 2s\n"
-           "version 5; need shared; wait 10ms; b reset\n"
+           "version 5; need shared; need no qos2; wait 10ms; b reset\n"
            "a < connack sp=1 assigned_client_identifier=* receive_maximum=none server_keep_alive>=3",
            MQTT_V311);
-    static const enum plan_op ops[] = { PLAN_OPEN,   PLAN_MANUAL, PLAN_EXPECT, PLAN_SEND,  PLAN_EXPECT,
-                                        PLAN_EXPECT, PLAN_NEED,   PLAN_WAIT,   PLAN_RESET, PLAN_EXPECT };
-    assert_int_equal(plan.n, 10);
-    for (unsigned i = 0; i < 10; i++)
+    static const enum plan_op ops[] = { PLAN_OPEN, PLAN_MANUAL, PLAN_EXPECT, PLAN_SEND,  PLAN_EXPECT, PLAN_EXPECT,
+                                        PLAN_NEED, PLAN_NEED,   PLAN_WAIT,   PLAN_RESET, PLAN_EXPECT };
+    assert_int_equal(plan.n, 11);
+    for (unsigned i = 0; i < 11; i++)
         assert_int_equal(plan.step[i].op, ops[i]);
     assert_true(plan.step[2].var == 2 && plan.step[2].n_match == 2 && !plan.step[2].judged && plan.step[2].line == 3);
     assert_true(plan.step[3].var == 2 && plan.step[3].id_at == 2);
     assert_true(plan.step[4].want == PLAN_NO_PACKET && plan.step[4].judged && plan.step[4].ms == 250);
     assert_true(plan.step[5].want == PLAN_CLOSED && plan.step[5].match[0].number == 0x8e && plan.step[5].ms == 2000);
-    assert_true(plan.step[8].client == 1 && plan.step[8].version == MQTT_V5);
-    assert_true(plan.step[9].n_match == 4 && plan.step[9].match[1].present && plan.step[9].match[2].absent &&
-                plan.step[9].match[3].least);
+    assert_true(plan.step[6].want == PLAN_SHARED && !plan.step[6].lacking);
+    assert_true(plan.step[7].want == PLAN_QOS2 && plan.step[7].lacking);
+    assert_true(plan.step[9].client == 1 && plan.step[9].version == MQTT_V5);
+    assert_true(plan.step[10].n_match == 4 && plan.step[10].match[1].present && plan.step[10].match[2].absent &&
+                plan.step[10].match[3].least);
     plan_free(&plan);
 }
 
