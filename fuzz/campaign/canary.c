@@ -63,8 +63,8 @@ static bool exchange(struct canary *c, const uint8_t *out, size_t n, uint8_t exp
             return false;
         if (got < 0)
             poll(&(struct pollfd){ .fd = c->fd, .events = POLLIN }, 1, TURN_MS);
-        if (c->meanwhile != NULL)
-            c->meanwhile(c->ctx);
+        if (c->meanwhile != NULL && !c->meanwhile(c->ctx))
+            return false;
         int64_t now = runner_now_ns(), turn = now - before;
         left -= turn < turn_max ? turn : turn_max;
         before = now;
@@ -98,8 +98,8 @@ static bool open_socket(struct canary *c, const struct runner_target *target)
         if (c->error != ETIMEDOUT || left <= 0)
             return false;
         canary_close(c);
-        if (c->meanwhile != NULL)
-            c->meanwhile(c->ctx);
+        if (c->meanwhile != NULL && !c->meanwhile(c->ctx))
+            return false;
     }
     c->wire = wire_is_plain(&target->wire) ? NULL : wire_begin(&target->wire, c->fd);
     return wire_is_plain(&target->wire) || c->wire != NULL;

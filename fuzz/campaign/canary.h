@@ -14,7 +14,7 @@ struct canary {
     uint8_t refused;              /* reason of the CONNACK when it was not 0 */
     bool closed;                  /* by the broker, without an answer */
     int error;                    /* errno of a connection that was not made */
-    void (*meanwhile)(void *ctx); /* done again and again while it waits; may be NULL */
+    bool (*meanwhile)(void *ctx); /* done again and again while it waits; false: it need not wait on. May be NULL */
     void *ctx;
 };
 #define CANARY_NONE ((struct canary){ .fd = -1, .version = MQTT_V311 })

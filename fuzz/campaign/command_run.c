@@ -393,6 +393,7 @@ int campaign_run(const struct command *command, struct shared *shared, unsigned 
         free(c->kept[i].octets);
     run_forget_history(c);
     free(c->words);
+    free(c->beside);
     baseline_free(&c->baseline);
     free(c);
     return status;

@@ -378,6 +378,16 @@ static void said(struct ledger *l, int16_t number, struct ledger_party *me, cons
 
 /* ---- what the broker says ---- */
 
+/* The broker gives a name. What was asked for before CONNACK came is of this session, too. */
+static void be_named(struct ledger *l, int16_t number, struct ledger_party *me, struct view id)
+{
+    int16_t nameless = me->session;
+    join_session(l, number, me, id);
+    for (uint32_t i = 0; i < l->n_subs; i++)
+        if (l->sub[i].party == number && l->sub[i].session == nameless)
+            l->sub[i].session = me->session;
+}
+
 static void on_connack(struct ledger *l, int16_t number, struct ledger_party *me, const struct mqtt_packet *p,
                        uint32_t at)
 {
@@ -399,7 +409,7 @@ static void on_connack(struct ledger *l, int16_t number, struct ledger_party *me
     me->their_receive_max = mqtt_props_number(&p->props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     me->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, me->expiry_s);
     if (mqtt_props_find(&p->props, MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER, &assigned))
-        join_session(l, number, me, assigned.text);
+        be_named(l, number, me, assigned.text);
     if (me->clean || !me->present)
         drop_subs(l, me, at);
 }

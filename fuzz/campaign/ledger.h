@@ -129,7 +129,7 @@ struct ledger_request { /* one filter of an UNSUBSCRIBE; SUBSCRIBE is in its sub
 struct ledger {
     const struct run *run;
     struct ledger_party party[LEDGER_PARTIES];
-    struct ledger_session session[LEDGER_PARTIES];
+    struct ledger_session session[2 * LEDGER_PARTIES]; /* one that the broker gives a name has had another before */
     struct ledger_sub sub[LEDGER_SUBS];
     struct ledger_pub pub[LEDGER_PUBS];
     struct ledger_delivery delivery[LEDGER_DELIVERIES];

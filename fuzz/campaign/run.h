@@ -55,6 +55,7 @@ struct campaign {
     struct kind kind[KINDS];
     struct suspicion pending[PENDING];
     uint32_t n_pending;
+    char *beside;   /* owned; plans that show the next finding together */
     uint64_t seeds; /* plans that came from elsewhere */
     uint64_t plans; /* made; minimising carries out more */
     int64_t began_ns, said_ns;

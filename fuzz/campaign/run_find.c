@@ -164,7 +164,8 @@ static void shrink(struct campaign *c, struct later *l)
         if (shown > 0)
             snprintf(e->why + n, sizeof e->why - n, " (replays %u of %u)", shown, tries);
         else if (!mqfuzz_stop)
-            snprintf(e->why + n, sizeof e->why - n, " (not seen again)");
+            snprintf(e->why + n, sizeof e->why - n, " (%s)",
+                     c->command->spawn != NULL ? "not seen again on a fresh broker" : "not seen again");
         run_save(c, e, NULL);
     }
     free(l->talk.octets);
@@ -181,7 +182,8 @@ void run_found(struct campaign *c, const struct talk *talk, const struct outcome
     if (e == NULL)
         return;
     e->plan = talk_text(talk, o);
-    e->trace = run != NULL ? run_trace(run) : strdup("(beside others)\n");
+    e->trace = run != NULL ? run_trace(run) : c->beside != NULL ? c->beside : strdup("(beside others)\n");
+    c->beside = run == NULL ? NULL : c->beside;
     run_save(c, e, run);
     run_announce(e);
     bool ended = strcmp(o->oracle, "crash") == 0 || strcmp(o->oracle, "hang") == 0;

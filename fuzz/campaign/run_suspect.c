@@ -2,6 +2,8 @@
  *
  * What goes on beside others is only suspected: who gets a second look, alone or with patience, and who it was when the
  * broker is gone. */
+#define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +17,11 @@ enum {
     CONFIRMING_SHARE = 8, /* of the time may go to trying something alone that takes its time */
     SUSPECTS = 256,
     GROUP = 8,
+    BESIDE = 96,
     AGAIN_MS = 1000
 };
 #define LATE_NS 10000000000
+#define TOGETHER_NS 10000000000 /* to find which of those beside each other it takes */
 
 static struct kind *kind_of(struct campaign *c, const struct outcome *o)
 {
@@ -207,9 +211,11 @@ void run_learn(struct campaign *c, const struct talk *talk, const struct outcome
 static bool group_shows(struct campaign *c, const struct flight *const *suspects, unsigned n,
                         const struct outcome *wanted)
 {
-    struct flight again[GROUP] = { 0 };
+    struct flight *again = calloc(n, sizeof *again);
     struct stage *s = &c->stage;
     struct outcome o;
+    if (again == NULL)
+        return false;
     for (unsigned i = 0; i < n; i++)
         if (stage_prepare(s, &suspects[i]->talk, 0, false, &again[i]))
             stage_begin(s, &again[i]);
@@ -230,7 +236,51 @@ static bool group_shows(struct campaign *c, const struct flight *const *suspects
             f = &(*f)->next_ended;
     for (unsigned i = 0; i < n; i++)
         flight_clear(&again[i]);
+    free(again);
     return shown;
+}
+
+/* Of those that show it beside each other, as few as do so in some seconds; at least two. */
+static unsigned fewer(struct campaign *c, const struct outcome *wanted, const struct flight **suspects, unsigned n)
+{
+    int64_t until = runner_now_ns() + TOGETHER_NS;
+    for (unsigned size = n / 2; size >= 1 && !c->trouble && !mqfuzz_stop; size /= 2)
+        for (unsigned from = 0; n > 2 && from + size <= n && n - size >= 2 && runner_now_ns() < until && !c->trouble;) {
+            const struct flight *rest[FLIGHTS];
+            memcpy(rest, suspects, from * sizeof *rest);
+            memcpy(rest + from, suspects + from + size, (n - from - size) * sizeof *rest);
+            if (!group_shows(c, rest, n - size, wanted)) {
+                from += size;
+                continue;
+            }
+            n -= size;
+            memcpy(suspects, rest, n * sizeof *rest);
+        }
+    return n;
+}
+
+/* None of them showed it alone: do all, beside each other? Says what is known. */
+static void try_together(struct campaign *c, struct outcome *o, const struct flight **suspects, unsigned n)
+{
+    const struct outcome wanted = *o;
+    size_t len = strlen(o->why), size = 0;
+    bool shown = n > 1 && !c->trouble && !mqfuzz_stop && group_shows(c, suspects, n, &wanted);
+    unsigned few = shown ? fewer(c, &wanted, suspects, n) : n;
+    if (!shown) {
+        snprintf(o->why + len, sizeof o->why - len, "; the plan is the latest of the %u that may have done it", n);
+        return;
+    }
+    snprintf(o->why + len, sizeof o->why - len, "; seen again with %u plans beside each other, with none of them alone",
+             few);
+    FILE *f = open_memstream(&c->beside, &size);
+    for (unsigned i = 0; f != NULL && i < few && i < GROUP; i++) {
+        char *text = talk_text(&suspects[i]->talk, o);
+        fprintf(f, "# %u of %u plans that were under way beside each other\n%s\n", i + 1, few,
+                text != NULL ? text : "");
+        free(text);
+    }
+    if (f != NULL)
+        fclose(f);
 }
 
 static bool hunt(struct campaign *c, const struct outcome *wanted, const struct flight *const *suspects, unsigned n)
@@ -264,6 +314,8 @@ void run_attend(struct campaign *c, bool now)
     c->stage.canary.wait_ms = AGAIN_MS;
     bool shown = hunt(c, &o, suspects, n);
     c->stage.canary.wait_ms = patience;
+    if (!shown)
+        try_together(c, &o, suspects, n < BESIDE ? n : BESIDE);
     if (!shown && !c->trouble)
         run_learn(c, &suspects[0]->talk, &o, NULL);
     run_forget_history(c);

@@ -70,9 +70,10 @@ bool stage_new_shape(struct stage *s, uint64_t shape)
 
 /* ---- the stage ---- */
 
-static void watch(void *ctx)
+static bool watch(void *ctx)
 {
     process_watch(ctx); /* or the broker waits for somebody to read what it prints */
+    return !mqfuzz_stop;
 }
 
 /* A plain client of each version knocks. The canary speaks 3.1.1 where there is a choice. False: nobody is let in. */
@@ -392,7 +393,7 @@ static bool canary_sings(struct stage *s, struct outcome *o)
         return lives;
     int64_t began = runner_now_ns();
     uint64_t used_ms = cpu_ms(s);
-    if (comes_back(s))
+    if (mqfuzz_stop || comes_back(s) || mqfuzz_stop)
         return true;
     if (!broker_ended(s, o, 0))
         tell_hang(s, (runner_now_ns() - began) / 1000000, cpu_ms(s) - used_ms, o);

@@ -249,6 +249,17 @@ static void wills(void **state)
            MQTT_V5, "");
 }
 
+/* SUBSCRIBE in one piece with a CONNECT whose name the broker gives. */
+static void named_by_broker(void **state)
+{
+    (void)state;
+#define NAMED(t, c)                                                                                                    \
+    t " " c " open\n" t " " c " > connect id=\"\"\n" t " " c " > subscribe id=1 sub=1:~/t\n" t " " c                   \
+      " < connack reason=0 assigned_client_identifier=auto-" t "\n" t " " c " < suback id=1 codes=1\n"
+    judged(NAMED("0", "a") UP("b") PUB("b", "60", "7", "x") GOT("a", "61", "1", "x") PING("a", "1500"), MQTT_V5, "");
+    judged(NAMED("0", "a") UP("b") PUB("b", "60", "7", "x") PING("a", "1500"), MQTT_V5, "MQTT-4.5.0-1");
+}
+
 static void no_pubrel(void **state)
 {
     (void)state;
@@ -555,6 +566,7 @@ int main(void)
         cmocka_unit_test(copies_order_and_qos),
         cmocka_unit_test(retained),
         cmocka_unit_test(wills),
+        cmocka_unit_test(named_by_broker),
         cmocka_unit_test(no_pubrel),
         cmocka_unit_test(reserved_type),
         cmocka_unit_test(reactions),

@@ -4,6 +4,7 @@
 which gives the command for --spawn."""
 import contextlib
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -103,6 +104,33 @@ def speak_old(client):
                 client.close()
 
 
+def crowded(port):
+    """Reports a fault, once, when clients of two plans (their names begin with it) are there and both have subscribed."""
+    server, of, asked, told = listening(port), {}, {}, False
+    while True:
+        for client in select.select([server, *of], [], [])[0]:
+            if client is server:
+                of[server.accept()[0]] = b""
+                continue
+            try:
+                octets = client.recv(65536)
+            except ConnectionError:
+                octets = b""
+            if not octets:
+                of.pop(client), asked.pop(client, None)
+                client.close()
+                continue
+            if octets[0] == 0x10:
+                of[client] = (re.findall(rb"m[0-9a-z]{5}", octets) or [b""])[0]
+            if b"\x82" in octets and of[client]:
+                asked[client] = of[client]
+            if len(set(asked.values())) > 1 and not told:
+                told = True
+                print("x.c:1:1: runtime error: two at once\nSUMMARY: UndefinedBehaviorSanitizer: two x.c:1:1", flush=True)
+            with contextlib.suppress(OSError):
+                client.sendall(CONNACK if octets[0] == 0x10 else PINGRESP if b"\xc0\x00" in octets else b"")
+
+
 def copy(here, there):
     with contextlib.suppress(OSError):
         while octets := here.recv(65536):
@@ -188,4 +216,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, old, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, crowded, old, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
