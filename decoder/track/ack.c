@@ -266,7 +266,7 @@ void on_ack(struct track *t, struct conn *c, unsigned slot, const struct track_i
     unsigned type = p->type, starter = type == MQTT_PUBREL ? slot : 1 - slot;
     if (!p->has_id || p->id == 0)
         return;
-    struct exch *x = id_find(t, c->session, starter, p->id);
+    struct exch *x = id_answered(t, c, starter, p->id);
     if (c->ahead && (x == NULL || x->conn != c))
         misuse(t, c, starter, p->id, slot); /* what it answers may still come, and then looks like one more */
     if (slot == 0 && starter == 1 && x != NULL && x->conn == c && (c->flags & C_CONNACK) != 0)

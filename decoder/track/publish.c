@@ -325,6 +325,14 @@ static void on_qos(struct track *t, struct conn *c, const struct message *m)
         on_repeat(t, c, x, m);
 }
 
+/* The topic; ptr NULL: not known, or an alias that nothing is known of. */
+static inline struct view name_of(const struct mqtt_publish *p, const struct topic *alias, bool aliased)
+{
+    if (alias != NULL)
+        return topic_view(alias);
+    return p->topic.len > 0 || (p->qos > 0 && !aliased) ? p->topic : view_of(NULL, 0);
+}
+
 void on_publish(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)
 {
     const struct mqtt_publish *p = &in->packet->publish;
@@ -346,17 +354,15 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
         judge_stray(t, c, p->topic);
     if (!wanted)
         return;
-    struct message m = { .in = in, .p = p, .slot = slot };
-    if (aliased)
-        m.alias = resolve_alias(t, c, slot, in, &known);
-    if (m.alias != NULL)
-        m.name = topic_view(m.alias);
-    else if (p->topic.len > 0 || (p->qos > 0 && !aliased))
-        m.name = p->topic;
+    struct message m;
+    m.in = in;
+    m.p = p;
+    m.slot = slot;
+    m.alias = aliased ? resolve_alias(t, c, slot, in, &known) : NULL;
+    m.name = name_of(p, m.alias, aliased);
     m.printed = known && m.name.ptr != NULL && p->payload.len == p->payload_len && p->payload.ptr != NULL;
     uint32_t name_print = m.name.ptr != NULL ? print_of(m.name, 0) : 0;
-    if (m.printed)
-        m.print = print_of(p->payload, name_print);
+    m.print = m.printed ? print_of(p->payload, name_print) : 0;
     if (slot == 1 && t->n_due_wills > 0 && m.name.ptr != NULL)
         will_match(t, c, in, name_print);
     if (m.printed)

@@ -229,8 +229,8 @@ struct session {
     uint64_t number : 48; /* 0: not in use */
     uint64_t client_id_len : 16;
     struct sub *subs;
-    uint64_t few_ids; /* bit set of the identifiers in `few`, modulo 64 */
-    struct exch *few; /* the first of those with an identifier, chained; the others are in the hash table */
+    uint16_t id_high[2]; /* no open exchange has an identifier above this, by slot */
+    struct exch *few;    /* the first of those with an identifier, chained; the others are in the hash table */
     struct conn *conn;
     int64_t last_sent_ns[2];
     uint16_t tally[TALLIES]; /* enum tally */
@@ -430,6 +430,8 @@ bool tables_init(struct track *t);
 void tables_free(struct track *t);
 /* A session's first few exchanges are a list of its own: most have one open, and no table is as near as that. */
 struct exch *id_find(const struct track *t, const struct session *s, unsigned slot, uint16_t id);
+/* The same for an answer, which most often is the one that has been awaited longest. */
+struct exch *id_answered(const struct track *t, const struct conn *c, unsigned slot, uint16_t id);
 void id_add(struct track *t, struct exch *x);
 void id_remove(struct track *t, struct exch *x);
 struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view client_id);

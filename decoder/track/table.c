@@ -123,14 +123,11 @@ static uint32_t id_hash(const struct session *s, unsigned slot, uint16_t id)
     return mix((s->number << 17 | (uint64_t)slot << 16 | id) * 0xd6e8feb86659fd93u);
 }
 
-static uint64_t id_bit(uint16_t id)
-{
-    return 1ull << (id & 63);
-}
-
 struct exch *id_find(const struct track *t, const struct session *s, unsigned slot, uint16_t id)
 {
-    struct exch *x = (s->few_ids & id_bit(id)) != 0 ? s->few : NULL;
+    if (id > s->id_high[slot]) /* nearly every sender counts up */
+        return NULL;
+    struct exch *x = s->few;
     while (x != NULL && (x->id != id || x->slot != slot))
         x = x->chain;
     if (x != NULL || s->n_hashed == 0)
@@ -139,6 +136,14 @@ struct exch *id_find(const struct track *t, const struct session *s, unsigned sl
     while (x != NULL && (x->id != id || x->slot != slot || x->session != s))
         x = x->chain;
     return x;
+}
+
+struct exch *id_answered(const struct track *t, const struct conn *c, unsigned slot, uint16_t id)
+{
+    struct exch *x = c->wait;
+    if (x != NULL && x->id == id && x->slot == slot && x->session == c->session)
+        return x;
+    return id_find(t, c->session, slot, id);
 }
 
 static void chain_put(struct exch **at, struct exch *x)
@@ -158,10 +163,11 @@ static void chain_take(struct exch **at, struct exch *x)
 void id_add(struct track *t, struct exch *x)
 {
     struct session *s = x->session;
+    if (x->id > s->id_high[x->slot])
+        s->id_high[x->slot] = x->id;
     if (s->n_few < FEW_EXCHANGES) {
         s->n_few++;
         x->marks |= X_FEW;
-        s->few_ids |= id_bit(x->id);
         chain_put(&s->few, x);
         return;
     }
@@ -178,14 +184,13 @@ void id_remove(struct track *t, struct exch *x)
         s->n_few--;
         x->marks &= (uint16_t)~X_FEW;
         chain_take(&s->few, x);
-        s->few_ids = 0;
-        for (const struct exch *y = s->few; y != NULL; y = y->chain)
-            s->few_ids |= id_bit(y->id);
-        return;
+    } else {
+        s->n_hashed--;
+        t->n_hashed--;
+        chain_take(&t->ids[id_hash(s, x->slot, x->id) & (t->n_ids - 1)], x);
     }
-    s->n_hashed--;
-    t->n_hashed--;
-    chain_take(&t->ids[id_hash(s, x->slot, x->id) & (t->n_ids - 1)], x);
+    if (s->n_few + s->n_hashed == 0)
+        s->id_high[0] = s->id_high[1] = 0;
 }
 
 static uint32_t key_hash(const struct row_endpoint *broker, struct view id)
