@@ -3,6 +3,7 @@
 # make              the programs: build/mqdump and so on       make test         everything that proves them
 # make demo         twenty seconds of what mqdump does         make unit         the quick unit tests
 # make check-asan   make test under ASan and UBSan             make check-clang  make test with clang
+# make check-tsan   what has two threads, under TSan
 # make lint         layout, static analysis, house rules       make golden       write the golden files anew
 # make check-instructions  small workloads under callgrind, beside the record   make instructions  writes the record anew
 # make bench        the figures of docs/performance.md, beside libpcap alone and tshark: SCALE=1 ROUNDS=5
@@ -14,6 +15,7 @@ CFLAGS  ?= -O2 -g
 B       ?= build
 WARN     = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes
 SAN      = -fsanitize=address,undefined -fno-sanitize-recover=all
+TSAN     = -fsanitize=thread
 PKGS     = libpcap ncursesw libcrypto libpcre2-8 zlib
 # gcc for x86 clears and copies a struct with `rep stos` and `rep movs`, which take thirty cycles to start: a sixth of the time of
 # mqdump -q. Plain stores instead, where the compiler knows how.
@@ -129,6 +131,11 @@ run-tests: $(PROGRAMS) $(TESTS) $(MANUALS) $B/generate $B/noop replays
 check-asan:
 	@ASAN_OPTIONS=exitcode=99:detect_stack_use_after_return=1 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1 \
 	$(MAKE) --no-print-directory B=build-asan CFLAGS='-O1 -g -fno-omit-frame-pointer $(SAN)' LDFLAGS='$(SAN)' test
+# What has two threads, under TSan.
+check-tsan:
+	@$(MAKE) --no-print-directory B=build-tsan CFLAGS='-O1 -g $(TSAN)' LDFLAGS='$(TSAN)' build-tsan/mqdump build-tsan/generate \
+	    build-tsan/tests/capture/test_threads
+	@B=build-tsan TSAN_OPTIONS=exitcode=99 tests/run build-tsan/tests/capture/test_threads tests/program/threads.py
 check-clang:
 	@$(call deps,build lint)
 	@$(MAKE) --no-print-directory CC=clang B=build-clang CFLAGS='-O2 -g -Werror' test
@@ -212,11 +219,11 @@ install: $(PROGRAMS) $(MANUALS)
 	    install -D -m 644 $B/$$m '$(DESTDIR)$(PREFIX)/share/man/man'$${m##*.}/$$m || exit 1; done
 
 clean:
-	rm -rf $B build-counts build-asan build-clang build-fuzz build-coverage build-corpus build-afl
+	rm -rf $B build-counts build-asan build-tsan build-clang build-fuzz build-coverage build-corpus build-afl
 
 include fuzz/fuzz.mk
 
-.PHONY: all unit test run-tests check-asan check-clang check-fuzz lint golden docs-tables test-planted bench exact check-instructions instructions \
+.PHONY: all unit test run-tests check-asan check-tsan check-clang check-fuzz lint golden docs-tables test-planted bench exact check-instructions instructions \
         demo deps install clean
 .SECONDARY:
 -include $(shell find $B -name '*.d' 2>/dev/null)

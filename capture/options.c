@@ -103,6 +103,9 @@ static bool input_option(struct parsing *p, enum option_id option, const char *v
     case OPTION_USER:
         o->input.user = value;
         return true;
+    case OPTION_THREADS:
+        return options_number(p, "--threads", value, 1, 2, &p->number) &&
+               (o->input.threads = (uint32_t)p->number, true);
     case OPTION_MAX_MEMORY:
         return options_memory(p, value);
     case OPTION_BUDGET:
@@ -283,6 +286,8 @@ static bool agree(struct parsing *p)
         o->input.capture_filter = o->bpf;
     if (o->input.file == NULL && o->input.n_interfaces == 0)
         o->interfaces[o->input.n_interfaces++] = "any";
+    if (o->count > 0) /* its rows end the run: nothing is to be read ahead */
+        o->input.threads = 1;
     o->input.interfaces = o->interfaces;
     o->input.mqtt_ports = o->ports;
     return true;

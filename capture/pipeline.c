@@ -8,11 +8,14 @@
 #include "capture/stream/ip.h"
 #include "capture/stream/link.h"
 #include "capture/stream/tcp.h"
+#include "capture/talk/handover.h"
 #include "capture/talk/rows.h"
 #include "capture/talk/talk.h"
 #include "capture/talk/tls_keys.h"
 #include "decoder/track/track.h"
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +50,10 @@ struct pipeline {
     struct tcp *tcp;
     struct talks *talks;
     struct rows *rows;
+    struct handover *handover; /* NULL: one thread */
+    struct handover_step told; /* what the other thread said last */
+    uint32_t step_frames;
+    pthread_t giver;
     struct track *track;
     struct tls_keys *keys;
     struct recorder *recorder; /* NULL: nothing is recorded */
@@ -56,7 +63,7 @@ struct pipeline {
     struct pending batch[BATCH];
     uint32_t n_batch;
     atomic_bool stop;
-    bool ended, finished, link_warned, recording_over;
+    bool ended, finished, link_warned, recording_over, started;
     int64_t deadline_ns; /* of -a duration, on the monotonic clock; 0: not set yet */
     char error[PIPELINE_ERROR_MAX];
     char warning[WARNINGS][PIPELINE_ERROR_MAX];
@@ -120,7 +127,8 @@ static void warn(struct pipeline *p, const char *text)
 
 const char *pipeline_warning(struct pipeline *p)
 {
-    return p->warnings_given < p->n_warnings ? p->warning[p->warnings_given++] : NULL;
+    uint32_t n = p->handover != NULL ? p->told.warnings : p->n_warnings;
+    return p->warnings_given < n ? p->warning[p->warnings_given++] : NULL;
 }
 
 const char *pipeline_error(const struct pipeline *p)
@@ -187,10 +195,10 @@ static bool open_keys(struct pipeline *p, char *error)
     return false;
 }
 
-static bool tell_rows(void *pipeline, struct report *r)
+static bool tell(void *pipeline, struct report *r)
 {
     struct pipeline *p = pipeline;
-    return rows_take(p->rows, r);
+    return p->handover != NULL ? handover_put(p->handover, r) : rows_take(p->rows, r);
 }
 
 static bool make_rows(struct pipeline *p, const struct pipeline_budget *b)
@@ -207,7 +215,7 @@ static bool make_parts(struct pipeline *p)
     struct pipeline_budget b = budget_of(&p->options);
     if (!make_rows(p, &b))
         return false;
-    struct talks_options to = { .tell = tell_rows,
+    struct talks_options to = { .tell = tell,
                                 .ctx = p,
                                 .forced_ports = p->options.mqtt_ports,
                                 .n_forced_ports = p->options.n_mqtt_ports,
@@ -277,10 +285,22 @@ struct pipeline *pipeline_open(const struct pipeline_options *options, const str
     return NULL;
 }
 
+static void join_giver(struct pipeline *p)
+{
+    pthread_join(p->giver, NULL);
+    handover_free(p->handover);
+    p->handover = NULL;
+}
+
 void pipeline_close(struct pipeline *p)
 {
     if (p == NULL)
         return;
+    if (p->handover != NULL) { /* in the middle */
+        pipeline_stop(p);
+        handover_abandon(p->handover);
+        join_giver(p);
+    }
     if (p->tcp != NULL && p->talks != NULL && !p->finished) { /* what hangs on connections goes back; nobody is told */
         talks_stop(p->talks);
         tcp_finish(p->tcp, &p->last);
@@ -322,7 +342,10 @@ static void stamp_frame(struct pipeline *p, const struct frame *f, struct stamp 
                              .interface_id = f->interface_id };
     if (p->last.frame == 0) {
         p->n.first_ns = f->time_ns;
-        rows_first_time(p->rows, f->time_ns);
+        if (p->handover != NULL)
+            handover_first_time(p->handover, f->time_ns);
+        else
+            rows_first_time(p->rows, f->time_ns);
     }
     p->last.frame = number;
     p->last.before_ns = before_ns;
@@ -430,7 +453,7 @@ static void prefetch(struct pipeline *p)
         if ((b->segment.payload.len > 0 || (b->segment.flags & (TCP_FIN | TCP_RST)) != 0))
             flows[n++] = f;
     }
-    for (unsigned step = 0; step < ROWS_PREFETCH_STEPS; step++)
+    for (unsigned step = 0; p->handover == NULL && step < ROWS_PREFETCH_STEPS; step++)
         for (uint32_t i = 0; i < n; i++)
             rows_prefetch(p->rows, talks_handle(flows[i]), step);
 }
@@ -450,7 +473,15 @@ static void process_batch(struct pipeline *p)
     p->n_batch = 0;
 }
 
-/* Everything under way comes out, and the tracker says what is missing. */
+/* and the tracker says what is missing. */
+static void end_rows(struct pipeline *p)
+{
+    if (p->track != NULL && !rows_stopped(p->rows))
+        track_finish(p->track, p->last.time_ns);
+    end_recording(p);
+}
+
+/* Everything under way comes out, */
 static enum pipeline_status end(struct pipeline *p, enum pipeline_status status)
 {
     if (p->ended)
@@ -459,10 +490,9 @@ static enum pipeline_status end(struct pipeline *p, enum pipeline_status status)
     if (!talks_stopped(p->talks)) {
         tcp_finish(p->tcp, &p->last);
         p->finished = true;
-        if (p->track != NULL)
-            track_finish(p->track, p->last.time_ns);
     }
-    end_recording(p);
+    if (p->handover == NULL)
+        end_rows(p);
     return p->error[0] != '\0' ? PIPELINE_ERROR : status;
 }
 
@@ -532,7 +562,7 @@ static void collect_warnings(struct pipeline *p)
         warn(p, text);
 }
 
-enum pipeline_status pipeline_step(struct pipeline *p, uint32_t frames, int timeout_ms)
+static enum pipeline_status step(struct pipeline *p, uint32_t frames, int timeout_ms)
 {
     if (p->ended)
         return p->error[0] != '\0' ? PIPELINE_ERROR : PIPELINE_END;
@@ -563,34 +593,8 @@ enum pipeline_status pipeline_step(struct pipeline *p, uint32_t frames, int time
     return frames > 0 ? end(p, PIPELINE_END) : PIPELINE_MORE;
 }
 
-void pipeline_stop(struct pipeline *p)
-{
-    atomic_store_explicit(&p->stop, true, memory_order_relaxed);
-    source_stop(p->source);
-}
-
-bool pipeline_wait(struct pipeline *p, int timeout_ms)
-{
-    return source_wait(p->source, timeout_ms);
-}
-
-bool pipeline_progress(const struct pipeline *p, uint64_t *done, uint64_t *total)
-{
-    return source_progress(p->source, done, total);
-}
-
-const char *pipeline_link_name(const struct pipeline *p)
-{
-    const char *name = link_name(source_interface(p->source, 0).link_type);
-    return name != NULL ? name : "";
-}
-
-const char *pipeline_interface(const struct pipeline *p, uint32_t interface_id)
-{
-    return source_interface(p->source, interface_id).name;
-}
-
-void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out)
+/* All but what the rows hold. */
+static void count(const struct pipeline *p, struct pipeline_counters *out)
 {
     struct tcp_counters tcp;
     struct talks_counters talks;
@@ -621,8 +625,126 @@ void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out)
     out->tls_unknown = talks.tls_unknown;
     out->flows = tcp.flows;
     out->order_octets = tcp.order_octets;
-    out->packet_octets_held = talks.held + rows_names(p->rows);
+    out->packet_octets_held = talks.held;
     out->memory = tcp.memory + talks.memory + out->packet_octets_held;
+}
+
+/* ---- two threads: one steps as above, and its reports become rows in the caller's ---- */
+
+/* Rows may borrow of what is read. */
+static bool lend_input(struct pipeline *p)
+{
+    if (p->options.file != NULL)
+        return source_on_block(p->source, handover_block, p->handover);
+    handover_lend(p->handover, p->options.image);
+    return true;
+}
+
+static void *run_giver(void *pipeline)
+{
+    struct pipeline *p = pipeline;
+    struct handover_step s;
+    bool ready = lend_input(p);
+    do {
+        s.status = ready ? step(p, p->step_frames, 0) : PIPELINE_ERROR;
+        if (!ready || handover_failed(p->handover)) {
+            snprintf(p->error, sizeof p->error, "no memory");
+            s.status = PIPELINE_ERROR;
+        }
+        s.warnings = p->n_warnings;
+        count(p, &s.counters);
+        handover_end_step(p->handover, &s);
+    } while (s.status == PIPELINE_MORE || s.status == PIPELINE_IDLE);
+    return NULL;
+}
+
+static bool begin_giver(struct pipeline *p)
+{
+    sigset_t all, before; /* signals are for the caller's thread */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int status = pthread_create(&p->giver, NULL, run_giver, p);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status == 0;
+}
+
+static bool is_divisible(const struct pipeline *p)
+{
+    return p->options.threads > 1 && p->recorder == NULL && source_never_waits(p->source);
+}
+
+/* Where there is no thread to be had, one does it all. */
+static void divide(struct pipeline *p, uint32_t frames)
+{
+    p->started = true;
+    p->step_frames = frames;
+    p->handover = is_divisible(p) ? handover_new() : NULL;
+    if (p->handover == NULL || begin_giver(p))
+        return;
+    handover_free(p->handover);
+    p->handover = NULL;
+}
+
+static enum pipeline_status take_step(struct pipeline *p)
+{
+    bool ends;
+    do {
+        ends = handover_take(p->handover, p->rows, p->told.counters.flows > NEAR_FLOWS, &p->told);
+        if (rows_stopped(p->rows))
+            handover_refuse(p->handover);
+    } while (!ends);
+    enum pipeline_status status = p->told.status;
+    if (status == PIPELINE_END || status == PIPELINE_ERROR) {
+        join_giver(p);
+        end_rows(p);
+    }
+    return status;
+}
+
+enum pipeline_status pipeline_step(struct pipeline *p, uint32_t frames, int timeout_ms)
+{
+    if (!p->started)
+        divide(p, frames);
+    return p->handover != NULL ? take_step(p) : step(p, frames, timeout_ms);
+}
+
+/* ---- from outside ---- */
+
+void pipeline_stop(struct pipeline *p)
+{
+    atomic_store_explicit(&p->stop, true, memory_order_relaxed);
+    source_stop(p->source);
+}
+
+bool pipeline_wait(struct pipeline *p, int timeout_ms)
+{
+    return source_wait(p->source, timeout_ms);
+}
+
+bool pipeline_progress(const struct pipeline *p, uint64_t *done, uint64_t *total)
+{
+    return source_progress(p->source, done, total);
+}
+
+const char *pipeline_link_name(const struct pipeline *p)
+{
+    const char *name = link_name(source_interface(p->source, 0).link_type);
+    return name != NULL ? name : "";
+}
+
+const char *pipeline_interface(const struct pipeline *p, uint32_t interface_id)
+{
+    return source_interface(p->source, interface_id).name;
+}
+
+void pipeline_counters(const struct pipeline *p, struct pipeline_counters *out)
+{
+    if (p->handover != NULL)
+        *out = p->told.counters;
+    else
+        count(p, out);
+    out->packet_octets_held += rows_names(p->rows);
+    out->memory += rows_names(p->rows);
 }
 
 bool pipeline_interfaces(void (*each)(void *ctx, const char *name, const char *description), void *ctx, char *error)

@@ -7,7 +7,9 @@
  * row
  *
  * A pipeline belongs to one thread. pipeline_stop() alone may be called from a signal handler
- * or another thread. A live pipeline starts one more thread, which only takes frames from the devices. */
+ * or another thread. A live pipeline starts one more thread, which only takes frames from the devices. With
+ * pipeline_options.threads a pipeline of a file starts one, too: callbacks still come from pipeline_step() alone, in
+ * the same order and with the same content. */
 #pragma once
 #include "decoder/show/row.h"
 
@@ -67,6 +69,7 @@ struct pipeline_options {
     struct pipeline_record record;
     uint32_t stop_after_s;      /* -a duration:S */
     uint64_t stop_after_frames; /* -a packets:N */
+    uint32_t threads;           /* 2: frames are taken apart in a thread of their own. Files alone; not with `record` */
     bool no_tracker;            /* rows carry no note; sessions and exchanges are not followed */
     bool terse;                 /* findings come without their sentence */
 };

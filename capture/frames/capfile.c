@@ -58,6 +58,8 @@ struct capfile {
     struct interface *interface;
     uint32_t n_interfaces, section; /* section: id of its first interface */
     int64_t last_ns;
+    capfile_block *give; /* NULL: `block` is our own */
+    void *give_ctx;
     capfile_secrets *secrets; /* NULL: nobody wants them */
     void *secrets_ctx;
 };
@@ -153,6 +155,21 @@ static bool fill(struct capfile *c)
 
 enum have { HAVE, HAVE_NOT /* nothing now */, HAVE_END };
 
+/* What is not used up goes to a block of the giver, with room for n octets. */
+static bool change_block(struct capfile *c, size_t n)
+{
+    size_t left = c->end - c->pos, cap;
+    uint8_t *block = c->give(c->give_ctx, n > BLOCK ? n + BLOCK : BLOCK, &cap);
+    if (block == NULL)
+        return false;
+    memcpy(block, c->block + c->pos, left);
+    c->data = c->block = block;
+    c->block_cap = cap;
+    c->pos = 0;
+    c->end = left;
+    return true;
+}
+
 /* n octets from c->pos on in one piece. */
 static enum have need(struct capfile *c, size_t n)
 {
@@ -160,6 +177,11 @@ static enum have need(struct capfile *c, size_t n)
         return HAVE;
     if (c->block == NULL)
         return HAVE_END;
+    if (c->give != NULL && (c->pos > 0 || n > c->block_cap) && !change_block(c, n)) {
+        fail(c, "no memory to read into");
+        c->at_end = true;
+        return HAVE_END;
+    }
     if (c->pos > 0) {
         memmove(c->block, c->block + c->pos, c->end - c->pos);
         c->end -= c->pos;
@@ -546,9 +568,23 @@ void capfile_close(struct capfile *c)
         inflateEnd(c->z);
     free(c->z);
     free(c->raw);
-    free(c->block);
+    if (c->give == NULL)
+        free(c->block);
     free(c->interface);
     free(c);
+}
+
+bool capfile_on_block(struct capfile *c, capfile_block *give, void *ctx)
+{
+    uint8_t *own = c->block;
+    c->give = give;
+    c->give_ctx = ctx;
+    if (!change_block(c, c->end - c->pos)) {
+        c->give = NULL;
+        return false;
+    }
+    free(own);
+    return true;
 }
 
 enum source_status capfile_next(struct capfile *c, struct frame *out)

@@ -44,6 +44,11 @@ void capfile_close(struct capfile *c); /* NULL is fine */
 typedef void capfile_secrets(void *ctx, uint32_t type, struct view secrets);
 void capfile_on_secrets(struct capfile *c, capfile_secrets *secrets, void *ctx);
 
+/* Files are read into blocks of `give` from now on, and not into one of their own: frames stay where they are for as
+ * long as it leaves them. Not for memory. False: no memory, and nothing changed. */
+typedef uint8_t *capfile_block(void *ctx, size_t size, size_t *cap); /* of at least `size` octets; NULL: no memory */
+bool capfile_on_block(struct capfile *c, capfile_block *give, void *ctx);
+
 enum source_status capfile_next(struct capfile *c, struct frame *out);
 const char *capfile_error(const struct capfile *c); /* "" when there is none */
 

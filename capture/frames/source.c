@@ -86,6 +86,16 @@ void source_on_secrets(struct source *s, capfile_secrets *secrets, void *ctx)
         capfile_on_secrets(s->file, secrets, ctx);
 }
 
+bool source_never_waits(const struct source *s)
+{
+    return s->file != NULL && capfile_fd(s->file) < 0;
+}
+
+bool source_on_block(struct source *s, capfile_block *give, void *ctx)
+{
+    return capfile_on_block(s->file, give, ctx);
+}
+
 bool source_start(struct source *s, char *error)
 {
     return s->live == NULL || live_start(s->live, error);

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture/talk/handover.h"
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BATCHES = 16,
+    REPORTS = 128, /* of a batch */
+    BLOCKS = 4,
+    COPIES = 8 * 1024, /* octets of a batch that are copied, at first */
+    GROUP = 32,        /* reports whose memory is asked for ahead */
+    LINE = 64,         /* octets of a cache line */
+    PATIENCE = 64,     /* looks before one goes to sleep */
+};
+
+struct batch {
+    uint32_t n;
+    bool step_ends;
+    int64_t first_ns; /* as of handover_first_time() */
+    struct handover_step step;
+    uint8_t *copies;
+    size_t copies_len, copies_cap;
+    struct report report[REPORTS];
+};
+
+struct block {
+    uint8_t *octets;
+    size_t cap;
+    uint64_t until; /* in use until so many batches are done */
+};
+
+/* A number that grows, and who waits for it to do so. */
+struct tide {
+    _Alignas(LINE) _Atomic uint64_t at;
+    atomic_bool awaited;
+    pthread_cond_t more;
+};
+
+struct handover {
+    struct batch batch[BATCHES];
+    struct tide given, done; /* batches */
+    pthread_mutex_t mutex;   /* of who goes to sleep, and who wakes it */
+    atomic_bool refused, abandoned;
+    /* the giver's */
+    _Alignas(LINE) struct block block[BLOCKS];
+    unsigned current;
+    struct view lent; /* what lies here is borrowed */
+    int64_t first_ns;
+    bool failed;
+    uint32_t *free_slots, n_free, free_cap, made;
+    /* the taker's */
+    _Alignas(LINE) uint64_t *handles; /* by slot: what the rows know the connection by */
+    uint32_t n_handles;
+};
+
+struct handover *handover_new(void)
+{
+    size_t size = (sizeof(struct handover) + LINE - 1) / LINE * LINE;
+    struct handover *h = aligned_alloc(LINE, size);
+    if (h == NULL)
+        return NULL;
+    memset(h, 0, size);
+    pthread_mutex_init(&h->mutex, NULL);
+    pthread_cond_init(&h->given.more, NULL);
+    pthread_cond_init(&h->done.more, NULL);
+    return h;
+}
+
+void handover_free(struct handover *h)
+{
+    if (h == NULL)
+        return;
+    for (unsigned i = 0; i < BATCHES; i++)
+        free(h->batch[i].copies);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        free(h->block[i].octets);
+    free(h->free_slots);
+    free(h->handles);
+    pthread_cond_destroy(&h->done.more);
+    pthread_cond_destroy(&h->given.more);
+    pthread_mutex_destroy(&h->mutex);
+    free(h);
+}
+
+/* ---- waiting ---- */
+
+static bool has_come(struct handover *h, struct tide *t, uint64_t to)
+{
+    return atomic_load_explicit(&t->at, memory_order_acquire) >= to || atomic_load(&h->abandoned);
+}
+
+/* The other is on its way in most cases: sleep costs more than some looks. */
+static void await(struct handover *h, struct tide *t, uint64_t to)
+{
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        if (has_come(h, t, to))
+            return;
+        sched_yield();
+    }
+    pthread_mutex_lock(&h->mutex);
+    atomic_store(&t->awaited, true);
+    while (atomic_load(&t->at) < to && !atomic_load(&h->abandoned))
+        pthread_cond_wait(&t->more, &h->mutex);
+    atomic_store(&t->awaited, false);
+    pthread_mutex_unlock(&h->mutex);
+}
+
+static void wake(struct handover *h, struct tide *t)
+{
+    if (!atomic_load(&t->awaited))
+        return;
+    pthread_mutex_lock(&h->mutex);
+    pthread_cond_signal(&t->more);
+    pthread_mutex_unlock(&h->mutex);
+}
+
+static void rise(struct handover *h, struct tide *t)
+{
+    atomic_store(&t->at, atomic_load_explicit(&t->at, memory_order_relaxed) + 1);
+    wake(h, t);
+}
+
+/* ---- the giver ---- */
+
+static uint64_t given(const struct handover *h)
+{
+    return atomic_load_explicit(&h->given.at, memory_order_relaxed);
+}
+
+static struct batch *filling(struct handover *h)
+{
+    return &h->batch[given(h) % BATCHES];
+}
+
+/* The batch goes over, and the next one is empty. */
+static void give(struct handover *h)
+{
+    filling(h)->first_ns = h->first_ns;
+    h->block[h->current].until = given(h) + 1;
+    rise(h, &h->given);
+    if (given(h) >= BATCHES)
+        await(h, &h->done, given(h) - BATCHES + 1);
+    struct batch *b = filling(h);
+    b->n = 0;
+    b->step_ends = false;
+    b->copies_len = 0;
+}
+
+static size_t aligned(size_t n)
+{
+    return (n + 15) / 16 * 16;
+}
+
+/* Room for n octets more that are copied, in this batch or a new one. */
+static bool make_room(struct handover *h, size_t n)
+{
+    struct batch *b = filling(h);
+    if (b->copies_cap - b->copies_len >= n)
+        return true;
+    if (b->n > 0) {
+        give(h);
+        b = filling(h);
+    }
+    if (b->copies_cap >= n)
+        return true;
+    free(b->copies);
+    b->copies_cap = n > COPIES ? n : COPIES;
+    b->copies = malloc(b->copies_cap);
+    h->failed = b->copies == NULL;
+    if (h->failed)
+        b->copies_cap = 0;
+    return !h->failed;
+}
+
+static const void *copied(struct batch *b, const void *octets, size_t n)
+{
+    if (n == 0)
+        return octets;
+    void *to = memcpy(b->copies + b->copies_len, octets, n);
+    b->copies_len += aligned(n);
+    return to;
+}
+
+static bool is_lent(const struct handover *h, const uint8_t *octets)
+{
+    return octets >= h->lent.ptr && octets < h->lent.ptr + h->lent.len;
+}
+
+/* What a packet borrows stays with the batch. */
+RARELY static bool put_borrowed(struct handover *h, const struct report *r)
+{
+    size_t len = is_lent(h, r->packet.octets) ? 0 : r->packet.held;
+    size_t faults = r->packet.n_faults * sizeof *r->packet.faults;
+    if (!make_room(h, aligned(len) + aligned(faults)))
+        return false;
+    struct batch *b = filling(h);
+    struct report *to = &b->report[b->n++];
+    *to = *r;
+    if (len > 0)
+        to->packet.octets = copied(b, r->packet.octets, len);
+    to->packet.faults = copied(b, r->packet.faults, faults);
+    return true;
+}
+
+static bool put_packet(struct handover *h, struct report *r)
+{
+    struct batch *b = filling(h);
+    if (r->packet.n_faults > 0 || !is_lent(h, r->packet.octets)) {
+        if (!put_borrowed(h, r))
+            return false;
+    } else {
+        b->report[b->n++] = *r;
+    }
+    struct view octets = view_of(r->packet.octets, r->packet.held);
+    if (r->conn.source != MQTT_SOURCE_CONNECT || octets.len == 0 || octets.ptr[0] >> 4 == MQTT_CONNECT) {
+        struct mqtt_packet p;
+        mqtt_conn_learn(&r->conn, r->dir, octets, &p, NULL);
+    }
+    return true;
+}
+
+/* ---- slots: numbers of the connections that are open; one is free again before the taker has heard of it ---- */
+
+static uint64_t take_slot(struct handover *h)
+{
+    return h->n_free > 0 ? h->free_slots[--h->n_free] : h->made++;
+}
+
+static void free_slot(struct handover *h, uint64_t slot)
+{
+    if (h->n_free == h->free_cap) {
+        uint32_t cap = h->free_cap > 0 ? h->free_cap * 2 : 256;
+        uint32_t *grown = realloc(h->free_slots, cap * sizeof *grown);
+        if (grown == NULL)
+            return; /* its number is not used any more */
+        h->free_slots = grown;
+        h->free_cap = cap;
+    }
+    h->free_slots[h->n_free++] = (uint32_t)slot;
+}
+
+bool handover_put(struct handover *h, struct report *r)
+{
+    if (atomic_load_explicit(&h->refused, memory_order_relaxed))
+        return false;
+    if (filling(h)->n == REPORTS)
+        give(h);
+    if (r->kind == REPORT_PACKET)
+        return put_packet(h, r);
+    struct batch *b = filling(h);
+    if (r->kind == REPORT_OPENED)
+        r->handle = take_slot(h);
+    else if (r->kind == REPORT_FORGOTTEN)
+        free_slot(h, r->handle);
+    b->report[b->n++] = *r;
+    return true;
+}
+
+void handover_end_step(struct handover *h, const struct handover_step *step)
+{
+    struct batch *b = filling(h);
+    b->step = *step;
+    b->step_ends = true;
+    give(h);
+}
+
+void handover_first_time(struct handover *h, int64_t time_ns)
+{
+    h->first_ns = time_ns;
+}
+
+bool handover_failed(const struct handover *h)
+{
+    return h->failed;
+}
+
+void handover_lend(struct handover *h, struct view image)
+{
+    h->lent = image;
+}
+
+uint8_t *handover_block(void *handover, size_t size, size_t *cap)
+{
+    struct handover *h = handover;
+    if (filling(h)->n > 0)
+        give(h);
+    h->current = (h->current + 1) % BLOCKS;
+    struct block *b = &h->block[h->current];
+    await(h, &h->done, b->until);
+    if (b->cap < size) {
+        free(b->octets);
+        b->octets = malloc(size);
+        b->cap = b->octets != NULL ? size : 0;
+    }
+    *cap = b->cap;
+    h->lent = view_of(b->octets, b->cap);
+    return b->octets;
+}
+
+/* ---- the taker ---- */
+
+static void learn_handle(struct handover *h, uint64_t slot, uint64_t handle)
+{
+    if (slot >= h->n_handles) {
+        uint32_t n = (uint32_t)slot * 2 + 256;
+        uint64_t *grown = realloc(h->handles, n * sizeof *grown);
+        if (grown == NULL)
+            return;
+        memset(grown + h->n_handles, 0, (n - h->n_handles) * sizeof *grown);
+        h->handles = grown;
+        h->n_handles = n;
+    }
+    h->handles[slot] = handle;
+}
+
+static uint64_t handle_of(const struct handover *h, uint64_t slot)
+{
+    return slot < h->n_handles ? h->handles[slot] : 0;
+}
+
+static void take_report(struct handover *h, struct rows *rows, struct report *r)
+{
+    uint64_t slot = r->handle;
+    r->handle = handle_of(h, slot);
+    rows_take(rows, r);
+    if (r->kind == REPORT_OPENED)
+        learn_handle(h, slot, r->handle);
+}
+
+static void ask_ahead(const struct handover *h, const struct rows *rows, const struct report *r, uint32_t n)
+{
+    uint64_t handle[GROUP];
+    for (uint32_t i = 0; i < n; i++)
+        handle[i] = handle_of(h, r[i].handle);
+    for (unsigned step = 0; step < ROWS_PREFETCH_STEPS; step++)
+        for (uint32_t i = 0; i < n; i++)
+            rows_prefetch(rows, handle[i], step);
+}
+
+bool handover_take(struct handover *h, struct rows *rows, bool far, struct handover_step *step)
+{
+    uint64_t done = atomic_load_explicit(&h->done.at, memory_order_relaxed);
+    struct batch *b = &h->batch[done % BATCHES];
+    await(h, &h->given, done + 1);
+    rows_first_time(rows, b->first_ns);
+    for (uint32_t at = 0; at < b->n; at += GROUP) {
+        uint32_t end = b->n - at < GROUP ? b->n : at + GROUP;
+        if (far)
+            ask_ahead(h, rows, &b->report[at], end - at);
+        for (uint32_t i = at; i < end; i++)
+            take_report(h, rows, &b->report[i]);
+    }
+    bool ends = b->step_ends;
+    if (ends)
+        *step = b->step;
+    rise(h, &h->done);
+    return ends;
+}
+
+void handover_refuse(struct handover *h)
+{
+    atomic_store(&h->refused, true);
+}
+
+void handover_abandon(struct handover *h)
+{
+    atomic_store(&h->refused, true);
+    atomic_store(&h->abandoned, true);
+    pthread_mutex_lock(&h->mutex);
+    pthread_cond_broadcast(&h->done.more);
+    pthread_mutex_unlock(&h->mutex);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * capture/talk/handover.h -- reports from the thread that takes frames apart (the giver) to the one that makes rows of
+ * them (the taker).
+ *
+ * Reports go over in order and in batches, through a ring: who is far ahead waits. What a report borrows stays until
+ * its batch is done: octets of a block of the file lie where they were read to, all others are copied. */
+#pragma once
+#include "capture/pipeline.h"
+#include "capture/talk/rows.h"
+
+/* What the taker is told behind a step of the giver. */
+struct handover_step {
+    enum pipeline_status status;
+    uint32_t warnings;
+    struct pipeline_counters counters;
+};
+
+struct handover;
+
+struct handover *handover_new(void);    /* NULL: no memory */
+void handover_free(struct handover *h); /* NULL is fine; without a giver */
+
+/* ---- the giver ---- */
+
+bool handover_put(struct handover *h, struct report *r); /* false: no more are wanted, or there is no memory */
+void handover_end_step(struct handover *h, const struct handover_step *step);
+void handover_first_time(struct handover *h, int64_t time_ns); /* of the first frame; before the first report */
+bool handover_failed(const struct handover *h);                /* there was no memory: a report is missing */
+/* An input in memory that outlives all reports. */
+void handover_lend(struct handover *h, struct view image);
+/* A block of at least `size` octets to read into; earlier ones stay as they are while a report borrows of them.
+ * NULL: no memory. */
+uint8_t *handover_block(void *handover, size_t size, size_t *cap);
+
+/* ---- the taker ---- */
+
+/* Waits for reports, and makes rows of them. far: the connections are so many that their memory is asked for ahead.
+ * True: a step ends, as *step says. */
+bool handover_take(struct handover *h, struct rows *rows, bool far, struct handover_step *step);
+void handover_refuse(struct handover *h);  /* nothing more is wanted */
+void handover_abandon(struct handover *h); /* and nothing more will be taken: the giver waits for nobody */
