@@ -38,9 +38,14 @@ int command_list(const struct command *c)
 static char *pretty(const char *script)
 {
     char *text = strdup(script);
-    for (char *c = text; c != NULL && *c != '\0'; c++)
-        if (*c == ';')
-            *c = '\n';
+    char *to = text;
+    for (const char *c = text; c != NULL && *c != '\0'; c++) {
+        *to++ = *c == ';' ? '\n' : *c;
+        if (c[0] == ';' && c[1] == ' ')
+            c++;
+    }
+    if (to != NULL)
+        *to = '\0';
     return text;
 }
 

@@ -124,3 +124,5 @@ char *plan_print(const struct plan *plan);
  * that a mismatch in the rest is a wrong answer and no other packet. *why names the first field that differs. */
 bool plan_matches(const struct plan_step *step, const struct mqtt_packet *p, const uint16_t *vars, bool *candidate,
                   const char **why);
+/* What this packet has in the field that differs (*why), as text: "0x05", "1", "41", "not there". */
+void plan_tell(const struct plan_step *step, const struct mqtt_packet *p, const char *why, char *out, size_t cap);

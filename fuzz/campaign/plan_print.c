@@ -381,3 +381,68 @@ bool plan_matches(const struct plan_step *step, const struct mqtt_packet *p, con
     }
     return true;
 }
+
+static void tell_octets(struct view v, char *out, size_t cap)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < v.len && i < 24 && at + 8 < cap; i++)
+        at += (size_t)snprintf(out + at, cap - at, i == 0 ? "%02x" : " %02x", v.ptr[i]);
+    if (v.len > 24 && at + 4 < cap)
+        snprintf(out + at, cap - at, " ...");
+}
+
+static void tell_prop(const struct mqtt_props *props, uint32_t id, char *out, size_t cap)
+{
+    struct mqtt_prop prop;
+    if (!mqtt_props_find(props, id, &prop))
+        snprintf(out, cap, "not there");
+    else if (prop.wire <= MQTT_WIRE_VBI)
+        snprintf(out, cap, "%u", prop.number);
+    else
+        tell_octets(prop.text, out, cap);
+}
+
+void plan_tell(const struct plan_step *step, const struct mqtt_packet *p, const char *why, char *out, size_t cap)
+{
+    const struct plan_match *m = NULL;
+    for (unsigned i = 0; i < step->n_match && m == NULL; i++)
+        if (why == (step->match[i].field == PLAN_F_PROP ? mqtt_prop_info(step->match[i].prop)->snake
+                                                        : field_words[step->match[i].field]))
+            m = &step->match[i];
+    out[0] = '\0';
+    if (m == NULL)
+        return;
+    switch ((enum plan_field)m->field) {
+    case PLAN_F_REASON:
+        snprintf(out, cap, "0x%02x", p->reason);
+        break;
+    case PLAN_F_ID:
+        snprintf(out, cap, "%u", p->id);
+        break;
+    case PLAN_F_QOS:
+        snprintf(out, cap, "%u", p->publish.qos);
+        break;
+    case PLAN_F_DUP:
+        snprintf(out, cap, "%u", p->publish.dup);
+        break;
+    case PLAN_F_RETAIN:
+        snprintf(out, cap, "%u", p->publish.retain);
+        break;
+    case PLAN_F_SP:
+        snprintf(out, cap, "%u", p->connack.session_present);
+        break;
+    case PLAN_F_CODES:
+        tell_octets(p->list.payload, out, cap);
+        break;
+    case PLAN_F_PROP:
+        tell_prop(&p->props, m->prop, out, cap);
+        break;
+    case PLAN_F_TOPIC:
+        tell_octets(p->publish.topic, out, cap);
+        break;
+    case PLAN_F_PAYLOAD:
+        tell_octets(p->publish.payload, out, cap);
+        break;
+    }
+}

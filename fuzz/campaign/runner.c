@@ -540,9 +540,11 @@ static void expectation_missed(struct run *r, const struct plan_step *s, const c
     finish(r, s->judged ? RUN_FAILED : RUN_UNKNOWN, "line %u: %s", s->line, what);
 }
 
-/* The first arrival not taken that matches; *wrong: a candidate came that differs in *why. */
+enum { TOLD = 96 };
+
+/* The first arrival not taken that matches; *wrong: a candidate came that differs in *why, where it has `told`. */
 static struct arrival *find_arrival(struct run *r, struct link *l, const struct plan_step *s, bool *wrong,
-                                    const char **why)
+                                    const char **why, char told[TOLD])
 {
     for (uint32_t i = 0; i < l->n_arrival; i++) {
         struct mqtt_packet p;
@@ -565,6 +567,7 @@ static struct arrival *find_arrival(struct run *r, struct link *l, const struct 
         if (candidate && !*wrong) {
             *wrong = true;
             *why = field;
+            plan_tell(s, &p, field, told, TOLD);
         }
     }
     return NULL;
@@ -574,8 +577,8 @@ static bool do_expect_packet(struct run *r, struct link *l, const struct plan_st
 {
     bool wrong = false;
     const char *why = NULL;
-    char text[120];
-    struct arrival *a = find_arrival(r, l, s, &wrong, &why);
+    char text[200], told[TOLD] = "";
+    struct arrival *a = find_arrival(r, l, s, &wrong, &why, told);
     if (s->want == PLAN_NO_PACKET) {
         if (a != NULL) {
             snprintf(text, sizeof text, "a %s came that must not", mqtt_type_name(s->type));
@@ -592,15 +595,17 @@ static bool do_expect_packet(struct run *r, struct link *l, const struct plan_st
         return true;
     }
     if (wrong)
-        snprintf(text, sizeof text, "the %s is wrong in '%s'", mqtt_type_name(s->type), why);
+        snprintf(text, sizeof text, "the %s is wrong in '%s'%s%s", mqtt_type_name(s->type), why,
+                 told[0] != '\0' ? ": " : "", told);
     else if (l->fd < 0)
         snprintf(text, sizeof text, "the connection was closed (code 0x%02x) instead of a %s", r->code,
                  mqtt_type_name(s->type));
     else
         snprintf(text, sizeof text, "no %s came in time", mqtt_type_name(s->type));
     /* Where subscriptions overlap, one copy has to come at the highest QoS: others may come before it [MQTT-3.3.5-1].
-     */
-    bool another_may_come = wrong && s->type == MQTT_PUBLISH && strcmp(why, "qos") == 0;
+     * Copies may come one by one, each with its own Subscription Identifier [MQTT-3.3.4-5]. */
+    bool another_may_come =
+        wrong && s->type == MQTT_PUBLISH && (strcmp(why, "qos") == 0 || strcmp(why, "subscription_identifier") == 0);
     if ((wrong && !another_may_come) || late || l->fd < 0)
         expectation_missed(r, s, text);
     return false;

@@ -181,6 +181,12 @@ def _():
         equal(sum("not tested" in name for name in names), 2, f"JUnit says it, too: {names}")
 
 
+@case("a message may come once for each Subscription Identifier, one behind the other")
+def _():
+    done = run("mqfuzz", "conform", "--spawn", toy("copies"), "--version", "5", "--rule", "MQTT-3.3.4-4", "--verbose")
+    check(done.status == 0 and b"1 pass, 0 fail" in done.out, f"{done}")
+
+
 @case("Ctrl-C ends a run with its report")
 def _():
     with scratch() as out:

@@ -12,6 +12,7 @@ import ssl
 import sys
 import tempfile
 import threading
+import time
 
 CONNACK, PINGRESP = b"\x20\x02\x00\x00", b"\xd0\x00"
 
@@ -131,6 +132,31 @@ def crowded(port):
                 client.sendall(CONNACK if octets[0] == 0x10 else PINGRESP if b"\xc0\x00" in octets else b"")
 
 
+def copies(port):
+    """5.0: every message comes to everybody else once for Subscription Identifier 41 and, a while later, once for 42."""
+    clients = []
+    each(port, speak_copies, clients)
+
+
+def speak_copies(client, clients):
+    clients.append(client)
+    with contextlib.suppress(OSError):
+        while octets := client.recv(4096):
+            if octets[0] == 0x10:
+                client.sendall(b"\x20\x03\x00\x00\x00")
+            elif octets[0] == 0x82:
+                client.sendall(b"\x90\x04" + octets[2:4] + b"\x00\x00")
+            elif octets[0] == 0x30:
+                topic = octets[2:4 + octets[3]]
+                for number in (41, 42):
+                    packet = topic + bytes((2, 0x0b, number)) + b"x"
+                    for other in clients:
+                        with contextlib.suppress(OSError):  # some are gone
+                            if other is not client:
+                                other.sendall(bytes((0x30, len(packet))) + packet)
+                    time.sleep(0.2)
+
+
 def copy(here, there):
     with contextlib.suppress(OSError):
         while octets := here.recv(65536):
@@ -216,4 +242,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, crowded, old, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
