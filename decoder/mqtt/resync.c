@@ -12,7 +12,9 @@ enum {
     LOOK_MAX = 512, /* octets of one packet that are looked at: bounds the work for each offset */
     TEXT_MAX = 96,  /* octets of a string that are looked at */
     VERDICTS = 8,
+    BITS_PROPS = 8,  /* a Property Length that reaches exactly to the end of its packet */
     BITS_LENGTH = 6, /* a string's length with a high octet of 0 or 1 that fits into its packet */
+    BITS_EMPTY = 18, /* an empty topic, with what stands for it */
     BITS_EXACT = 4,  /* the run ends where the octets end */
     BITS_LOOSE = 8,  /* against: flags that only 3.1 has, and hardly anyone uses */
     BITS_TEXT = 16,  /* at most, of a header that is text: the end of a string and one behind it look like a PUBLISH */
@@ -59,6 +61,8 @@ static uint32_t weigh_publish(uint8_t flags, struct view body, size_t remaining)
     uint32_t bits = weigh_string(body, 0, remaining, true);
     if (bits == 0)
         return 0;
+    if (body.len >= 2 && body.ptr[0] == 0 && body.ptr[1] == 0) /* its form asks for a Topic Alias */
+        bits = body.len >= (qos > 0 ? 8u : 6u) ? BITS_EMPTY : BITS_EMPTY / 2;
     size_t topic = body.len >= 2 ? (size_t)body.ptr[0] << 8 | body.ptr[1] : 0;
     for (size_t i = 2; i < 2 + topic && i < body.len && i < TEXT_MAX; i++)
         if (body.ptr[i] == '#' || body.ptr[i] == '+')
@@ -73,6 +77,12 @@ static bool is_id(struct view body)
     return body.len < 2 || body.ptr[0] != 0 || body.ptr[1] != 0;
 }
 
+/* 5.0's properties, from octet `at` on to the end of the packet; that they are well-formed is seen elsewhere. */
+static uint32_t weigh_props(struct view body, size_t at, size_t remaining)
+{
+    return remaining > at && remaining < 128 && body.len > at && body.ptr[at] == remaining - at - 1 ? BITS_PROPS : 0;
+}
+
 /* PUBACK and its like: identifier alone, or with 5.0's reason code and properties. */
 static uint32_t weigh_ack(unsigned type, struct view body, size_t remaining, unsigned versions)
 {
@@ -83,7 +93,7 @@ static uint32_t weigh_ack(unsigned type, struct view body, size_t remaining, uns
     if (!is_version(versions, MQTT_V5) || remaining < 3 ||
         (body.len > 2 && mqtt_reason_name(type, body.ptr[2]) == NULL))
         return 0;
-    return remaining < 128 ? 14 : 8;
+    return remaining >= 128 ? 8 : (body.len > 2 ? 18 : 14) + weigh_props(body, 3, remaining);
 }
 
 static uint32_t weigh_request(uint8_t type, struct view body, size_t remaining, unsigned versions)
@@ -111,7 +121,8 @@ static uint32_t weigh_connack(struct view body, size_t remaining, unsigned versi
         return body.len < 2 || body.ptr[1] <= 5 ? 24 : 0;
     if (!is_version(versions, MQTT_V5) || remaining < 3)
         return 0;
-    return body.len < 2 || mqtt_reason_name(MQTT_CONNACK, body.ptr[1]) != NULL ? 20 : 0;
+    return body.len < 2 || mqtt_reason_name(MQTT_CONNACK, body.ptr[1]) != NULL ? 20 + weigh_props(body, 2, remaining)
+                                                                               : 0;
 }
 
 static uint32_t weigh_connect(struct view body, size_t remaining)
@@ -127,7 +138,7 @@ static uint32_t weigh_disconnect(uint8_t type, struct view body, size_t remainin
         return type == MQTT_DISCONNECT || is_version(versions, MQTT_V5) ? 16 : 0;
     if (!is_version(versions, MQTT_V5) || (body.len > 0 && mqtt_reason_name(type, body.ptr[0]) == NULL))
         return 0;
-    return remaining < 128 ? 12 : 6;
+    return remaining >= 128 ? 6 : (body.len > 0 ? 16 : 12) + weigh_props(body, 1, remaining);
 }
 
 /* "7x" and a string: the end of one string and the whole of the next, as in CONNECT. */

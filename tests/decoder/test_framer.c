@@ -236,6 +236,25 @@ static void the_end_of_a_string_and_another_string_are_no_packet(void **state)
     assert_int_equal(search(two, sizeof two - 1), 3);
 }
 
+/* What 5.0 puts behind an identifier fits by chance as rarely as more octets would: a Property Length that reaches to
+ * the end, an alias where the topic is empty. */
+static void what_5_0_adds_counts(void **state)
+{
+    (void)state;
+    static const uint8_t acks[] = { 2, 0, 9, 0x40, 4, 0, 10, 0, 0, 0x40, 2, 0, 11, 0x50 };
+    static const uint8_t other[] = { 2, 0, 9, 0x40, 4, 0, 10, 0, 1, 0x40, 2, 0, 11, 0x50 };
+    static const uint8_t alias[] = { 'x', 0x32, 10, 0, 0, 0, 1,  3, 35, 0,   4,   '{',
+                                     '}', 0x30, 7,  0, 0, 3, 35, 0, 4,  '1', 0x30 };
+    static const uint8_t none[] = { 'x', 0x32, 10, 0, 0, 0, 1, 3, 2, 0,   4,   '{',
+                                    '}', 0x30, 7,  0, 0, 3, 2, 0, 4, '1', 0x30 };
+    unsigned five = 1U << MQTT_V5;
+    struct mqtt_run run;
+    assert_int_equal(mqtt_resync(view_of(acks, sizeof acks), five, MQTT_SERVER, BITS, WAIT, &run), 3);
+    assert_int_equal(mqtt_resync(view_of(other, sizeof other), five, MQTT_SERVER, BITS, WAIT, &run), sizeof other);
+    assert_int_equal(mqtt_resync(view_of(alias, sizeof alias), five, MQTT_CLIENT, BITS, WAIT, &run), 1);
+    assert_int_equal(mqtt_resync(view_of(none, sizeof none), five, MQTT_CLIENT, BITS, WAIT, &run), sizeof none);
+}
+
 /* Its name tells a CONNECT, though the end of it is missing. */
 static void the_beginning_of_a_connect_is_enough(void **state)
 {
@@ -254,6 +273,7 @@ int main(void)
         cmocka_unit_test(hole_inside_a_packet_is_bridged),
         cmocka_unit_test(hole_past_the_end_loses_framing),
         cmocka_unit_test(the_end_of_a_string_and_another_string_are_no_packet),
+        cmocka_unit_test(what_5_0_adds_counts),
         cmocka_unit_test(the_beginning_of_a_connect_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,8 @@ class Side:
         self.packets = []  # (from, to, type, octets)
         self.pieces = []   # (from, to, frame) of each segment captured in time
         self.reached, self.acked = [], []  # (time, octets) up to which anything was captured, or acknowledged by the peer
+        self.opened = None  # where it begins: at its SYN, or where it stood when the peer acknowledged something first
+        self.cuts = []      # (from, to) of octets that the snaplen cut: a later copy is not looked at
         self.rows = []     # (frames that hold its octets, as (from, to); type; octets; frame; place in the output)
 
     def offset(self, seq):
@@ -40,11 +42,17 @@ class Side:
         if octets <= self.octets and (not steps or octets > steps[-1][1]):
             steps.append((time, octets))
 
+    def acknowledge(self, time, octets):
+        self.note(self.acked, time, octets)
+        if self.opened is None and octets <= self.octets:
+            self.opened = min(self.pieces)[0] if self.pieces else octets
+
     def given_up(self, start, time):
-        """Octets that were acknowledged so long before this time that a hole from `start` on is given up as far as here."""
+        """Octets of which the rest is waited for no longer at this time, if a hole begins at `start`."""
         reached, acked = ((steps[i - 1][1] if (i := bisect.bisect_right(steps, (time - GRACE_US, 1 << 33))) else 0)
                           for steps in (self.reached, self.acked))
-        return acked if reached > start else 0
+        cut = max((to for at, to in self.cuts if at <= start < to), default=0)
+        return max(acked if reached > start else 0, self.opened or 0, cut)
 
     def captured(self):
         """Runs without a hole: sorted (from, to, last frame)."""
@@ -90,8 +98,11 @@ def read_frames(file, sides):
         header = tcp + (frame[tcp + 12] >> 4) * 4
         length = ip_end - header
         key = (target, 1) if source == PORT else (source, 0)
+        for side in sides[key]:
+            if frame[tcp + 13] & 2 and side.first == (seq + 1) & 0xffffffff:
+                side.opened = 0
         for side in sides[key[0], 1 - key[1]]:
-            side.note(side.acked, time, side.offset(ack))
+            side.acknowledge(time, side.offset(ack))
         if length == 0:
             continue
         owners = [s for s in sides[key] if s.offset(seq) + length <= s.octets]
@@ -101,6 +112,8 @@ def read_frames(file, sides):
         in_time = max(start, min(end, side.given_up(start, time)))
         if in_time < end:
             side.pieces.append((in_time, end, number))
+        if end < start + length:
+            side.cuts.append((end, start + length))
         side.note(side.reached, time, start + length)
         frames[number] = side, start, start + length
     return frames
