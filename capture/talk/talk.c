@@ -428,7 +428,7 @@ static void settle(const struct arrival *a, enum tcp_end how)
         p = talk_probe(k, a->dir);
     }
     if (k->state[a->dir] == STATE_SEARCHING && p != NULL) {
-        talk_search(a, SEARCH_HOLE);
+        talk_search(a, how == TCP_END_FIN ? SEARCH_FIN : SEARCH_HOLE);
         if (k->state[a->dir] == STATE_SEARCHING) {
             uint32_t left = p->len;
             probe_drop(p, left);

@@ -10,6 +10,7 @@ enum {
     BITS_FIRST = 15,             /* evidence asked for: of the first segment after the hole, if it ends with a packet */
     BITS_EXACT = 24,             /* of a later one, likewise */
     BITS_LAST = 17,              /* of the first segment, with a whole packet, when nothing more comes */
+    BITS_FIN = 20,               /* of a segment that ends with a packet and the stream with it */
     BITS_OPEN = 26,              /* of any segment */
     BITS_ANYWHERE = 32,          /* of an offset inside a segment */
     BITS_LINKED = 26,            /* of one from which the packets lead up to a border that is found already */
@@ -190,7 +191,8 @@ static bool is_border(const struct probe *p, uint32_t i, struct mqtt_run run, en
         return run.bits >= BITS_OPEN && mqtt_run_stands_alone(octet, run, end == SEARCH_SNAPLEN ? 0 : WAIT_FOR);
     if (is_split(p, i, run) && run.whole == 1) /* what comes behind it speaks for itself */
         return false;
-    return run.bits >= BITS_OPEN || (run.exact && run.bits >= (first ? BITS_FIRST : BITS_EXACT)) ||
+    uint32_t exact = first ? BITS_FIRST : end == SEARCH_FIN ? BITS_FIN : BITS_EXACT;
+    return run.bits >= BITS_OPEN || (run.exact && run.bits >= exact) ||
            (end != SEARCH_ON && first && run.bits >= BITS_LAST);
 }
 

@@ -124,7 +124,8 @@ bool talk_begin_search(const struct arrival *a, uint64_t gap, uint64_t skipped, 
 enum search_end {
     SEARCH_ON,      /* more octets may follow */
     SEARCH_SNAPLEN, /* what follows was cut off by the capture, in the middle of a segment */
-    SEARCH_HOLE     /* what follows is lost, or nothing does */
+    SEARCH_HOLE,    /* what follows is lost, or nothing does */
+    SEARCH_FIN      /* nothing follows: the sender said so */
 };
 void talk_search(const struct arrival *a, enum search_end end);
 void talk_feed_probe(const struct arrival *a, struct probe *p, uint32_t start); /* its octets from `start` on */

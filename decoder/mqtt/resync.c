@@ -13,6 +13,7 @@ enum {
     TEXT_MAX = 96,  /* octets of a string that are looked at */
     VERDICTS = 8,
     BITS_PROPS = 8,  /* a Property Length that reaches exactly to the end of its packet */
+    BITS_LONG = 12,  /* against: a string of 512 octets and more */
     BITS_LENGTH = 6, /* a string's length with a high octet of 0 or 1 that fits into its packet */
     BITS_EMPTY = 18, /* an empty topic, with what stands for it */
     BITS_EXACT = 4,  /* the run ends where the octets end */
@@ -26,6 +27,18 @@ static bool is_version(unsigned versions, unsigned version)
     return versions >> version & 1;
 }
 
+/* The first octets of a character of which the rest is missing. */
+static bool is_cut_character(struct view tail)
+{
+    uint8_t lead = tail.ptr[0];
+    if (lead < 0xc2 || lead > 0xf4 || tail.len >= (lead >= 0xf0 ? 4u : lead >= 0xe0 ? 3u : 2u))
+        return false;
+    for (size_t i = 1; i < tail.len; i++)
+        if ((tail.ptr[i] & 0xc0) != 0x80)
+            return false;
+    return true;
+}
+
 /* A string of printable characters: about 1.4 bits an octet. 0: it cannot be a topic. */
 static uint32_t weigh_text(struct view text)
 {
@@ -34,7 +47,7 @@ static uint32_t weigh_text(struct view text)
         if (text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
             return 0;
     struct utf8_result utf8 = utf8_check(view_of(text.ptr, n));
-    if (utf8.worst == UTF8_ILL_FORMED && n - utf8.offset >= 4) /* the last character may be cut by n */
+    if (utf8.worst == UTF8_ILL_FORMED && !is_cut_character(view_of(text.ptr + utf8.offset, n - utf8.offset)))
         return 0;
     return 1 + (uint32_t)(n * 7 / 5);
 }
@@ -49,8 +62,11 @@ static uint32_t weigh_string(struct view body, size_t at, size_t remaining, bool
         return 0;
     size_t have = body.len - at - 2 < len ? body.len - at - 2 : len;
     uint32_t bits = weigh_text(view_of(body.ptr + at + 2, have));
-    uint32_t length_bits = len < 256 ? BITS_LENGTH + 2 : len < 512 ? BITS_LENGTH : 1;
-    return bits == 0 ? 0 : bits + length_bits;
+    if (bits == 0)
+        return 0;
+    if (len >= 512) /* hardly any is so long: that speaks against it */
+        return bits > BITS_LONG ? bits - BITS_LONG : 1;
+    return bits + (len < 256 ? BITS_LENGTH + 2 : BITS_LENGTH);
 }
 
 static uint32_t weigh_publish(uint8_t flags, struct view body, size_t remaining)

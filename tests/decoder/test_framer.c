@@ -255,6 +255,18 @@ static void what_5_0_adds_counts(void **state)
     assert_int_equal(mqtt_resync(view_of(none, sizeof none), five, MQTT_CLIENT, BITS, WAIT, &run), sizeof none);
 }
 
+/* Octets of a payload: a PINGREQ, and the beginning of a PUBLISH with a topic of 9,354 octets. */
+static void a_long_topic_and_half_a_character_are_no_proof(void **state)
+{
+    (void)state;
+    static const char octets[] = "\xa6\x43\x1f\x91\xc0\0\x35\xb0\x77\x24\x8a\x77\x5e\x75\x3b\xda\x92\xe0\x26\xc0";
+    assert_int_equal(search(octets, sizeof octets - 1), sizeof octets - 1);
+    static const char cut[] = "xyz\xc0\0\x30\x7f\0\x5dsite/15/dev-000008/t\xe2\x82";
+    assert_int_equal(search(cut, sizeof cut - 1), 3);
+    static const char wrong[] = "xyz\xc0\0\x30\x7f\0\x5dsite/15/dev-000008/t\xe2t";
+    assert_int_equal(search(wrong, sizeof wrong - 1), sizeof wrong - 1);
+}
+
 /* Its name tells a CONNECT, though the end of it is missing. */
 static void the_beginning_of_a_connect_is_enough(void **state)
 {
@@ -274,6 +286,7 @@ int main(void)
         cmocka_unit_test(hole_past_the_end_loses_framing),
         cmocka_unit_test(the_end_of_a_string_and_another_string_are_no_packet),
         cmocka_unit_test(what_5_0_adds_counts),
+        cmocka_unit_test(a_long_topic_and_half_a_character_are_no_proof),
         cmocka_unit_test(the_beginning_of_a_connect_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
