@@ -67,9 +67,11 @@ struct utf8_result utf8_check(struct view text)
     const uint8_t *p = text.ptr;
     size_t i = 0, n = text.len;
     while (i < n) {
-        if (n - i >= 8 && utf8_special8(utf8_load(p + i, 8)) == 0) {
-            i += 8;
-            continue;
+        if (n - i >= 8) {
+            uint64_t special = utf8_special8(utf8_load(p + i, 8));
+            i += special == 0 ? 8 : utf8_before(special);
+            if (special == 0)
+                continue;
         }
         size_t usual = usual_len(p + i, n - i);
         if (usual > 0) {

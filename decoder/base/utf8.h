@@ -26,6 +26,12 @@ static inline uint64_t utf8_special8(uint64_t w)
     return (w | (w - ones * 0x20) | (w + ones)) & ones * 0x80;
 }
 
+/* Octets in front of the first of these marks, of which there is one. */
+static inline unsigned utf8_before(uint64_t marks)
+{
+    return (unsigned)(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_ctzll(marks) : __builtin_clzll(marks)) / 8;
+}
+
 static inline uint64_t utf8_load(const uint8_t *p, size_t n) /* n <= 8 */
 {
     uint64_t w = 0;
@@ -52,6 +58,11 @@ static inline bool utf8_is_plain(struct view text)
 
 /* Linear in len. */
 struct utf8_result utf8_check(struct view text);
+
+static inline bool utf8_is_good(struct view text)
+{
+    return utf8_is_plain(text) || utf8_check(text).worst == UTF8_OK;
+}
 
 /* Code points in well-formed text; in other text, the octets that are no continuation. */
 size_t utf8_characters(struct view text);

@@ -106,6 +106,11 @@ void rd_check_name(struct reader *r, struct view name, struct rule3 ill_formed, 
         rd_fault(r, wildcard, rd_offset(r, name) + bad.offset, bad.len);
 }
 
+bool rd_is_good_name(struct view name)
+{
+    return name.len > 0 && utf8_check(name).worst == UTF8_OK && topic_check_name(name).fault == TOPIC_OK;
+}
+
 void rd_zero_id(struct reader *r, bool request)
 {
     static const struct rule3 from_client = { MQTT_S3_2_3_A, MQTT_R4_2_3_1_1, MQTT_R5_2_2_1_3 };

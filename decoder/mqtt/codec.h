@@ -92,28 +92,31 @@ extern const struct rule3 RULE_TEXT_NUL;  /* U+0000 in a string that is no topic
 extern const struct rule3 RULE_TOPIC_NUL; /* U+0000 in a topic name or filter */
 void rd_check_name(struct reader *r, struct view name, struct rule3 ill_formed, struct rule3 wildcard); /* not: empty */
 
+/* '+' and '#', which differ in one bit, among eight octets of ASCII, as 0x80 in their place. */
 static inline uint64_t rd_wildcard8(uint64_t w)
 {
     const uint64_t ones = 0x0101010101010101u;
-    return ((w ^ ones * '+') - ones) | ((w ^ ones * '#') - ones);
+    return ((w | ones * ('+' ^ '#')) ^ ones * ('+' | '#')) - ones;
 }
 
 /* Printable ASCII without wildcards: one look at eight octets instead of two at each. False only means: look closer,
- * with rd_check_name(). */
+ * with rd_is_good_name() or rd_check_name(). */
 static inline bool rd_is_plain_name(struct view name)
 {
     const uint8_t *p = name.ptr;
     size_t n = name.len;
     if (n < 8)
         return n > 0 && utf8_is_plain(name) && memchr(p, '+', n) == NULL && memchr(p, '#', n) == NULL;
-    uint64_t last = utf8_load(p + n - 8, 8), wild = rd_wildcard8(last), special = utf8_special8(last);
+    uint64_t last = utf8_load(p + n - 8, 8), marks = rd_wildcard8(last) | utf8_special8(last);
     for (size_t i = 0; i + 8 < n; i += 8) {
         uint64_t w = utf8_load(p + i, 8);
-        special |= utf8_special8(w);
-        wild |= rd_wildcard8(w);
+        marks |= rd_wildcard8(w) | utf8_special8(w);
     }
-    return (special | (wild & 0x8080808080808080u)) == 0;
+    return (marks & 0x8080808080808080u) == 0;
 }
+
+/* A name that no rule has anything against. */
+bool rd_is_good_name(struct view name);
 
 static inline size_t rd_offset(const struct reader *r, struct view v)
 {
@@ -151,22 +154,6 @@ void wr_u32(struct writer *w, uint32_t value);
 void wr_vbi(struct writer *w, uint32_t value);
 void wr_str16(struct writer *w, struct view v);
 void wr_props(struct writer *w, const struct mqtt_props *props); /* length 0 when the block is absent */
-
-/* The block at octets[*pos] of a packet that is whole: all that usual_publish() can take at once? *pos: behind it. */
-bool usual_props(struct mqtt_packet *p, uint32_t *pos, bool *text);
-
-/* The body of a whole packet whose first octet is right, when it breaks no rule and is in its usual form; false: look
- * closer, with its reader. */
-bool usual_publish(struct mqtt_packet *p);
-static inline bool usual_puback(struct mqtt_packet *p)
-{
-    const uint8_t *at = p->octets + p->header_len;
-    if (p->remaining != 2)
-        return false;
-    p->id = (uint16_t)(at[0] << 8 | at[1]);
-    p->has_id = true;
-    return p->id != 0;
-}
 
 /* Reader and writer of each packet type stand side by side in their file. */
 void read_connect(struct reader *r);

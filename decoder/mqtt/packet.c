@@ -3,7 +3,7 @@
  * The fixed header (3.1.1 section 2.2, 5.0 section 2.1) and the way to each packet type's reader and writer. */
 #include "decoder/mqtt/packet.h"
 
-#include "decoder/mqtt/codec.h"
+#include "decoder/mqtt/usual.h"
 
 static void check_direction(struct reader *r)
 {
@@ -80,7 +80,7 @@ static inline void read_body(struct reader *r)
 }
 
 /* What nearly every packet's first octet is: its type's own flags, sent by a side that may. Spares the two checks. */
-static bool usual_header(const struct reader *r)
+static bool is_usual_octet(const struct reader *r)
 {
     static const struct {
         uint8_t senders[2], flags; /* senders in 3.x and 5.0 */
@@ -112,8 +112,8 @@ RARELY static void judge_header(struct reader *r)
 }
 
 /* Any packet, right or wrong. */
-static void decode_closely(struct view octets, struct mqtt_context context, struct mqtt_packet *p,
-                           struct mqtt_verdicts *v)
+__attribute__((noinline)) static void decode_closely(struct view octets, struct mqtt_context context,
+                                                     struct mqtt_packet *p, struct mqtt_verdicts *v)
 {
     static const struct rule3 padded = { MQTT_S3_2_1_H, MQTT_S4_2_2_3_C, MQTT_R5_1_5_5_1 };
     static const struct rule3 length_5 = { MQTT_S3_2_1_C, MQTT_S4_2_2_3_A, MQTT_S5_1_5_5_A };
@@ -160,7 +160,7 @@ static void decode_closely(struct view octets, struct mqtt_context context, stru
     if (r.held > r.stop)
         p->held = (uint32_t)(r.held = r.stop);
     r.end = r.held;
-    if (p->type != MQTT_CONNECT && usual_header(&r))
+    if (p->type != MQTT_CONNECT && is_usual_octet(&r))
         read_body(&r);
     else
         judge_header(&r);
@@ -168,34 +168,10 @@ static void decode_closely(struct view octets, struct mqtt_context context, stru
         rd_fault(&r, padded, 1, (size_t)used);
 }
 
-/* The fixed header of a packet that is there whole, its length in the shortest form of one or two octets. False: it is
- * none of these. */
-static inline bool read_header(struct view octets, struct mqtt_packet *p)
-{
-    if (octets.len < 4)
-        return false;
-    const uint8_t *at = octets.ptr;
-    uint32_t remaining = at[1];
-    p->header_len = 2;
-    if (remaining >= 0x80) {
-        if (at[2] == 0 || at[2] >= 0x80)
-            return false;
-        remaining = (remaining & 0x7f) | (uint32_t)at[2] << 7;
-        p->header_len = 3;
-    }
-    p->octets = at;
-    p->held = p->header_len + remaining;
-    p->remaining = remaining;
-    p->type = at[0] >> 4;
-    p->flags = at[0] & 0x0f;
-    return p->held <= octets.len;
-}
-
-/* PUBLISH and its acknowledgements are nearly all there is, and nearly all of them are as they should be: that is seen
- * at once, without a reader that knows how to judge. False: look closer; *p is of no meaning. */
+/* PUBLISH and its acknowledgements are nearly all there is. False: look closer; *p is of no meaning. */
 static inline bool decode_usual(struct view octets, struct mqtt_context context, struct mqtt_packet *p)
 {
-    if (context.version < MQTT_V31 || context.version > MQTT_V5 || !read_header(octets, p))
+    if (context.version < MQTT_V31 || context.version > MQTT_V5 || !usual_header(octets, p))
         return false;
     p->version = context.version;
     p->cut = p->has_id = p->has_reason = false;

@@ -3,7 +3,7 @@
  * Properties: 5.0 section 2.2.2. One reader by wire type serves all 27 of them. */
 #include <string.h>
 
-#include "decoder/mqtt/codec.h"
+#include "decoder/mqtt/usual.h"
 
 enum { MQTT_WILL = MQTT_RESERVED }; /* the Will's properties take the row of the reserved type */
 
@@ -192,7 +192,7 @@ static void judge_stop(struct reader *r, const struct cursor *c, const struct mq
         rd_rule(r, MQTT_S5_2_2_2_2_B, at, left);
 }
 
-/* Octets of the property at the front when its value is whole and plain; 0: look closer. */
+/* Octets of the property at the front when its value is whole and good; 0: look closer. */
 static size_t plain_value(enum mqtt_wire wire, const uint8_t *at, size_t left, uint32_t *number)
 {
     size_t len;
@@ -210,18 +210,18 @@ static size_t plain_value(enum mqtt_wire wire, const uint8_t *at, size_t left, u
     case MQTT_WIRE_BINARY:
     case MQTT_WIRE_PAIR:
         len = left >= 3 ? 3 + (size_t)(at[1] << 8 | at[2]) : left + 1;
-        if (len > left || (wire != MQTT_WIRE_BINARY && !utf8_is_plain(view_of(at + 3, len - 3))))
+        if (len > left || (wire != MQTT_WIRE_BINARY && !utf8_is_good(view_of(at + 3, len - 3))))
             return 0;
         if (wire != MQTT_WIRE_PAIR)
             return len;
         size_t value = left - len >= 2 ? 2 + (size_t)(at[len] << 8 | at[len + 1]) : left;
-        return value <= left - len && utf8_is_plain(view_of(at + len + 2, value - 2)) ? len + value : 0;
+        return value <= left - len && utf8_is_good(view_of(at + len + 2, value - 2)) ? len + value : 0;
     default:
         return 0;
     }
 }
 
-/* Nearly every property is allowed, new, in range, not bound to one side, and plain ASCII where it is text: that is
+/* Nearly every property is allowed, new, in range, not bound to one side, and good UTF-8 where it is text: that is
  * seen here at once. False: nothing was consumed, look closer. */
 static inline bool usual_prop(struct mqtt_props *props, unsigned where, struct cursor *c, uint8_t *payload_format)
 {
@@ -270,21 +270,19 @@ static void walk_props(struct reader *r, struct mqtt_props *props, unsigned wher
     r->props_whole = whole;
 }
 
-bool usual_props(struct mqtt_packet *p, uint32_t *pos, bool *text)
+struct usual_props usual_props(struct mqtt_packet *p, uint32_t pos)
 {
-    const uint8_t *at = p->octets + p->header_len + *pos;
-    uint32_t left = p->remaining - *pos;
+    const uint8_t *at = p->octets + p->header_len + pos;
+    uint32_t left = p->remaining - pos;
     if (left == 0 || at[0] >= 0x80 || at[0] >= left)
-        return false;
+        return (struct usual_props){ 0 };
     uint8_t payload_format = 0;
     struct cursor c = cur_over(at + 1, at[0]);
     p->props.block = view_of(at + 1, at[0]);
     while (cur_left(&c) > 0)
         if (!usual_prop(&p->props, MQTT_PUBLISH, &c, &payload_format))
-            return false;
-    *pos += 1u + at[0];
-    *text = payload_format == 1;
-    return true;
+            return (struct usual_props){ 0 };
+    return (struct usual_props){ pos + 1u + at[0], payload_format == 1 };
 }
 
 void rd_props(struct reader *r, struct mqtt_props *props, unsigned where)

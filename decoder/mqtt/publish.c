@@ -70,41 +70,6 @@ void read_publish(struct reader *r)
         check_payload_format(r, m);
 }
 
-/* What rd_check_name() and the length that 3.1 allows have nothing against. */
-static bool is_good_name(struct view name)
-{
-    if (name.len == 0 || name.len > 32767)
-        return false;
-    return rd_is_plain_name(name) || (utf8_check(name).worst == UTF8_OK && topic_check_name(name).fault == TOPIC_OK);
-}
-
-bool usual_publish(struct mqtt_packet *p)
-{
-    struct mqtt_publish *m = &p->publish;
-    const uint8_t *at = p->octets + p->header_len;
-    unsigned qos = p->flags >> 1 & 3;
-    bool dup = (p->flags & 8) != 0, text = false;
-    uint32_t pos = 2 + (uint32_t)(at[0] << 8 | at[1]); /* behind what is read, in the body */
-    if (qos == 3 || (dup && qos == 0) || pos + 2 > p->remaining)
-        return false;
-    m->topic = view_of(at + 2, pos - 2);
-    if (qos > 0) {
-        p->id = (uint16_t)(at[pos] << 8 | at[pos + 1]);
-        p->has_id = true;
-        pos += 2;
-        if (p->id == 0)
-            return false;
-    }
-    if (!is_good_name(m->topic) || (p->version == MQTT_V5 && !usual_props(p, &pos, &text)))
-        return false;
-    m->dup = dup;
-    m->qos = (uint8_t)qos;
-    m->retain = (p->flags & 1) != 0;
-    m->payload_len = p->remaining - pos;
-    m->payload = view_of(at + pos, m->payload_len);
-    return !text || utf8_is_plain(m->payload);
-}
-
 void write_publish(struct writer *w, const struct mqtt_packet *p)
 {
     wr_str16(w, p->publish.topic);
