@@ -134,5 +134,7 @@ size_t simpler_octets(struct view octets, unsigned version, unsigned n, uint8_t 
  * time where it is ours to start; 0: not even the whole talk did. */
 unsigned talk_minimise(struct stage *s, struct talk *talk, const struct outcome *wanted, unsigned seconds,
                        unsigned *tries);
+/* Carries it out once more. Its run if that shows the outcome and was kept, or NULL; free it, and *plan in any case. */
+struct run *talk_show(struct stage *s, const struct talk *talk, const struct outcome *wanted, struct plan *plan);
 /* The plan that shows the outcome, for its file: patient where time matters. free() it. */
 char *talk_text(const struct talk *talk, const struct outcome *outcome);

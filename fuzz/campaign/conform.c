@@ -140,6 +140,8 @@ static bool only_mute(const struct run *run)
 /* The plan goes on with what a broker may refuse and this one accepts. */
 static bool accepts_what_it_may(const struct run *run)
 {
+    if (run->step >= run->plan->n)
+        return false;
     const struct plan_step *s = &run->plan->step[run->step];
     bool refusal = false;
     for (unsigned i = 0; s->op == PLAN_EXPECT && i < s->n_match; i++)
@@ -151,6 +153,8 @@ static bool accepts_what_it_may(const struct run *run)
  * connection still counts; but with the reason that it likes. */
 static bool was_free_to(const struct run *run, const char *leeway)
 {
+    if (run->step >= run->plan->n)
+        return false;
     const struct plan_step *s = &run->plan->step[run->step];
     bool ends = s->op == PLAN_EXPECT && (s->want == PLAN_CLOSED || s->want == PLAN_REFUSED);
     if (run->end == RUN_FAILED && ends)

@@ -47,20 +47,18 @@ static bool is_wanted(void *ctx, const struct outcome *o)
     return outcome_same(o, ctx);
 }
 
-/* Does the talk still show it? Restarts the broker where that needs it. hasty: what may only be late counts, too. */
-static bool shows(struct stage *s, const struct talk *talk, struct outcome *wanted, bool hasty)
+/* Does the talk still show it? Restarts the broker where that needs it. hasty: what may only be late counts, too. *plan
+ * and *run are what was carried out; free both in any case. */
+static bool try_once(struct stage *s, const struct talk *talk, struct outcome *wanted, bool hasty, struct plan *plan,
+                     struct run **run)
 {
-    struct plan plan = { 0 };
     struct outcome o = { 0 };
-    struct run *run = NULL;
-    if (s->fresh_tries && !stage_fresh(s))
-        return false;
     bool (*const wants)(void *, const struct outcome *) = s->wants;
     void *const ctx = s->wants_ctx;
     s->wants = is_wanted;
     s->wants_ctx = wanted;
     s->canary.wait_ms = AGAIN_MS;
-    bool news, ok = hasty ? stage_glance(s, talk, &o) : stage_play(s, talk, false, &plan, &o, &news, &run);
+    bool news, ok = hasty ? stage_glance(s, talk, &o) : stage_play(s, talk, false, plan, &o, &news, run);
     if (ok && !o.found && (strcmp(wanted->oracle, "crash") == 0 || strcmp(wanted->oracle, "sanitizer") == 0))
         stage_second_look(s, &o);
     if (ok && strcmp(wanted->oracle, "end") == 0) { /* shows when the broker is asked to end */
@@ -70,11 +68,33 @@ static bool shows(struct stage *s, const struct talk *talk, struct outcome *want
     s->wants = wants;
     s->wants_ctx = ctx;
     s->canary.wait_ms = 0;
-    run_free(run);
-    plan_free(&plan);
     if (ok && (strcmp(o.oracle, "crash") == 0 || strcmp(o.oracle, "hang") == 0))
         ok = stage_restart(s);
     return ok && outcome_same(&o, wanted);
+}
+
+static bool shows(struct stage *s, const struct talk *talk, struct outcome *wanted, bool hasty)
+{
+    struct plan plan = { 0 };
+    struct run *run = NULL;
+    bool shown = !(s->fresh_tries && !stage_fresh(s)) && try_once(s, talk, wanted, hasty, &plan, &run);
+    run_free(run);
+    plan_free(&plan);
+    return shown;
+}
+
+struct run *talk_show(struct stage *s, const struct talk *talk, const struct outcome *wanted, struct plan *plan)
+{
+    struct outcome kept = *wanted;
+    struct run *run = NULL;
+    *plan = (struct plan){ 0 };
+    s->in_haste = true;
+    bool shown = !mqfuzz_stop && stage_fresh(s) && try_once(s, talk, &kept, false, plan, &run);
+    s->in_haste = false;
+    if (shown)
+        return run;
+    run_free(run);
+    return NULL;
 }
 
 /* The talk without pieces [from, from + n). */

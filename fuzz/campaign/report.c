@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef MQSHARK_VERSION
 #define MQSHARK_VERSION "0.1.0"
@@ -258,9 +259,9 @@ static void base_name(const struct report *r, struct report_entry *e)
         snprintf(e->file + n, sizeof e->file - n, "-%u", number);
 }
 
-static bool write_report(const struct report_entry *e, const char *path)
+static bool write_report(const struct report_entry *e, const char *dir, const char *path)
 {
-    char part[4200];
+    char part[4200], capture[4200];
     FILE *f = begin(path, part, sizeof part);
     if (f == NULL)
         return false;
@@ -268,8 +269,11 @@ static bool write_report(const struct report_entry *e, const char *path)
     fprintf(f, "| | |\n|---|---|\n| rule | %s%s%s |\n| severity | %s |\n| found by | %s |\n| what is wrong | %s |\n\n",
             e->rule, e->version[0] != '\0' ? " of MQTT " : "", e->version, mqtt_severity_name(e->severity), e->oracle,
             e->why);
-    fprintf(f, "Replay: `mqfuzz --replay %s.plan --target HOST:PORT`. The conversation: `%s.pcapng`.\n\n", e->file,
-            e->file);
+    fprintf(f, "Replay: `mqfuzz --replay %s.plan --target HOST:PORT`.", e->file);
+    snprintf(capture, sizeof capture, "%s/%s.pcapng", dir, e->file);
+    if (access(capture, F_OK) == 0)
+        fprintf(f, " The conversation: `%s.pcapng`.", e->file);
+    fprintf(f, "\n\n");
     fprintf(f, "## Plan\n\n```\n%s\n```\n\n## What was sent (>) and received (<)\n\n```\n%s```\n",
             e->plan != NULL ? e->plan : "", e->trace != NULL ? e->trace : "");
     return commit(f, part, path);
@@ -284,8 +288,10 @@ bool report_files(const struct report *r, struct report_entry *e, const char *di
     FILE *f = begin(path, part, sizeof part);
     if (f == NULL)
         return false;
-    fprintf(f, "# %s\n# %s\nversion %s\n%s\n", e->title, e->why, e->version[0] != '\0' ? e->version : "3.1.1",
-            e->plan != NULL ? e->plan : "");
+    fprintf(f, "# %s\n# %s\n", e->title, e->why);
+    if (e->plan == NULL || strncmp(e->plan, "version ", 8) != 0)
+        fprintf(f, "version %s\n", e->version[0] != '\0' ? e->version : "3.1.1");
+    fprintf(f, "%s\n", e->plan != NULL ? e->plan : "");
     if (!commit(f, part, path))
         return false;
     if (run != NULL) {
@@ -295,5 +301,5 @@ bool report_files(const struct report *r, struct report_entry *e, const char *di
             return false;
     }
     snprintf(path, sizeof path, "%s/%s.md", dir, e->file);
-    return write_report(e, path);
+    return write_report(e, dir, path);
 }

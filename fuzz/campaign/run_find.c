@@ -146,6 +146,24 @@ void run_announce(const struct report_entry *e)
     fflush(stdout);
 }
 
+/* The small plan, and what is sent and received then: its run, when that shows it once more. */
+static struct run *tell_small(struct campaign *c, const struct later *l, struct report_entry *e, struct plan *plan)
+{
+    free(e->plan);
+    e->plan = talk_text(&l->talk, &l->outcome);
+    struct run *run = talk_show(&c->stage, &l->talk, &l->outcome, plan);
+    char *trace = NULL;
+    if (run != NULL)
+        trace = run_trace(run);
+    else if (asprintf(&trace, "(when it was found, before the plan was made small)\n%s", e->trace) < 0)
+        trace = NULL;
+    if (trace != NULL) {
+        free(e->trace);
+        e->trace = trace;
+    }
+    return run;
+}
+
 /* Made small, measured and saved again. */
 static void shrink(struct campaign *c, struct later *l)
 {
@@ -156,17 +174,17 @@ static void shrink(struct campaign *c, struct later *l)
              connections = c->stage.connections;
     if (!mqfuzz_stop && !c->trouble && began - c->began_ns < (int64_t)(2 * run_s + 10) * 1000000000) {
         shown = make_small(c, &l->talk, &l->outcome, &tries);
-        if (shown > 0) {
-            free(e->plan);
-            e->plan = talk_text(&l->talk, &l->outcome);
-        }
+        struct plan plan = { 0 };
+        struct run *run = shown > 0 ? tell_small(c, l, e, &plan) : NULL;
         size_t n = strlen(e->why);
         if (shown > 0)
             snprintf(e->why + n, sizeof e->why - n, " (replays %u of %u)", shown, tries);
         else if (!mqfuzz_stop)
             snprintf(e->why + n, sizeof e->why - n, " (%s)",
                      c->command->spawn != NULL ? "not seen again on a fresh broker" : "not seen again");
-        run_save(c, e, NULL);
+        run_save(c, e, run);
+        run_free(run);
+        plan_free(&plan);
     }
     free(l->talk.octets);
     run_forget_history(c);

@@ -11,7 +11,7 @@
 
 #include "fuzz/campaign/campaign.h"
 
-enum { STATES_CAP = 1 << 20, GLANCE_MS = 400, PATIENT_TRIES = 3 };
+enum { STATES_CAP = 1 << 22, GLANCE_MS = 400, PATIENT_TRIES = 3 };
 #define CANARY_EVERY_NS 100000000
 #define SLOW_START_NS 2000000000
 
@@ -117,14 +117,14 @@ bool stage_open(struct stage *s, struct bench *b, uint32_t deadline_ms)
         return false;
     runner_init(&s->runner, &b->target, deadline_ms);
     s->started_ns = runner_now_ns();
-    s->canary.meanwhile = watch;
-    s->canary.ctx = &b->process;
     if (!find_versions(s))
         return false;
     if (!canary_connect(&s->canary, &s->bench->target)) {
         canary_complain(&s->canary);
         return false;
     }
+    s->canary.meanwhile = watch;
+    s->canary.ctx = &b->process;
     health_begin(&s->health, &b->process, s->octets_sent);
     s->traced = new_edges(s);
     return true;
@@ -167,7 +167,9 @@ bool stage_restart(struct stage *s)
     s->plans_at_start = s->plans;
     s->starts++;
     s->started_ns = runner_now_ns();
+    s->canary.meanwhile = NULL; /* Ctrl-C does not make this fail */
     bool ok = canary_connect(&s->canary, &s->bench->target);
+    s->canary.meanwhile = watch;
     health_begin(&s->health, &s->bench->process, s->octets_sent);
     return ok;
 }
