@@ -112,9 +112,10 @@ static uint32_t *place_of(struct queue *q, const char *name)
     for (uint32_t i = 0; i < q->n_peers; i++)
         if (strcmp(q->peer[i].name, name) == 0)
             return &q->peer[i].next;
-    if (q->n_peers == QUEUE_PEERS || strlen(name) >= QUEUE_NAME)
+    size_t len = strlen(name);
+    if (q->n_peers == QUEUE_PEERS || len >= QUEUE_NAME)
         return NULL;
-    snprintf(q->peer[q->n_peers].name, QUEUE_NAME, "%s", name);
+    memcpy(q->peer[q->n_peers].name, name, len + 1);
     return &q->peer[q->n_peers++].next;
 }
 
