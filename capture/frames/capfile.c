@@ -488,13 +488,30 @@ static enum have wait_for(struct capfile *c, size_t n)
     return have;
 }
 
+/* A file that another program has to unpack first is told from one that is no capture. */
+static bool refuse(struct capfile *c)
+{
+    static const struct {
+        const char *magic, *program;
+    } packed[] = {
+        { "\x28\xb5\x2f\xfd", "zstd" }, { "\xfd\x37zX", "xz" }, { "\x04\x22\x4d\x18", "lz4" }, { "BZh", "bzip2" }
+    };
+    char text[CAPFILE_ERROR_MAX] = "no capture file (neither pcap nor pcapng)";
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
+        if (c->end >= 4 && memcmp(c->data, packed[i].magic, strlen(packed[i].magic)) == 0)
+            snprintf(text, sizeof text,
+                     "it is compressed with %s; of compressed files only gz is read: %s -dc FILE | mqdump -r -",
+                     packed[i].program, packed[i].program);
+    fail(c, text);
+    return false;
+}
+
 static bool begin(struct capfile *c)
 {
     if (wait_for(c, 4) != HAVE) {
-        if (c->end == 0)
-            fail(c, "the file is empty");
-        else
-            fail(c, "no capture file (neither pcap nor pcapng)");
+        if (c->end > 0)
+            return refuse(c);
+        fail(c, "the file is empty");
         return false;
     }
     if (c->block != NULL && c->z == NULL && c->data[0] == 0x1f && c->data[1] == 0x8b)
@@ -507,10 +524,8 @@ static bool begin(struct capfile *c)
     c->swapped = magic == __builtin_bswap32(PCAP_US) || magic == __builtin_bswap32(PCAP_NS) ||
                  magic == __builtin_bswap32(PCAP_KUZNETZOV);
     magic = u32_at(c, 0);
-    if (magic != PCAP_US && magic != PCAP_NS && magic != PCAP_KUZNETZOV) {
-        fail(c, "no capture file (neither pcap nor pcapng)");
-        return false;
-    }
+    if (magic != PCAP_US && magic != PCAP_NS && magic != PCAP_KUZNETZOV)
+        return refuse(c);
     wait_for(c, 24);
     return begin_pcap(c, magic);
 }

@@ -112,6 +112,14 @@ def _():
     check_error(run("mqdump", "-r", tmp / "foreign"), INPUT, "foreign")
 
 
+@case("a file that is compressed otherwise than gz: the message names the program that unpacks it")
+def _():
+    for magic, name in ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"), (b"\x04\x22\x4d\x18", "lz4"), (b"BZh9", "bzip2")):
+        (tmp / "packed").write_bytes(magic + bytes(40))
+        for result in (run("mqdump", "-r", tmp / "packed"), run("mqdump", "-r", "-", feed=magic + bytes(40))):
+            check_error(result, INPUT, f"{name} -dc")
+
+
 @case("a directory, a missing file")
 def _():
     check_error(run("mqdump", "-r", tmp), INPUT, tmp.name)
