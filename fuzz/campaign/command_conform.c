@@ -179,8 +179,14 @@ static void ask_what_it_lacks(const struct bench *b, bool lacks[PLAN_NEEDS])
     runner_init(&runner, &b->target, b->command->deadline_ms);
     if (plan_parse(&plan, view_of(script, sizeof script - 1), "mqfuzzlacks", MQTT_V5))
         runner_start(&runner, &plan, NULL, false);
-    for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run))
+    for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run)) {
+        struct mqtt_packet connack;
+        mqtt_decode(first_answer(run), (struct mqtt_context){ MQTT_V5, MQTT_SERVER }, &connack, NULL);
         memcpy(lacks, run->lacks, sizeof run->lacks);
+        lacks[PLAN_SESSIONS] =
+            connack.type == MQTT_CONNACK && connack.reason == 0 &&
+            mqtt_props_number(&connack.props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, UINT32_MAX) < FORGETFUL_S;
+    }
     runner_done(&runner);
     plan_free(&plan);
 }

@@ -129,6 +129,13 @@ static bool start(struct runner *r, const struct probe *p, const struct conform_
     return *memory;
 }
 
+/* Without the number of the line, which says nothing: a probe is one line. */
+static const char *reason(const struct run *run)
+{
+    static const char line[] = "line 1: ";
+    return run->why + (strncmp(run->why, line, sizeof line - 1) == 0 ? sizeof line - 1 : 0);
+}
+
 /* An expectation that asks whether a connection goes on is no proof against the rule of its probe when what stays away
  * is PINGRESP on one that is open. */
 static bool only_mute(const struct run *run)
@@ -137,16 +144,19 @@ static bool only_mute(const struct run *run)
            run->plan->step[run->step].op == PLAN_EXPECT && strstr(run->why, "PINGREQ is not answered") != NULL;
 }
 
-/* The plan goes on with what a broker may refuse and this one accepts. */
-static bool accepts_what_it_may(const struct run *run)
+/* The plan goes on only with what a broker may do or not: refuse something, or leave something out of CONNACK. */
+static bool goes_another_way(const struct run *run)
 {
     if (run->step >= run->plan->n)
         return false;
     const struct plan_step *s = &run->plan->step[run->step];
-    bool refusal = false;
-    for (unsigned i = 0; s->op == PLAN_EXPECT && i < s->n_match; i++)
+    bool refusal = false, absence = false;
+    for (unsigned i = 0; s->op == PLAN_EXPECT && i < s->n_match; i++) {
         refusal = refusal || (s->match[i].field == PLAN_F_REASON && s->match[i].least);
-    return run->end == RUN_UNKNOWN && refusal && strstr(run->why, "is wrong in 'reason'") != NULL;
+        absence = absence || (s->match[i].absent && s->type == MQTT_CONNACK);
+    }
+    bool wrong = strstr(run->why, "is wrong in '") != NULL, closed = strstr(run->why, "was closed") != NULL;
+    return run->end == RUN_UNKNOWN && ((refusal && (wrong || closed)) || (absence && wrong));
 }
 
 /* The broker used a right of its own, so that the expectation that was missed proves nothing. That it has to end the
@@ -181,22 +191,15 @@ static void weigh(struct probe_result *result, const struct run *run)
     if (free) {
         result->end = RUN_NOT_APPLICABLE;
         snprintf(result->why, sizeof result->why, "%s", result->judged.leeway);
-    } else if (accepts_what_it_may(run)) {
+    } else if (goes_another_way(run)) {
         result->end = RUN_NOT_APPLICABLE;
-        snprintf(result->why, sizeof result->why, "the broker accepts it, as it may");
+        snprintf(result->why, sizeof result->why, "the broker goes another way, as it may: %.150s", reason(run));
     }
     if (fault == NULL || result->end == RUN_FAILED || result->end == RUN_NO_BROKER)
         return;
     result->end = RUN_FAILED;
     result->rule = fault->name;
     snprintf(result->why, sizeof result->why, "the broker breaks %s: %.180s", fault->name, fault->sentence);
-}
-
-/* Without the number of the line, which says nothing: a probe is one line. */
-static const char *reason(const struct run *run)
-{
-    static const char line[] = "line 1: ";
-    return run->why + (strncmp(run->why, line, sizeof line - 1) == 0 ? sizeof line - 1 : 0);
 }
 
 static bool finish(struct run *run, const struct conform_options *o)

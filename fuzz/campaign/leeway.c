@@ -40,7 +40,7 @@ static bool used(const struct ledger *l, const struct ledger_party *p, unsigned 
     case PLAN_ALIAS:
         return (p->did & DID_ALIAS) != 0;
     case PLAN_SESSIONS:
-        return p->version == MQTT_V5 ? p->asked_expiry_s > 0 : !p->clean;
+        return p->version != MQTT_V5 && !p->clean;
     default:
         return false;
     }
@@ -78,6 +78,9 @@ static bool limited(const struct ledger_party *p, char *why, size_t cap)
     else if (p->promises > p->their_receive_max && p->told == 0x93)
         snprintf(why, cap, "the broker says Receive Maximum %u, and client %c sent %u messages", p->their_receive_max,
                  c, p->promises);
+    else if (p->version == MQTT_V5 && p->accepted && p->expiry_s < p->asked_expiry_s && p->expiry_s < FORGETFUL_S)
+        snprintf(why, cap, "the broker says Session Expiry Interval %u, and client %c asked for %u", p->expiry_s, c,
+                 p->asked_expiry_s);
     else if (p->server_keep_alive_s != 0 && p->told == 0x8d)
         snprintf(why, cap, "the broker says Server Keep Alive %u s, and client %c was silent for longer",
                  p->server_keep_alive_s, c);

@@ -5,7 +5,7 @@
 #pragma once
 #include "fuzz/campaign/ledger.h"
 
-enum { LEEWAY_WHY = 160 };
+enum { LEEWAY_WHY = 160, FORGETFUL_S = 10 }; /* who keeps sessions for less loses them within a run */
 
 /* Writes a sentence about it and returns true; false: the run met none. */
 bool leeway_met(const struct ledger *l, char *why, size_t cap);

@@ -12,16 +12,23 @@
 
 #include "decoder/mqtt/packet.h"
 
+/* Wrong in its client identifier alone: what the broker makes of that is asked of a client that is let in. */
+static bool only_nameless(const struct mqtt_verdicts *v)
+{
+    unsigned rule = v->n == 1 ? v->at[0].rule : MQTT_RULE_NONE;
+    return rule == MQTT_R4_3_1_3_7 || rule == MQTT_R4_3_1_3_8 || rule == MQTT_S3_3_1_A || rule == MQTT_S3_3_1_B;
+}
+
 size_t login_add(const struct login *login, struct view packet, uint8_t *out, size_t cap)
 {
     struct mqtt_packet p;
-    struct mqtt_verdict room[1];
-    struct mqtt_verdicts v = { room, 1, 0, 0 };
+    struct mqtt_verdict room[2];
+    struct mqtt_verdicts v = { room, 2, 0, 0 };
     if (login->user == NULL || packet.len < 2 || packet.ptr[0] >> 4 != MQTT_CONNECT)
         return 0;
     mqtt_decode(packet, (struct mqtt_context){ MQTT_VERSION_UNKNOWN, MQTT_CLIENT }, &p, &v);
-    if (v.n > 0 || p.cut || p.header_len == 0 || p.header_len + (size_t)p.remaining != packet.len ||
-        p.connect.has_username || p.connect.has_password)
+    if ((v.n > 0 && !only_nameless(&v)) || p.cut || p.header_len == 0 ||
+        p.header_len + (size_t)p.remaining != packet.len || p.connect.has_username || p.connect.has_password)
         return 0;
     p.connect.username = view_of(login->user, strlen(login->user));
     p.connect.has_username = true;

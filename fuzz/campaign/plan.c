@@ -678,7 +678,6 @@ void plan_free(struct plan *plan)
 
 void plan_learn(bool lacks[PLAN_NEEDS], const struct mqtt_packet *connack)
 {
-    enum { FORGETFUL_S = 10 };
     const struct mqtt_props *props = &connack->props;
     if (connack->version != MQTT_V5 || connack->reason != 0)
         return;
@@ -691,6 +690,4 @@ void plan_learn(bool lacks[PLAN_NEEDS], const struct mqtt_packet *connack)
     lacks[PLAN_ALIAS] = mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0) == 0;
     lacks[PLAN_ALIASES] = mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0) < UINT16_MAX;
     lacks[PLAN_WINDOW] = mqtt_props_number(props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX) < PLAN_WINDOW_SIZE;
-    if (mqtt_props_number(props, MQTT_PROP_SESSION_EXPIRY_INTERVAL, UINT32_MAX) < FORGETFUL_S)
-        lacks[PLAN_SESSIONS] = true;
 }
