@@ -7,7 +7,6 @@ enum {
     CHUNK = 512,
     PIECES = 128, /* of the records that hang on flows */
     SLOTS_MIN = 1024,
-    LINE = 64,       /* octets of a cache line */
     TICK_SHIFT = 28, /* times in queues are kept in units of about a quarter of a second */
     TICK_MAX = (1 << 30) - 1
 };
@@ -290,7 +289,7 @@ static bool grow_chunks(struct flow_table *t)
     if (chunks == NULL)
         return false;
     t->chunks = chunks;
-    chunks[t->n_chunks] = aligned_alloc(LINE, CHUNK * t->size);
+    chunks[t->n_chunks] = aligned_alloc(CACHE_LINE, CHUNK * t->size);
     if (chunks[t->n_chunks] == NULL)
         return false;
     t->n_chunks++;
@@ -424,7 +423,7 @@ struct flow *flow_find(struct flow_table *t, const struct segment *g, int64_t no
 
 void flow_prefetch_slot(const struct flow_table *t, uint32_t hash)
 {
-    __builtin_prefetch(&t->slots[hash & t->mask]);
+    prefetch_line(&t->slots[hash & t->mask]);
 }
 
 const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash)
@@ -435,8 +434,7 @@ const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash)
     if (t->slots[i].flow == 0)
         return NULL;
     const struct flow *f = at(t, t->slots[i].flow);
-    __builtin_prefetch(f);
-    __builtin_prefetch((const char *)f + LINE);
+    prefetch_record(f, 2 * CACHE_LINE);
     return f;
 }
 
@@ -507,9 +505,14 @@ struct flow *flow_next(const struct flow_table *t, uint32_t *pos)
     struct flow *f = at(t, i);
     uint32_t next = f->newer == 0 && f->lingers ? t->open.oldest : f->newer;
     if (next != 0)
-        __builtin_prefetch(at(t, next));
+        prefetch_line(at(t, next));
     *pos = next != 0 ? next : UINT32_MAX;
     return f;
+}
+
+uint32_t flow_first_open(const struct flow_table *t)
+{
+    return t->open.oldest != 0 ? t->open.oldest : UINT32_MAX;
 }
 
 uint32_t flow_count(const struct flow_table *t)

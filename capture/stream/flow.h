@@ -8,6 +8,7 @@
  * end of the queue once more. */
 #pragma once
 #include "capture/stream/stream.h"
+#include "decoder/base/prefetch.h"
 
 struct transport; /* of the owner */
 
@@ -77,9 +78,9 @@ const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash);
 static inline void flow_prefetch_parts(const struct flow *f)
 {
     if (f->family == 6)
-        __builtin_prefetch(f->v6);
+        prefetch_line(f->v6);
     if (f->extra != NULL)
-        __builtin_prefetch(f->extra);
+        prefetch_line(f->extra);
 }
 
 /* Forgets the flows that were silent since before_ns. */
@@ -96,6 +97,7 @@ void flow_drop_extra(struct flow_table *t, struct flow *f);
 
 /* Walks all flows: *pos starts at 0. NULL at the end. */
 struct flow *flow_next(const struct flow_table *t, uint32_t *pos);
+uint32_t flow_first_open(const struct flow_table *t); /* where it starts for those alone that do not linger */
 
 uint32_t flow_count(const struct flow_table *t);
 uint64_t flow_evicted(const struct flow_table *t);

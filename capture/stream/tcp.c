@@ -6,6 +6,7 @@
 /* A closed connection is remembered for as long as copies of its last segments may still come. */
 static const int64_t LINGER_NS = 60 * INT64_C(1000000000);
 static const int64_t IDLE_STEP_NS = INT64_C(1000000000);
+static const int64_t LINGER_STEP_NS = INT64_C(250000000); /* between two looks for those to be forgotten */
 
 enum { CLOSED_BOTH = 3, CLOSED_RST = 4 };
 
@@ -17,8 +18,9 @@ struct tcp {
     struct tcp_limits limits;
     uint32_t next_number;
     uint32_t restarts; /* connections that go by the number of another one */
-    int64_t next_idle_ns;
+    int64_t next_idle_ns, next_linger_ns;
     uint64_t expired;
+    uint32_t half_reset;       /* connections that linger and are not done */
     enum tcp_end how;          /* of what is going on: for the events of streams */
     const struct stamp *stamp; /* of the segment at hand */
 };
@@ -83,6 +85,7 @@ static void done(struct tcp *t, struct flow *f, enum tcp_end how, const struct s
         stream_finish(&f->dir[side], &t->shared, stamp);
     t->how = before;
     f->flags |= TCP_FLOW_DONE;
+    t->half_reset -= f->lingers;
     t->events->release(t->ctx, f, how, stamp);
 }
 
@@ -105,8 +108,10 @@ static void forget_closed(struct tcp *t, struct flow *f)
 
 static void linger(struct tcp *t, struct flow *f, int64_t now_ns)
 {
-    if (!f->lingers)
-        flow_linger(t->flows, f, now_ns + (LINGER_NS < t->limits.idle_ns ? LINGER_NS : t->limits.idle_ns));
+    if (f->lingers)
+        return;
+    t->half_reset += (f->flags & TCP_FLOW_DONE) == 0;
+    flow_linger(t->flows, f, now_ns + (LINGER_NS < t->limits.idle_ns ? LINGER_NS : t->limits.idle_ns));
 }
 
 static void begin(struct tcp *t, struct flow *f, const struct stamp *stamp)
@@ -282,6 +287,9 @@ void tcp_time(struct tcp *t, const struct stamp *stamp)
     t->how = TCP_END_FIN;
     if (t->shared.due_ns <= stamp->time_ns)
         stream_tick(&t->shared, stamp);
+    if (stamp->time_ns < t->next_linger_ns)
+        return;
+    t->next_linger_ns = stamp->time_ns + LINGER_STEP_NS;
     for (struct flow *f; (f = flow_lingered(t->flows, stamp->time_ns)) != NULL;)
         forget_closed(t, f);
     if (stamp->time_ns < t->next_idle_ns)
@@ -292,7 +300,7 @@ void tcp_time(struct tcp *t, const struct stamp *stamp)
 
 void tcp_finish(struct tcp *t, const struct stamp *stamp)
 {
-    uint32_t pos = 0;
+    uint32_t pos = t->half_reset > 0 ? 0 : flow_first_open(t->flows);
     t->stamp = stamp;
     for (struct flow *f; (f = flow_next(t->flows, &pos)) != NULL;)
         done(t, f, f->closed & CLOSED_RST ? TCP_END_RST : TCP_END_INPUT, stamp);

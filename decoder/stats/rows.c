@@ -331,11 +331,8 @@ const struct stats_kind stats_clients = {
 
 /* --- stats --- */
 
-/* What is known of a connection's client: a row is the more expensive the more memory it asks for. */
-enum { SEEN_NEVER, SEEN_NAMELESS, SEEN_NAMED };
-
 struct totals {
-    uint8_t *seen; /* of each connection, by the number of its stream */
+    uint8_t *seen, *named; /* bit sets by the number of the stream: its connection is counted, and its client's name */
     uint32_t streams, streams_max;
     struct keep_set clients;
     uint64_t streams_lost, clients_lost;
@@ -352,25 +349,33 @@ static bool open_totals(struct stats *s, const char *arguments, char *error)
     bool ok = c != NULL && keep_set_init(&c->clients, &s->keep, s->keep.size / 4);
     if (ok) {
         c->streams_max = (uint32_t)(s->keep.size / 8);
-        c->seen = keep_take(&s->keep, c->streams_max);
+        c->seen = keep_take(&s->keep, c->streams_max / 8 + 1);
+        c->named = keep_take(&s->keep, c->streams_max / 8 + 1);
     }
-    return stats_enough(ok && c->seen != NULL, error);
+    return stats_enough(ok && c->seen != NULL && c->named != NULL, error);
+}
+
+static bool is_in(const uint8_t *set, uint32_t at)
+{
+    return (set[at / 8] >> at % 8 & 1) != 0;
+}
+
+static void put_in(uint8_t *set, uint32_t at, bool in)
+{
+    set[at / 8] = (uint8_t)((set[at / 8] & ~(1u << at % 8)) | (unsigned)in << at % 8);
 }
 
 RARELY static void total_connection(struct totals *c, const struct row *row)
 {
-    uint8_t unknown = SEEN_NEVER, *seen = row->stream < c->streams_max ? &c->seen[row->stream] : &unknown;
-    if (seen == &unknown)
-        c->streams_lost++;
-    else if (*seen == SEEN_NEVER)
-        c->streams++;
-    *seen = SEEN_NAMELESS;
-    if (row->client_id.ptr == NULL)
+    bool known = row->stream < c->streams_max, named = row->client_id.ptr != NULL;
+    bool counted = named && keep_count(&c->clients, row->client_id);
+    c->clients_lost += named && !counted;
+    c->streams_lost += !known;
+    if (!known)
         return;
-    if (keep_count(&c->clients, row->client_id))
-        *seen = SEEN_NAMED;
-    else
-        c->clients_lost++;
+    c->streams += !is_in(c->seen, row->stream);
+    put_in(c->seen, row->stream, true);
+    put_in(c->named, row->stream, counted);
 }
 
 static bool assigns_name(const struct mqtt_packet *p)
@@ -384,7 +389,7 @@ static void row_totals(struct stats *s, const struct row *row)
     bool packet = stats_is_packet(row);
     bool names = packet && (row->packet->type == MQTT_CONNECT || assigns_name(row->packet));
     /* a client is looked up once a connection, and again where it can be told another name */
-    if (names || row->stream >= c->streams_max || c->seen[row->stream] != SEEN_NAMED)
+    if (names || row->stream >= c->streams_max || !is_in(c->named, row->stream))
         total_connection(c, row);
     for (uint32_t i = 0; i < row->n_verdicts; i++)
         c->verdicts[row->verdicts[i].severity & 3]++;

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * decoder/track/conn.c -- connections as records: opening, closing, and what a closing tells. */
+#include "decoder/base/prefetch.h"
 #include "decoder/track/state.h"
 
 #include <string.h>
-
-enum { CACHE_LINE = 64 };
-
-/* To gcc 12 a function that does nothing else has no effect, and it drops the call. */
-#define PREFETCHES __attribute__((always_inline))
 
 static const int64_t reaction_ns = 250000000; /* a server that closes because of a packet has done so by then */
 
@@ -81,58 +77,48 @@ static void list_append(const struct track *t, struct conn *c, uint32_t *first, 
     *last = c->index;
 }
 
-/* Every line of the cache that it has a part in; NULL is fine. */
-PREFETCHES static inline void prefetch(const void *p, size_t size)
-{
-    if (p == NULL)
-        return;
-    for (size_t at = 0; at < size; at += CACHE_LINE)
-        __builtin_prefetch((const char *)p + at);
-    __builtin_prefetch((const char *)p + size - 1);
-}
-
 /* A connection that begins or ends touches more than one that goes on. */
-PREFETCHES static inline void prefetch_session(const struct conn *c, const struct session *s)
+static void prefetch_session(const struct conn *c, const struct session *s)
 {
     if ((c->flags & C_UP) == 0 || c->rare != NULL) {
-        prefetch(&c->prev, sizeof *c - offsetof(struct conn, prev));
-        prefetch(s, sizeof *s);
-        prefetch(c->rare, sizeof *c->rare);
+        prefetch_record(&c->prev, sizeof *c - offsetof(struct conn, prev));
+        prefetch_record(s, sizeof *s);
+        prefetch_record(c->rare, sizeof *c->rare);
     } else {
-        prefetch(s, offsetof(struct session, parked));
+        prefetch_record(s, offsetof(struct session, parked));
     }
-    prefetch(c->wait, sizeof *c->wait);
-    prefetch(c->bounds, sizeof *c->bounds);
+    prefetch_record(c->wait, sizeof *c->wait);
+    prefetch_record(c->bounds, sizeof *c->bounds);
 }
 
 /* The exchange that has waited longest is most likely the one that is answered, the latest of those with an identifier
  * the one that goes on. */
-PREFETCHES static inline void prefetch_exchanges(const struct track *t, const struct conn *c, const struct session *s)
+static void prefetch_exchanges(const struct track *t, const struct conn *c, const struct session *s)
 {
     const struct exch *x = c->wait;
     if (x != NULL) {
-        prefetch(x->topic, sizeof *x->topic);
-        prefetch(x->asks, sizeof *x->asks);
+        prefetch_record(x->topic, sizeof *x->topic);
+        prefetch_record(x->asks, sizeof *x->asks);
     }
     if (s->few != x)
-        prefetch(s->few, sizeof *s->few);
-    prefetch(s->subs, sizeof *s->subs);
-    prefetch(s->own, sizeof *s->own);
+        prefetch_record(s->few, sizeof *s->few);
+    prefetch_record(s->subs, sizeof *s->subs);
+    prefetch_record(s->own, sizeof *s->own);
     if ((s->flags & S_KEYED) == 0 && s->client_id != NULL) {
         key_prefetch(t, s);
-        prefetch(s->family == 6 ? s->v6 : NULL, sizeof *s->v6);
+        prefetch_record(s->family == 6 ? s->v6 : NULL, sizeof *s->v6);
     }
 }
 
-PREFETCHES static inline void prefetch_asked(const struct exch *wait, const struct exch *few)
+static void prefetch_asked(const struct exch *wait, const struct exch *few)
 {
     const struct ask *a = wait != NULL ? wait->asks : NULL;
     if (a != NULL) {
-        prefetch(a->sub, sizeof *a->sub);
-        prefetch(a->next, sizeof *a->next);
+        prefetch_record(a->sub, sizeof *a->sub);
+        prefetch_record(a->next, sizeof *a->next);
     }
     if (few != NULL && few != wait)
-        prefetch(few->topic, sizeof *few->topic);
+        prefetch_record(few->topic, sizeof *few->topic);
 }
 
 void track_prefetch(const struct track *t, track_conn h, unsigned step)
@@ -143,7 +129,7 @@ void track_prefetch(const struct track *t, track_conn h, unsigned step)
     const struct conn *c = slab_at(&t->conns, index - 1);
     const struct session *s = step > 0 ? c->session : NULL;
     if (step == 0)
-        prefetch(c, offsetof(struct conn, prev));
+        prefetch_record(c, offsetof(struct conn, prev));
     else if (s != NULL && step == 1)
         prefetch_session(c, s);
     else if (s != NULL && step == 2)

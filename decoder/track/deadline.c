@@ -44,7 +44,7 @@ static void tell_late(struct track *t, struct conn *c, struct exch *x, int64_t n
         c->flags |= C_SAID_CONNECT;
     c->said_late++;
     char id[16] = "";
-    if (x->id != 0)
+    if (x->id != 0 && !t->cfg.terse)
         snprintf(id, sizeof id, " id %u", x->id);
     found(t,
           &(struct found){ .diag = x->kind == TRACK_CONNECT ? TRACK_DIAG_CONNECT_UNANSWERED : TRACK_DIAG_UNANSWERED,

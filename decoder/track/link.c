@@ -108,7 +108,7 @@ void on_connect(struct track *t, struct conn *c, const struct track_input *in)
     c->link = TRACK_LINK_CONNECTING;
     session_attach(t, c, k->client_id);
     struct session *s = c->session;
-    s->version = c->version;
+    s->version = c->version & 7u;
     s->stream = c->stream;
     s->flags = (s->flags & ~(uint32_t)S_CLEAN) | (k->clean ? S_CLEAN : 0);
     take_limits(t, c, s, p);

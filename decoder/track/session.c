@@ -221,7 +221,7 @@ struct session *session_new(struct track *t, const struct conn *c)
     s->first_ns = t->now;
     s->connected_ns = s->last_sent_ns[0] = s->last_sent_ns[1] = s->closed_ns = INT64_MIN;
     s->stream = c->stream;
-    s->version = c->version;
+    s->version = c->version & 7u;
     s->low_grant = 2;
     age_append(t, s);
     return s;
@@ -370,9 +370,8 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
 {
     struct session *s = c->session;
     struct session *known = s;
-    struct row_endpoint broker = session_endpoint(s, 1);
     if (s->client_id != NULL && (s->flags & S_KEYED) == 0)
-        known = key_find(t, &broker, view_of(s->client_id, s->client_id_len));
+        known = key_find_like(t, s);
     if (known != NULL && known->conn != NULL && known->conn != c)
         take(t, c, known->conn);
     takeover_confirm(t, c, t->now, frame);
@@ -416,7 +415,7 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
         timer_stop(&s->after->timer);
     s->conn = c;
     s->stream = c->stream;
-    s->version = c->version;
+    s->version = c->version & 7u;
     s->connections++;
     s->connected_ns = t->now;
     s->keep_alive_s = c->keep_alive_s;

@@ -234,20 +234,20 @@ struct session {
     struct conn *conn;
     int64_t last_sent_ns[2];
     uint16_t tally[TALLIES]; /* enum tally */
-    uint8_t family;
+    uint8_t family, return_code;
     uint32_t flags;
     uint16_t inflight[2], inflight_max[2];
-    uint8_t n_few, version, will, return_code, link, low_grant;
+    uint16_t n_few : 4, version : 3, will : 3, link : 3, low_grant : 2;
     uint16_t keep_alive_s;
-    uint32_t open, print;
+    uint32_t open, print, n_hashed; /* n_hashed: exchanges in the table */
     int64_t silence_ns;
-    struct own *own;           /* NULL: none */
-    uint32_t n_hashed, n_subs; /* exchanges in the table, subscriptions in force */
+    struct own *own; /* NULL: none */
     /* the rest */
-    struct after *after;                 /* NULL: nothing of it */
-    struct past *past;                   /* likewise */
-    struct exch *parked;                 /* the first; its prev is the last */
-    uint32_t index, chain, older, newer; /* index of its record + 1; the others by theirs, 0: none */
+    struct after *after;          /* NULL: nothing of it */
+    struct past *past;            /* likewise */
+    struct exch *parked;          /* the first; its prev is the last */
+    uint32_t index, older, newer; /* index of its record + 1; the others by theirs, 0: none */
+    uint32_t n_subs;              /* subscriptions in force */
     int64_t first_ns, connected_ns, closed_ns;
     union { /* addresses of the client, [0], and the server */
         uint8_t v4[2][4];
@@ -257,6 +257,10 @@ struct session {
     uint32_t conns; /* index of one of those that belong to it, 0: none; the others by their mates */
     uint32_t hash, stream, expiry_s;
     uint32_t connections;
+};
+
+struct key {                /* a place of the table that finds sessions by client identifier */
+    uint32_t hash, session; /* its index; 0: empty */
 };
 
 enum conn_flag {
@@ -388,9 +392,9 @@ struct track {
     struct pool texts;
     uint32_t n_topics, n_subs;
     struct exch **ids;
-    uint32_t *keys;                                            /* sessions */
-    uint32_t n_ids, n_keys, n_words;                           /* places, powers of two */
-    uint32_t n_hashed;                                         /* exchanges in `ids` */
+    struct key *keys;
+    uint32_t n_ids, n_keys;                                    /* places, powers of two */
+    uint32_t n_hashed, n_keyed;                                /* exchanges in `ids`, sessions in `keys` */
     uint32_t open_first, open_last, closed_first, closed_last; /* connections */
     uint32_t session_first, session_last;                      /* oldest CONNECT first */
     uint32_t hand;                                             /* where the search for an old exchange goes on */
@@ -435,7 +439,8 @@ struct exch *id_answered(const struct track *t, const struct conn *c, unsigned s
 void id_add(struct track *t, struct exch *x);
 void id_remove(struct track *t, struct exch *x);
 struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view client_id);
-void key_prefetch(const struct track *t, const struct session *s); /* a look for its name is near */
+struct session *key_find_like(const struct track *t, const struct session *s); /* of the same name */
+void key_prefetch(const struct track *t, const struct session *s);             /* a look for its name is near */
 bool name_set(struct track *t, struct session *s,
               struct view client_id);             /* its client identifier, not yet found by it */
 void key_put(struct track *t, struct session *s); /* found by it from now on */

@@ -199,7 +199,7 @@ static void grant(struct session *s, struct sub *b, uint8_t code, struct grants 
     if (b->best == NOT_ANSWERED || code > b->best)
         b->best = code;
     if (code < s->low_grant)
-        s->low_grant = code;
+        s->low_grant = code & 3u;
 }
 
 static void tell_grants(struct track *t, struct conn *c, const struct exch *x, const struct grants *g,

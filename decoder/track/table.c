@@ -3,6 +3,7 @@
  * decoder/track/table.c -- hash tables: exchanges by identifier, sessions by client; and the texts of topics. */
 #include "decoder/track/state.h"
 
+#include "decoder/base/prefetch.h"
 #include "decoder/base/utf8.h"
 
 #include <string.h>
@@ -208,19 +209,35 @@ static bool is_at(const struct session *s, const struct row_endpoint *broker)
                           : memcmp(s->v4[1], broker->addr.octets, 4) == 0;
 }
 
+static bool is_named(const struct session *s, const struct row_endpoint *broker, struct view id)
+{
+    return s->client_id_len == id.len && memcmp(s->client_id, id.ptr, id.len) == 0 && is_at(s, broker);
+}
+
+static struct session *named(const struct track *t, uint32_t hash, const struct row_endpoint *broker, struct view id)
+{
+    for (uint32_t at = hash & (t->n_keys - 1); t->keys[at].session != 0; at = (at + 1) & (t->n_keys - 1)) {
+        struct session *s = t->keys[at].hash == hash ? session_at(t, t->keys[at].session) : NULL;
+        if (s != NULL && is_named(s, broker, id))
+            return s;
+    }
+    return NULL;
+}
+
 struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view id)
 {
-    uint32_t hash = key_hash(broker, id);
-    struct session *s = session_at(t, t->keys[hash & (t->n_keys - 1)]);
-    while (s != NULL && (s->hash != hash || s->client_id_len != id.len || memcmp(s->client_id, id.ptr, id.len) != 0 ||
-                         !is_at(s, broker)))
-        s = session_at(t, s->chain);
-    return s;
+    return named(t, key_hash(broker, id), broker, id);
+}
+
+struct session *key_find_like(const struct track *t, const struct session *s)
+{
+    struct row_endpoint broker = session_endpoint(s, 1);
+    return named(t, s->hash, &broker, view_of(s->client_id, s->client_id_len));
 }
 
 void key_prefetch(const struct track *t, const struct session *s)
 {
-    __builtin_prefetch(&t->keys[s->hash & (t->n_keys - 1)]);
+    prefetch_line(&t->keys[s->hash & (t->n_keys - 1)]);
 }
 
 bool name_set(struct track *t, struct session *s, struct view id)
@@ -240,18 +257,23 @@ bool name_set(struct track *t, struct session *s, struct view id)
     return true;
 }
 
+static uint32_t place_for(const struct key *keys, uint32_t n, uint32_t hash)
+{
+    uint32_t at = hash & (n - 1);
+    while (keys[at].session != 0)
+        at = (at + 1) & (n - 1);
+    return at;
+}
+
 static void keys_grow(struct track *t)
 {
     uint32_t n = 2 * t->n_keys;
-    uint32_t *keys = zeroed(t, n * sizeof *keys);
+    struct key *keys = zeroed(t, n * sizeof *keys);
     if (keys == NULL)
         return;
     for (uint32_t i = 0; i < t->n_keys; i++)
-        for (struct session *s = session_at(t, t->keys[i]), *next; s != NULL; s = next) {
-            next = session_at(t, s->chain);
-            s->chain = keys[s->hash & (n - 1)];
-            keys[s->hash & (n - 1)] = s->index;
-        }
+        if (t->keys[i].session != 0)
+            keys[place_for(keys, n, t->keys[i].hash)] = t->keys[i];
     mem_give(t, t->keys, t->n_keys * sizeof *keys);
     t->keys = keys;
     t->n_keys = n;
@@ -259,23 +281,31 @@ static void keys_grow(struct track *t)
 
 void key_put(struct track *t, struct session *s)
 {
-    if (t->sessions.used > t->n_keys)
+    if (t->n_keyed >= t->n_keys - t->n_keys / 8)
         keys_grow(t);
-    uint32_t *at = &t->keys[s->hash & (t->n_keys - 1)];
+    if (t->n_keyed + 1 >= t->n_keys) /* no memory: it will not be known again */
+        return;
+    t->keys[place_for(t->keys, t->n_keys, s->hash)] = (struct key){ s->hash, s->index };
+    t->n_keyed++;
     s->flags |= S_KEYED;
-    s->chain = *at;
-    *at = s->index;
 }
 
+/* What lies behind the hole and could not come nearer to its place for it does so now. */
 void key_remove(struct track *t, struct session *s)
 {
+    uint32_t mask = t->n_keys - 1, at = s->hash & mask;
     if ((s->flags & S_KEYED) == 0)
         return;
-    uint32_t *at = &t->keys[s->hash & (t->n_keys - 1)];
-    while (*at != s->index)
-        at = &session_at(t, *at)->chain;
-    *at = s->chain;
-    s->chain = 0;
+    while (t->keys[at].session != s->index)
+        at = (at + 1) & mask;
+    for (uint32_t next = (at + 1) & mask; t->keys[next].session != 0; next = (next + 1) & mask) {
+        if (((next - t->keys[next].hash) & mask) < ((next - at) & mask))
+            continue;
+        t->keys[at] = t->keys[next];
+        at = next;
+    }
+    t->keys[at] = (struct key){ 0 };
+    t->n_keyed--;
     s->flags &= ~(uint32_t)S_KEYED;
 }
 

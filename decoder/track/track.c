@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * decoder/track/track.c -- the way of a packet through the tracker. */
+#include "decoder/base/prefetch.h"
 #include "decoder/track/state.h"
 
 #include <string.h>
 
 static const int64_t second = 1000000000;
 
-/* What the header promises. A hash table has at most four places for each record when it has just grown. */
-enum { WHEEL_PLACE = 16 };
+/* What the header promises. A hash table has at most four places for each record when it has just grown, that of
+ * the sessions three, and the wheel two entries for each connection. */
+enum { WHEEL_PLACE = 20 };
 _Static_assert(sizeof(struct conn) + sizeof(struct bounds) + sizeof(struct rare) + WHEEL_PLACE <= TRACK_COST_CONNECTION,
                "enum track_cost");
 _Static_assert(sizeof(struct session) + sizeof(struct after) + sizeof(struct past) + sizeof(struct tallies) +
-                       sizeof(struct own) + sizeof(struct six) + 4 * sizeof(uint32_t) <=
+                       sizeof(struct own) + sizeof(struct six) + 3 * sizeof(struct key) <=
                    TRACK_COST_SESSION,
                "enum track_cost");
 _Static_assert(sizeof(struct exch) + sizeof(struct later) + 4 * sizeof(void *) <= TRACK_COST_EXCHANGE,
@@ -457,9 +459,9 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     struct conn *c = conn_of(t, h);
     if (c == NULL || c->session == NULL) /* time may have ended it */
         return;
-    __builtin_prefetch(c->session);
-    __builtin_prefetch(&c->last_ns);
-    __builtin_prefetch(&c->wait);
+    prefetch_line(c->session);
+    prefetch_line(&c->last_ns);
+    prefetch_line(&c->wait);
     struct track_input late;
     if (in->time_ns < t->now || in->time_first_ns > in->time_ns) { /* time never runs backwards in here */
         late = *in;

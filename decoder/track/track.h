@@ -210,7 +210,7 @@ struct track_events { /* any may be NULL */
 
 /* Octets of one at most, with all it may come to have and its places in tables; texts come on top. */
 enum track_cost {
-    TRACK_COST_CONNECTION = 464,
+    TRACK_COST_CONNECTION = 468,
     TRACK_COST_SESSION = 672,
     TRACK_COST_EXCHANGE = 224,
     TRACK_COST_TOPIC = 16,

@@ -6,9 +6,10 @@
  * A deadline that moves away costs nothing until the old one comes round. A place is a list of owners and not of
  * pointers, so that what is looked at next can be on its way; an entry whose timer was stopped or moved stays until its
  * place is worked off, or until there are too many of these. */
+#include "decoder/base/prefetch.h"
 #include "decoder/track/state.h"
 
-enum { AHEAD = 12, SPARE_ENTRIES = 1024 };
+enum { AHEAD = 4, SPARE_ENTRIES = 1024 };
 
 static struct timer *timer_of(const struct track *t, uint32_t owner)
 {
@@ -55,21 +56,29 @@ static bool push(struct track *t, struct wheel_chunk **place, struct wheel_entry
     return true;
 }
 
-/* The entry that comes up so many turns later. */
-static uint32_t owner_ahead(const struct wheel_chunk *top, uint32_t turns)
+/* The entry that comes up so many turns later; NULL: none near. */
+static const struct wheel_entry *entry_ahead(const struct wheel_chunk *top, uint32_t turns)
 {
     if (top != NULL && top->n <= turns) {
         turns -= top->n;
         top = top->below;
     }
-    return top != NULL && top->n > turns ? top->entry[top->n - 1 - turns].owner : 0;
+    return top != NULL && top->n > turns ? &top->entry[top->n - 1 - turns] : NULL;
 }
 
-static void prefetch(const struct track *t, const struct wheel_chunk *top, uint32_t turns, unsigned step)
+static void prefetch_timer(const struct track *t, const struct wheel_chunk *top)
 {
-    uint32_t owner = owner_ahead(top, turns);
-    if (owner != 0 && (owner & AFTER_OWNER) == 0)
-        track_prefetch(t, owner, step);
+    const struct wheel_entry *e = entry_ahead(top, 4 * AHEAD);
+    if (e != NULL)
+        prefetch_line(timer_of(t, e->owner));
+}
+
+/* What a look at it will touch, if there is to be one. */
+static void prefetch(const struct track *t, const struct wheel_chunk *top, unsigned step)
+{
+    const struct wheel_entry *e = entry_ahead(top, (3 - step) * AHEAD);
+    if (e != NULL && (e->owner & AFTER_OWNER) == 0 && is_live(t, e))
+        track_prefetch(t, e->owner, step);
 }
 
 /* Drops what has no meaning any more; the others keep their order. */
@@ -78,9 +87,7 @@ static void sweep(struct track *t)
     for (unsigned i = 0; i < WHEEL; i++) {
         struct wheel_chunk *old = NULL;
         while (t->wheel[i] != NULL) { /* turned round */
-            uint32_t owner = owner_ahead(t->wheel[i], AHEAD);
-            if (owner != 0)
-                __builtin_prefetch(timer_of(t, owner));
+            prefetch_timer(t, t->wheel[i]);
             struct wheel_entry e = pop(t, &t->wheel[i]);
             if (is_live(t, &e))
                 push(t, &old, e);
@@ -97,7 +104,7 @@ void timer_set(struct track *t, uint32_t owner, int64_t due)
         return;
     timer_stop(r);
     uint32_t owners = t->conns.used + t->afters.used;
-    if (t->n_entries >= 2 * owners + SPARE_ENTRIES)
+    if (t->n_entries >= owners + owners / 2 + SPARE_ENTRIES)
         sweep(t);
     int64_t tick = due >> WHEEL_SHIFT;
     if (tick <= t->tick)
@@ -141,8 +148,9 @@ void wheel_turn(struct track *t, int64_t now)
         t->tick = tick;
         struct wheel_chunk **place = &t->wheel[(uint64_t)tick % WHEEL];
         while (*place != NULL) {
-            prefetch(t, *place, AHEAD, 0);
-            prefetch(t, *place, AHEAD / 2, 1);
+            prefetch_timer(t, *place);
+            for (unsigned step = 0; step < 3; step++)
+                prefetch(t, *place, step);
             struct wheel_entry e = pop(t, place);
             look(t, &e, now);
         }
