@@ -268,6 +268,20 @@ static bool has_file_limits(const struct pipeline_record *r)
            r->stop_files > 0;
 }
 
+static bool recording_agrees(struct parsing *p)
+{
+    const struct pipeline_record *r = &p->o->input.record;
+    bool ring = r->ring_kb > 0 || r->ring_s > 0 || r->ring_packets > 0;
+    if (r->file == NULL && has_file_limits(r))
+        return options_fault(p, "-b, -a filesize and -a files need -w FILE", "");
+    if (!ring && (r->ring_files > 0 || r->stop_files > 0))
+        return options_fault(
+            p, "files:N needs -b filesize:KB, duration:SECONDS or packets:FRAMES: when the next file begins", "");
+    if (ring && strcmp(r->file, "-") == 0)
+        return options_fault(p, "-b makes files, and -w - is standard output", "");
+    return true;
+}
+
 /* What does not go together, once all is read. */
 static bool agree(struct parsing *p)
 {
@@ -280,8 +294,8 @@ static bool agree(struct parsing *p)
         return options_fault(p, "-e needs -T fields or -T json", "");
     if ((o->tree || o->hex) && o->format != OPTIONS_TEXT)
         return options_fault(p, "-V and -x go with -T text", "");
-    if (o->input.record.file == NULL && has_file_limits(&o->input.record))
-        return options_fault(p, "-b, -a filesize and -a files need -w FILE", "");
+    if (!recording_agrees(p))
+        return false;
     if (o->bpf[0] != '\0')
         o->input.capture_filter = o->bpf;
     if (o->input.file == NULL && o->input.n_interfaces == 0)

@@ -154,6 +154,9 @@ static void recording(void **state)
     refused("-a duration:0", "-a wants");
     refused("-b filesize:100", "need -w FILE");
     refused("-a files:2 -r x.pcap", "need -w FILE");
+    refused("-w x.pcapng -b files:3", "when the next file begins"); /* would be one file without end */
+    refused("-w x.pcapng -a files:3", "when the next file begins");
+    refused("-w - -b filesize:100", "standard output");
     assert_true(parse("-a duration:5 -a packets:9"));
     refused("-a duration:99999999999", "-a wants");
 }
