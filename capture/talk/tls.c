@@ -20,7 +20,10 @@ struct side {
     uint64_t skip; /* octets of a damaged record */
     bool sealed;   /* 1.2: ChangeCipherSpec was seen */
     bool searching, over, opened;
-    uint8_t stage; /* 1.3: of the labels of this side */
+    bool passed_over; /* a record is missing that may have held application data */
+    uint64_t lost;    /* octets, before the first application data */
+    const char *why;  /* static; of them */
+    uint8_t stage;    /* 1.3: of the labels of this side */
     uint8_t slack, failures;
     uint64_t sequence;
     struct tls_cipher *cipher;
@@ -149,9 +152,13 @@ static struct view try_cipher(const struct hand *h, struct tls_cipher *c, uint64
     struct view text = view_of(NULL, 0);
     if (c == NULL)
         return text;
+    uint64_t finished = from == 0 && !tls_suite_is_13(h->t->suite); /* the first record of 1.2 is no application data */
     for (uint64_t n = from; n <= to && text.ptr == NULL; n++) {
         text = tls_cipher_open(c, n, record, plain, type);
-        s->sequence = text.ptr != NULL ? n + 1 : s->sequence;
+        if (text.ptr == NULL)
+            continue;
+        s->sequence = n + 1;
+        s->passed_over = (c == s->cipher && s->passed_over) || n > from + finished;
     }
     if (c == s->cipher)
         return text;
@@ -224,6 +231,8 @@ static void open_record(const struct hand *h, struct view record)
     s->slack = s->failures = 0;
     if (type != APPLICATION_DATA || text.len == 0)
         return;
+    if (!s->opened && s->passed_over && s->lost > 0)
+        h->events->gap(h->ctx, h->dir, s->lost, false, s->why);
     s->opened = true;
     h->events->data(h->ctx, h->dir, text);
 }
@@ -235,7 +244,7 @@ static void on_record(const struct hand *h, struct view record)
     bool early = h->dir == h->t->client && type == APPLICATION_DATA; /* before ServerHello: 0-RTT, or nonsense */
     if (type == CHANGE_CIPHER_SPEC)
         h->s->sealed = !is_13; /* 1.3 sends it for the eyes of others only */
-    else if (h->s->sealed || (is_13 && type == APPLICATION_DATA))
+    else if (h->s->sealed || (h->t->server_hello && type == APPLICATION_DATA))
         open_record(h, record);
     else if (type == HANDSHAKE)
         handshake(h->t, view_of(record.ptr + HEADER, record.len - HEADER));
@@ -354,4 +363,6 @@ void tls_lose(struct tls *t, unsigned dir, uint64_t octets, const char *why, con
     s->body = NULL;
     if (s->opened)
         events->gap(ctx, dir, octets, false, why);
+    s->lost += octets;
+    s->why = why;
 }

@@ -39,11 +39,11 @@ def read(name):
     return raw[:24], records
 
 
-def loud(header, records):
+def loud(header, records, *options):
     """(name, side, client) of every warning and error."""
     file = pathlib.Path(tmp.name, "capture.pcap")
     file.write_bytes(header + b"".join(struct.pack("<IIII", *divmod(r.time_us, 1000000), len(r.octets), r.length) + r.octets for r in records))
-    result = harness.run("mqdump", "-q", "-r", file, "-T", "json", "-z", "findings")
+    result = harness.run("mqdump", "-q", "-r", file, "-T", "json", "-z", "findings", *options)
     check(result.status == 0, result)
     rows = [json.loads(line) for line in result.out.splitlines()]
     return {(r["name"], r["side"], r["client_id"]): r["message"] for r in rows if r["severity"] != "note"}
@@ -102,6 +102,19 @@ def add(name):
         for what, left in changes:
             invented = {k: v for k, v in loud(header, left).items() if k not in whole}
             check(not invented, f"{what}: {invented}")
+
+
+@case("records that are missing in front of the first packet of TLS are held against nobody")
+def _():
+    for name in ("mqtt311_tls12", "mqtt311_tls12_npm", "mqtt5_tls13"):
+        header, records = read(f"{name}.pcap")
+        key = "-o", f"tls.keylog_file:{CAPTURES / name}.keylog"
+        whole = loud(header, records, *key)
+        for i in range(min(len(records), 24)):
+            for j in range(i + 1, min(len(records), i + 6)):
+                left = records[:i] + records[i + 1:j] + records[j + 1:]
+                invented = {k: v for k, v in loud(header, left, *key).items() if k not in whole}
+                check(not invented, f"{name} without records {i + 1} and {j + 1}: {invented}")
 
 
 for each in WHOLE:
