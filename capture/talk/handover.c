@@ -11,7 +11,6 @@ enum {
     REPORTS = 128, /* of a batch */
     BLOCKS = 4,
     COPIES = 8 * 1024, /* octets of a batch that are copied, at first */
-    GROUP = 32,        /* reports whose memory is asked for ahead */
     LINE = 64,         /* octets of a cache line */
     PATIENCE = 64,     /* looks before one goes to sleep */
 };
@@ -330,13 +329,23 @@ static void take_report(struct handover *h, struct rows *rows, struct report *r)
         learn_handle(h, slot, r->handle);
 }
 
-static void ask_ahead(const struct handover *h, const struct rows *rows, const struct report *r, uint32_t n)
+/* Their octets, which the other processor has, and what is known of their connections, level by level. */
+static void ask_ahead(const struct handover *h, const struct rows *rows, const struct batch *b)
 {
-    uint64_t handle[GROUP];
-    for (uint32_t i = 0; i < n; i++)
-        handle[i] = handle_of(h, r[i].handle);
+    uint64_t handle[REPORTS];
+    for (uint32_t i = 0; i < b->n; i++) {
+        const struct report *r = &b->report[i];
+        if (r->handle < h->n_handles)
+            __builtin_prefetch(&h->handles[r->handle]);
+        if (r->kind == REPORT_PACKET)
+            __builtin_prefetch(r->packet.octets);
+        if (r->kind == REPORT_PACKET && ((uintptr_t)r->packet.octets & (LINE - 1)) + r->packet.held > LINE)
+            __builtin_prefetch(r->packet.octets + LINE);
+    }
+    for (uint32_t i = 0; i < b->n; i++)
+        handle[i] = handle_of(h, b->report[i].handle);
     for (unsigned step = 0; step < ROWS_PREFETCH_STEPS; step++)
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < b->n; i++)
             rows_prefetch(rows, handle[i], step);
 }
 
@@ -346,13 +355,10 @@ bool handover_take(struct handover *h, struct rows *rows, bool far, struct hando
     struct batch *b = &h->batch[done % BATCHES];
     await(h, &h->given, done + 1);
     rows_first_time(rows, b->first_ns);
-    for (uint32_t at = 0; at < b->n; at += GROUP) {
-        uint32_t end = b->n - at < GROUP ? b->n : at + GROUP;
-        if (far)
-            ask_ahead(h, rows, &b->report[at], end - at);
-        for (uint32_t i = at; i < end; i++)
-            take_report(h, rows, &b->report[i]);
-    }
+    if (far)
+        ask_ahead(h, rows, b);
+    for (uint32_t i = 0; i < b->n; i++)
+        take_report(h, rows, &b->report[i]);
     bool ends = b->step_ends;
     if (ends)
         *step = b->step;
