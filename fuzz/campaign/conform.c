@@ -36,6 +36,12 @@ static bool add(struct probe_list *list, const char *rule, unsigned version, boo
     return p->script != NULL;
 }
 
+static bool is_recommended(const char *rule, unsigned version)
+{
+    unsigned level = mqtt_rule_info(mqtt_rule_by_id(rule, version))->level;
+    return level == MQTT_LEVEL_SHOULD || level == MQTT_LEVEL_SHOULD_NOT || level == MQTT_LEVEL_NOTE;
+}
+
 static bool add_written(struct probe_list *list, unsigned versions)
 {
     for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
@@ -43,7 +49,8 @@ static bool add_written(struct probe_list *list, unsigned versions)
             const char *rule = v == MQTT_V5 ? written[i].rule5 : written[i].rule311;
             if ((versions & 1u << v) == 0 || rule[0] == '-' || (v == MQTT_V31 && !written[i].in31))
                 continue;
-            if (!add(list, rule, v, v == MQTT_V31 || written[i].hint, written[i].title, written[i].script))
+            bool hint = v == MQTT_V31 || written[i].hint || is_recommended(rule, v);
+            if (!add(list, rule, v, hint, written[i].title, written[i].script))
                 return false;
             list->at[list->n - 1].later = written[i].later;
         }
@@ -180,6 +187,12 @@ static bool may_count(const struct judge_fault *f, const struct run *run)
     return !f->hasty && (packet || !run->lacks[PLAN_SESSIONS]);
 }
 
+/* Session Present 0 for a session that is there: what comes in it looks wrong, and is not. */
+static bool explains_others(const struct judge_fault *f)
+{
+    return strcmp(f->name, f->version == MQTT_V5 ? "MQTT-3.2.2-3" : "MQTT-3.2.2-2") == 0;
+}
+
 /* What the broker itself broke on the way counts, under the rule that it broke. */
 static void weigh(struct probe_result *result, const struct run *run)
 {
@@ -187,7 +200,8 @@ static void weigh(struct probe_result *result, const struct run *run)
     const struct judge_fault *fault = NULL;
     bool free = was_free_to(run, result->judged.leeway);
     for (uint32_t i = result->judged.n; i-- > 0;)
-        fault = may_count(&result->judged.fault[i], run) ? &result->judged.fault[i] : fault;
+        if (may_count(&result->judged.fault[i], run) && (fault == NULL || !explains_others(fault)))
+            fault = &result->judged.fault[i];
     if (free) {
         result->end = RUN_NOT_APPLICABLE;
         snprintf(result->why, sizeof result->why, "%s", result->judged.leeway);
