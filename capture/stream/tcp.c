@@ -213,6 +213,9 @@ static void take_octets(struct tcp *t, struct flow *f, unsigned dir, const struc
     if (g->flags & TCP_RST) {
         t->how = TCP_END_RST;
         f->closed |= CLOSED_RST;
+        uint32_t ahead = g->seq - f->dir[dir].next;
+        if ((f->dir[dir].flags & STREAM_KNOWN) && ahead > 1 && ahead < STREAM_REACH) /* one more may be a FIN */
+            tell_unseen(t, f, dir);
         stream_finish(&f->dir[dir], &t->shared, stamp);
         return;
     }

@@ -360,6 +360,12 @@ static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
         mqtt_type_name(first->owed_type), side_name(slot_side(c, first->owed_slot)));
 }
 
+/* May a packet that explains the end be among octets that were not captured? */
+static bool misses_octets(const struct conn *c)
+{
+    return (c->flags & C_HOLE) != 0 || c->unseen != 0;
+}
+
 /* A packet of the client broke a rule; how did the server take it? */
 static void tell_bad(struct track *t, struct conn *c, unsigned closer, uint64_t frame)
 {
@@ -413,12 +419,6 @@ static bool tell_server_close(struct track *t, struct conn *c, uint64_t frame)
     }
     return rare_of(c)->bad_frame != 0 || rare_of(c)->bye_frame[0] != 0 || rare_of(c)->bye_frame[1] != 0 ||
            (c->flags & C_UP) == 0;
-}
-
-/* May a packet that explains the end be among octets that were not captured? */
-static bool misses_octets(const struct conn *c)
-{
-    return (c->flags & C_HOLE) != 0 || c->unseen != 0;
 }
 
 static void tell_close(struct track *t, struct conn *c, enum track_close_how how, unsigned closer, uint64_t frame)

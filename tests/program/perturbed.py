@@ -117,6 +117,17 @@ def _():
                 check(not invented, f"{name} without records {i + 1} and {j + 1}: {invented}")
 
 
+@case("a DISCONNECT that is missing shows in the sequence number of the RST behind it")
+def _():
+    header, records = read("mqtt5_limits_reasons.pcap")
+    whole = loud(header, records)
+    for i, gone in enumerate(records):
+        if gone.octets[-3:] == b"\xe0\x01\x95":
+            break
+    invented = {k: v for k, v in loud(header, records[:i] + records[i + 1:]).items() if k not in whole}
+    check(not invented, f"without record {i + 1}: {invented}")
+
+
 for each in WHOLE:
     add(each)
 
