@@ -517,7 +517,7 @@ static int open_pipeline(struct dump *d)
     if (d->live) { /* who reads this may send a signal at once */
         fprintf(stderr, "mqdump: listening on ");
         for (uint32_t i = 0; i < d->o.input.n_interfaces; i++)
-            fprintf(stderr, "%s%s", i > 0 ? ", " : "", d->o.input.interfaces[i]);
+            fprintf(stderr, "%s%s", i > 0 ? ", " : "", pipeline_interface(d->pipeline, i));
         fprintf(stderr, ", link type %s\n", pipeline_link_name(d->pipeline));
     }
     return EXIT_DONE;

@@ -94,7 +94,7 @@ static bool input_option(struct parsing *p, enum option_id option, const char *v
     case OPTION_PREFERENCE:
         return options_preference(p, value);
     case OPTION_SNAPLEN:
-        return options_number(p, "-s", value, 1, 262144, &p->number) && (o->input.snaplen = (uint32_t)p->number, true);
+        return options_number(p, "-s", value, 0, 262144, &p->number) && (o->input.snaplen = (uint32_t)p->number, true);
     case OPTION_BUFFER:
         return options_number(p, "-B", value, 1, 2047, &p->number) && (o->input.buffer_mib = (uint32_t)p->number, true);
     case OPTION_NO_PROMISCUOUS:

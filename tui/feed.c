@@ -130,13 +130,13 @@ static void *run(void *ctx)
 
 /* ---- life ------------------------------------------------------------------------------------------------------- */
 
-static void name_source(struct source *s, const struct pipeline_options *o)
+static void name_source(struct source *s, const struct pipeline_options *o, const struct pipeline *p)
 {
     size_t n = 0;
     s->live = o->n_interfaces > 0;
     s->recording = o->record.file != NULL;
     for (uint32_t i = 0; i < o->n_interfaces && n < sizeof s->name; i++)
-        n += (size_t)snprintf(s->name + n, sizeof s->name - n, "%s%s", i > 0 ? "," : "", o->interfaces[i]);
+        n += (size_t)snprintf(s->name + n, sizeof s->name - n, "%s%s", i > 0 ? "," : "", pipeline_interface(p, i));
     if (!s->live && o->file != NULL) {
         const char *slash = strrchr(o->file, '/');
         snprintf(s->name, sizeof s->name, "%s",
@@ -167,12 +167,12 @@ struct feed *feed_open(struct app *app, const struct pipeline_options *options, 
     }
     f->app = app;
     f->wake = wake;
-    name_source(&app->source, options);
     f->pipeline = pipeline_open(options, &events, f, error, usage);
     if (f->pipeline == NULL) {
         free(f);
         return NULL;
     }
+    name_source(&app->source, options, f->pipeline);
     app->tracker = pipeline_tracker(f->pipeline);
     app->source.budget = budget_of(&options->budget);
     return f;

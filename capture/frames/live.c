@@ -8,6 +8,7 @@
 #include "capture/frames/live.h"
 #include "capture/frames/ring.h"
 #include <errno.h>
+#include <net/if.h>
 #include <pcap/pcap.h>
 #include <poll.h>
 #include <pthread.h>
@@ -36,6 +37,7 @@ enum {
 struct device {
     struct live *live;
     const char *name;
+    char found[64]; /* the name, where a number stood for it */
     pcap_t *pcap;
     uint32_t id, link_type, snaplen;
     int64_t to_ns; /* factor of the fraction of its timestamps */
@@ -132,9 +134,28 @@ static bool set_filter(const struct device *d, const char *filter, char *error, 
     return set;
 }
 
+/* The number that -D shows, as other programs take it; an interface that is called so comes first. */
+static void find_by_number(struct device *d)
+{
+    char *end, text[PCAP_ERRBUF_SIZE];
+    unsigned long number = strtoul(d->name, &end, 10);
+    pcap_if_t *all;
+    if (number == 0 || *end != '\0' || if_nametoindex(d->name) != 0 || pcap_findalldevs(&all, text) != 0)
+        return;
+    const pcap_if_t *at = all;
+    while (at != NULL && --number > 0)
+        at = at->next;
+    if (at != NULL) {
+        snprintf(d->found, sizeof d->found, "%s", at->name);
+        d->name = d->found;
+    }
+    pcap_freealldevs(all);
+}
+
 static bool open_device(struct device *d, const struct live_options *o, char *error, bool *usage)
 {
     char text[PCAP_ERRBUF_SIZE] = "";
+    find_by_number(d);
     d->pcap = pcap_create(d->name, text);
     if (d->pcap == NULL) {
         snprintf(error, LIVE_ERROR_MAX, "%s: %s", d->name, text);

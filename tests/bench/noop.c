@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * tests/bench/noop.c -- noop FILE, noop -i INTERFACE: the floor of every program that reads frames through libpcap: a
- * callback that only adds lengths. Live until SIGINT, with the ring that mqdump asks for by default. */
+ * callback that only adds lengths. Live until SIGINT, with libpcap's own kernel buffer of 2 MiB: mqdump's larger one
+ * counts against mqdump. */
 #include <pcap/pcap.h>
 #include <signal.h>
 #include <stdbool.h>

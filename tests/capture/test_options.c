@@ -76,7 +76,9 @@ static void input(void **state)
     assert_string_equal(o.input.file, "missing.pcapng");
     refused("-r a -i lo", "not both");
     refused("-r a -r b", "only one file");
-    refused("-s 0", "-s wants a number from 1 to 262144, not '0'");
+    assert_true(parse("-i lo -s 0")); /* all of it, as to tcpdump and tshark */
+    assert_int_equal(o.input.snaplen, 0);
+    refused("-s 262145", "-s wants a number from 0 to 262144, not '262145'");
     refused("-s -1", "'-1'");
     refused("-B 99999999999999999999999", "-B wants");
     refused("-f tcp udp", "-f");

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import harness
-from harness import Stream, case, check, equal, free_port, private_network, program
+from harness import Stream, case, check, equal, free_port, private_network, program, run
 
 LATENCY_S = 0.5
 
@@ -140,6 +140,18 @@ def _():
                 subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-t", "t", "-m", "m"], check=True, timeout=30)
                 dump.line("CONNECT")
                 equal(dump.finish().status, 0, f"status with {interfaces}")
+
+
+@case("-i takes the number that -D shows")
+def _():
+    listed = run("mqdump", "-D").out.decode().splitlines()
+    number = next(line.split(".")[0] for line in listed if line.split()[1] == "lo")
+    with Stream([program("mqdump"), "-i", number]) as dump:
+        dump.line("listening on lo,", err=True)
+        dump.child.send_signal(signal.SIGINT)
+        equal(dump.finish().status, 0, "status")
+    result = run("mqdump", "-i", len(listed) + 1)
+    check(result.status == 2 and b"no such interface" in result.err, f"a number beyond the list: {result}")
 
 
 private_network()
