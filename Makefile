@@ -56,7 +56,7 @@ $B/libbroker.a: $(call parts,fuzz/broker)
 $B/libtui.a: $(call parts,tui)
 	@$(say) AR $@; rm -f $@
 	$Q$(AR) rcs $@ $^
-$B/libfuzz.a: $(call parts,fuzz fuzz/campaign)
+$B/libfuzz.a: $(call parts,fuzz $(addprefix fuzz/,talk plan peer judge campaign))
 	@$(say) AR $@; rm -f $@
 	$Q$(AR) rcs $@ $^
 

@@ -3,8 +3,8 @@
  * fuzz/mutator.h -- the one mutator: it speaks MQTT.
  *
  * Deterministic from its seed, driven by the tables of decoder/mqtt/. Three levels: octets (havoc), fields and rules of
- * one packet, and sequences over clients and time (fuzz/talk.h). libFuzzer, AFL++ and mqfuzz are thin shells around it.
- * Everything works in a buffer of the caller, never past `cap`, in time linear in it. */
+ * one packet, and sequences over clients and time (fuzz/talk/talk.h). libFuzzer, AFL++ and mqfuzz are thin shells
+ * around it. Everything works in a buffer of the caller, never past `cap`, in time linear in it. */
 #pragma once
 #include "decoder/mqtt/packet.h"
 

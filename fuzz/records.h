@@ -3,7 +3,7 @@
  * fuzz/records.h -- the records of a conversation while it is mutated; private to fuzz/. */
 #pragma once
 #include "fuzz/mutator.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 enum { RECORDS_MAX = 256, PACKET_ROOM = 8192 };
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fuzz/campaign/plan.h"
+#include "fuzz/plan/plan.h"
 
 struct writer {
     struct script *s;

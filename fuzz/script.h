@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/script.h -- a conversation (fuzz/talk.h) as text. Statements stand in lines or between semicolons:
+ * fuzz/script.h -- a conversation (fuzz/talk/talk.h) as text. Statements stand in lines or between semicolons:
  *     version 5             3.1, 3.1.1 or 5; for the packets that follow (5 unless said)
- *     a > connect id=x      a packet of client a (a to h), as plans write it (fuzz/campaign/plan.h)
+ *     a > connect id=x      a packet of client a (a to h), as plans write it (fuzz/plan/plan.h)
  *     a < connack reason=0  a packet of the server to it; >> and << deliver octet by octet
  *     a > raw 30 00         octets; likewise <
  *     a > open              a connection; < was open before the capture began
@@ -11,7 +11,7 @@
  *     a > websocket none    what the WebSocket below did wrong: none or other sub-protocol, text
  *     wait 100ms            or 30s */
 #pragma once
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 struct script {
     unsigned version; /* of the next packet */

@@ -4,8 +4,8 @@
 #pragma once
 #include <signal.h>
 
-#include "fuzz/campaign/process.h"
 #include "fuzz/campaign/report.h"
+#include "fuzz/peer/process.h"
 
 enum { EXIT_CLEAN = 0, EXIT_USAGE = 1, EXIT_TROUBLE = 2, EXIT_FINDINGS = 3 };
 

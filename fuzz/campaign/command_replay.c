@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fuzz/campaign/campaign.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 enum { TALK_ROOM = 1 << 20 };
 

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fuzz/campaign/recorded.h"
 #include "fuzz/campaign/run.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/recorded.h"
+#include "fuzz/talk/talk.h"
 
 enum {
     REFRESH_STARTS = 20,

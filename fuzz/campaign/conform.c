@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuzz/campaign/ledger.h"
+#include "fuzz/judge/ledger.h"
 #include "fuzz/mutator.h"
 
 static const struct {

@@ -2,7 +2,7 @@
  *
  * fuzz/campaign/conform.h -- a deterministic probe for every rule a broker can be held to from outside. */
 #pragma once
-#include "fuzz/campaign/judge.h"
+#include "fuzz/judge/judge.h"
 
 struct probe {
     const char *rule; /* statement it asks about, of this version (3.1: of 3.1.1, as a hint) */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "fuzz/campaign/campaign.h"
-#include "fuzz/campaign/ledger.h"
-#include "fuzz/talk.h"
+#include "fuzz/judge/ledger.h"
+#include "fuzz/talk/talk.h"
 
 struct piece {
     uint32_t at, len;

@@ -4,8 +4,8 @@
  * what gave NAME something new, DIR/NAME/crashes what ended the broker, and whoever else writes DIR/OTHER/queue is read
  * now and then. Plain files in DIR are read once, so that a flat corpus will do to begin with.
  *
- * A file is one octet (bits 0 and 1: version, 1 to 3 for 3.1, 3.1.1, 5.0) and a conversation as in fuzz/talk.h: the
- * input of the fuzz targets that take conversations, so that AFL++ can run on one of these beside mqfuzz: its main
+ * A file is one octet (bits 0 and 1: version, 1 to 3 for 3.1, 3.1.1, 5.0) and a conversation as in fuzz/talk/talk.h:
+ * the input of the fuzz targets that take conversations, so that AFL++ can run on one of these beside mqfuzz: its main
  * instance (-M) takes over what mqfuzz has, the others take it from there. */
 #pragma once
 #include "fuzz/campaign/campaign.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "fuzz/campaign/run.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 enum { SHRINKING_SHARE = 3, MINIMISE_S = 20 };
 

@@ -3,7 +3,7 @@
  * fuzz/engine/bench.h -- the broker's step function with eight clients whose doings come from a conversation. */
 #pragma once
 #include "fuzz/broker/broker.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 #include "fuzz/target/target.h"
 
 enum { BENCH_MEMORY = 4 << 20, BENCH_RECORDS = 200, BENCH_DEADLINES = 128 };

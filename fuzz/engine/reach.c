@@ -13,7 +13,7 @@
 #include "fuzz/engine/shape.h"
 #include "fuzz/engine/watch.h"
 #include "fuzz/mutator.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 enum { ROOM = 40000, TALK_ROOM = 4096, POOL_MAX = 1200 }; /* 3.1: a topic of 32,768 characters is too long */
 

@@ -2,7 +2,7 @@
  *
  * fuzz/engine/seeds.h -- what the two halves of the maker of seeds share. */
 #pragma once
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 enum { SEEDS_ROOM = 65536 };
 

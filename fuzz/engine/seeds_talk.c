@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include "fuzz/broker/fault.h"
-#include "fuzz/campaign/plan.h"
 #include "fuzz/mutator.h"
+#include "fuzz/plan/plan.h"
 #include "fuzz/script.h"
 
 enum { SCENES = 24 };

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fuzz/mutator.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 /* Of the octet of scene, or one of the three and two where it leaves them open. */
 static struct mutator_scene scene_of(struct mutator *m, uint8_t octet)

@@ -6,7 +6,7 @@
 #include "decoder/mqtt/framer.h"
 #include "decoder/show/eve.h"
 #include "decoder/track/track.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 enum {
     WATCH_CLIENTS = 8,

@@ -2,7 +2,7 @@
  *
  * fuzz/target/plan.c -- a packet as a statement of a plan. Claims: what is printed of any packet, right or wrong, is
  * parsed again into the same octets, and holds no control character. */
-#include "fuzz/campaign/plan.h"
+#include "fuzz/plan/plan.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include "decoder/stats/stats.h"
 #include "fuzz/engine/output.h"
 #include "fuzz/engine/watch.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 const struct fuzz_target fuzz_target = { "stats", FUZZ_TALK };
 

@@ -14,7 +14,7 @@ enum fuzz_shape {
     FUZZ_TEXT,   /* a line of text, such as a display filter */
     FUZZ_PACKET, /* an octet of scene, then one control packet */
     FUZZ_STREAM, /* an octet of scene, then control packets of one side */
-    FUZZ_TALK,   /* an octet of scene, then a conversation (fuzz/talk.h) */
+    FUZZ_TALK,   /* an octet of scene, then a conversation (fuzz/talk/talk.h) */
 };
 
 struct fuzz_target {

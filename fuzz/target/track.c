@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #include "fuzz/engine/watch.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 const struct fuzz_target fuzz_target = { "track", FUZZ_TALK };
 

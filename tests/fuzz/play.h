@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tests/fuzz/play.h -- plans (fuzz/campaign/plan.h) against the step function, where waiting takes no time. They are
- * carried out as fuzz/campaign/runner.c does it on sockets, and the log is judged as mqfuzz judges it. */
+ * tests/fuzz/play.h -- plans (fuzz/plan/plan.h) against the step function, where waiting takes no time. They are
+ * carried out as fuzz/peer/runner.c does it on sockets, and the log is judged as mqfuzz judges it. */
 #pragma once
-#include "fuzz/campaign/judge.h"
+#include "fuzz/judge/judge.h"
 #include "tests/fuzz/step.h"
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The well-behaved client beside the fuzzing (fuzz/campaign/canary.h) against a server of this test. */
-#include "fuzz/campaign/canary.h"
+ * The well-behaved client beside the fuzzing (fuzz/peer/canary.h) against a server of this test. */
+#include "fuzz/peer/canary.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -4,7 +4,7 @@
  *
  * A log is lines of "TIME CLIENT WHAT": > and a packet of the client, < and one of the broker, open, close, reset, gone
  * (the broker closes). ~ belongs to this run alone. */
-#include "fuzz/campaign/judge.h"
+#include "fuzz/judge/judge.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -540,14 +540,14 @@ static void names(void **state)
     (void)state;
     static const char *const closings[] = {
 #define REASON(code, needs, rule, why) rule,
-#include "fuzz/campaign/reasons.def"
+#include "fuzz/judge/reasons.def"
     };
     for (size_t i = 0; i < sizeof closings / sizeof *closings; i++)
         if (mqtt_rule_by_id(closings[i], MQTT_V5) == MQTT_RULE_NONE)
             fail_msg("%s is no rule of 5.0", closings[i]);
     const char *ids[][2] = {
 #define GUARANTEE(sym, oracle, in31, id311, id5, slow, title) { id311, id5 },
-#include "fuzz/campaign/guarantees.def"
+#include "fuzz/judge/guarantees.def"
     };
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         for (unsigned v = 0; v < 2; v++)

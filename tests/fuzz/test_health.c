@@ -2,7 +2,7 @@
  *
  * What a process uses too much of, each beside a neighbour that uses some and is left in peace. */
 #define _GNU_SOURCE
-#include "fuzz/campaign/health.h"
+#include "fuzz/peer/health.h"
 
 #include <fcntl.h>
 #include <pthread.h>

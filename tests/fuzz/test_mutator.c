@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 enum { ROOM = 65536 };
 static uint8_t room[ROOM];

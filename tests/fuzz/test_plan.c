@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The plan language: what it says on the wire, that packets read back, and every probe. */
-#include "fuzz/campaign/plan.h"
+#include "fuzz/plan/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include "fuzz/campaign/campaign.h"
 #include "fuzz/campaign/conform.h"
 #include "fuzz/mutator.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 static void parsed(struct plan *plan, const char *text, unsigned version)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Captures as seeds: what is in them comes out, and hostile files do no harm. */
-#include "fuzz/campaign/recorded.h"
+#include "fuzz/talk/recorded.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "fuzz/mutator.h"
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 static uint8_t *slurp(const char *path, size_t *len)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * WebSocket as mqfuzz speaks it (fuzz/campaign/wire.h), against a server of this test: what comes is the same however
+ * WebSocket as mqfuzz speaks it (fuzz/peer/wire.h), against a server of this test: what comes is the same however
  * it is cut, what is sent is what RFC 6455 says, and no octets of a server do harm. */
 #include "decoder/base/websocket.h"
-#include "fuzz/campaign/wire.h"
 #include "fuzz/mutator.h"
+#include "fuzz/peer/wire.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
  * track_seeds DIRECTORY. Each rule of conduct is broken once, and its neighbour breaks it not. */
 #include "tests/decoder/talk.h"
 
-#include "fuzz/talk.h"
+#include "fuzz/talk/talk.h"
 
 static uint8_t seed[1 << 18];
 static size_t seed_len;

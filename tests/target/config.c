@@ -10,8 +10,8 @@
 
 #include "capture/options.h"
 #include "fuzz/broker/broker.h"
-#include "fuzz/campaign/plan.h"
 #include "fuzz/engine/output.h"
+#include "fuzz/plan/plan.h"
 #include "tui/config.h"
 
 const struct fuzz_target fuzz_target = { "config", FUZZ_OCTETS };
