@@ -70,6 +70,61 @@ static void full_queue(void **state)
     close(server);
 }
 
+struct answer {
+    int server;
+    struct view octets[2]; /* the second after a pause */
+};
+
+/* Answers what comes first with these octets. */
+static void *answer(void *arg)
+{
+    const struct answer *a = arg;
+    uint8_t octets[64];
+    int fd = accept(a->server, NULL, NULL);
+    if (recv(fd, octets, sizeof octets, 0) > 0 &&
+        send(fd, a->octets[0].ptr, a->octets[0].len, MSG_NOSIGNAL) == (ssize_t)a->octets[0].len) {
+        poll(NULL, 0, 30);
+        if (send(fd, a->octets[1].ptr, a->octets[1].len, MSG_NOSIGNAL) >= 0)
+            while (recv(fd, octets, sizeof octets, 0) > 0) /* until the canary goes */
+                ;
+    }
+    close(fd);
+    return NULL;
+}
+
+static struct canary asked(unsigned version, struct view first, struct view then, bool accepted)
+{
+    struct runner_target target = { 0 };
+    struct answer a = { listening(&target), { first, then } };
+    struct canary c = CANARY_NONE;
+    pthread_t thread;
+    c.version = (uint8_t)version;
+    c.wait_ms = WAIT_MS;
+    assert_int_equal(pthread_create(&thread, NULL, answer, &a), 0);
+    assert_int_equal(canary_connect(&c, &target), accepted);
+    assert_int_equal(c.fd >= 0, accepted);
+    canary_close(&c);
+    pthread_join(thread, NULL);
+    close(a.server);
+    return c;
+}
+
+#define OCTETS(text) view_of(text, sizeof(text) - 1)
+
+/* Whole packets count, in whatever pieces they come; the reason of a refusal is kept. */
+static void whole_packets(void **state)
+{
+    (void)state;
+    char why[CANARY_WHY];
+    asked(MQTT_V5, OCTETS("\x20\x06\0"), OCTETS("\0\x03\x21\0\x0a"), true);
+    asked(MQTT_V311, OCTETS("\xd0\0\x20"), OCTETS("\x02\0\0"), true); /* what nobody asked for is passed over */
+    struct canary c = asked(MQTT_V5, OCTETS("\x20\x03\0\x84\0"), OCTETS(""), false);
+    assert_int_equal(c.refused, 0x84);
+    c = asked(MQTT_V31, OCTETS("\x20\x02\0"), OCTETS("\x01"), false);
+    canary_why(&c, why, sizeof why);
+    assert_non_null(strstr(why, "refuses a plain MQTT 3.1 client (return code 1, "));
+}
+
 static void nobody_there(void **state)
 {
     (void)state;
@@ -85,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_queue),
+        cmocka_unit_test(whole_packets),
         cmocka_unit_test(nobody_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,6 +282,30 @@ def _():
             check(f"refuses a plain MQTT {others[0]} client".encode() in wrong.err, f"{wrong}")
 
 
+@case("what takes two plans beside each other is told so, and both are in the report")
+def _():
+    with scratch() as out:
+        with Stream([program("mqfuzz"), "run", "--spawn", toy("crowded"), "--version", "3.1.1", "--seed", "1", "--time", "60s",
+                     "--out", out]) as child:
+            line = child.line("FINDING  sanitizer", deadline_s=60)
+            check(re.search(r"two at once; .*seen again with \d+ plans beside each other, with none of them alone", line), f"{line}")
+            child.child.send_signal(signal.SIGINT)
+            child.finish(deadline_s=60)
+        report = next(pathlib.Path(out).glob("sanitizer*.md")).read_text()
+        check("# 2 of " in report and report.count("\nversion ") >= 3, report)
+        check(".pcapng" not in report, "no capture is named that is not there")
+
+
+@case("a report's conversation is the one of its small plan")
+def _():
+    with scratch() as out:
+        done = run("mqfuzz", "run", "--spawn", f"{BROKER} --fault crash-publish", "--seed", "1", "--time", "2s", "--out", out)
+        equal(done.status, 3, f"{done}")
+        report = next(pathlib.Path(out).glob("crash*.md")).read_text()
+        plan, conversation = report.split("## Plan", 1)[1].split("## What was sent", 1)
+        equal(set(re.findall(r"^ +\S+ ms  (\w)", conversation, re.M)), set(re.findall(r"^(\w) [><]", plan, re.M)), report)
+
+
 @case("a broker that ends with 0 by itself is a crash by name")
 def _():
     with scratch() as out:
