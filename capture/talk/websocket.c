@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture/talk/websocket.h"
+#include "decoder/mqtt/framer.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,13 @@ enum side_state {
     SIDE_FRAMES,
     SIDE_LOST, /* where the next frame begins is not known */
     SIDE_OVER  /* a close frame was seen */
+};
+
+enum {
+    LOOK_MAX = 512,  /* octets of a payload that are looked at for a packet */
+    HELD_MAX = 512,  /* octets that are kept until the segment behind them tells what they are */
+    BITS_EXACT = 12, /* what has to speak for a packet: in a frame that ends with its segment */
+    BITS_OPEN = 24   /* in a longer one */
 };
 
 struct side {
@@ -21,6 +29,8 @@ struct side {
     uint64_t at; /* octets of the payload so far */
     uint8_t *head;
     uint32_t n_head;
+    uint8_t *held; /* behind a hole: a segment that may be frames; NULL: none */
+    uint32_t n_held;
 };
 
 struct web {
@@ -50,8 +60,10 @@ void web_free(struct web *w)
 {
     if (w == NULL)
         return;
-    free(w->side[0].head);
-    free(w->side[1].head);
+    for (unsigned dir = 0; dir < 2; dir++) {
+        free(w->side[dir].head);
+        free(w->side[dir].held);
+    }
     free(w);
 }
 
@@ -59,7 +71,10 @@ uint64_t web_memory(const struct web *w)
 {
     if (w == NULL)
         return 0;
-    return sizeof *w + (w->side[0].head != NULL ? WEB_HEAD_MAX : 0) + (w->side[1].head != NULL ? WEB_HEAD_MAX : 0);
+    uint64_t octets = sizeof *w;
+    for (unsigned dir = 0; dir < 2; dir++)
+        octets += (w->side[dir].head != NULL ? WEB_HEAD_MAX : 0u) + (w->side[dir].held != NULL ? HELD_MAX : 0u);
+    return octets;
 }
 
 bool web_offers_31(const struct web *w)
@@ -201,19 +216,91 @@ static size_t take_header(const struct hand *h, struct view octets)
     return n;
 }
 
+/* ---- behind a hole ---- */
+
+/* What speaks for a packet at the beginning of a frame's payload, of which not all may be there. */
+static uint32_t packet_bits(const struct hand *h, const struct ws_header *frame, struct view payload)
+{
+    static const unsigned versions = 1U << MQTT_V31 | 1U << MQTT_V311 | 1U << MQTT_V5;
+    uint8_t plain[LOOK_MAX];
+    size_t n = payload.len < LOOK_MAX ? payload.len : LOOK_MAX;
+    memcpy(plain, payload.ptr, n);
+    if (frame->masked)
+        ws_unmask(plain, plain, n, frame->mask, 0);
+    return mqtt_run_at(view_of(plain, n), versions, h->dir == h->w->client ? MQTT_CLIENT : MQTT_SERVER).bits;
+}
+
+enum begins { BEGINS_NOT, BEGINS_PERHAPS, BEGINS_SURELY };
+
+/* Does a frame begin at the beginning of this segment? Perhaps: frames reach exactly to its end. */
+static enum begins frames_begin(const struct hand *h, struct view octets)
+{
+    uint32_t bits = 0;
+    for (size_t at = 0; at < octets.len;) {
+        struct view rest = view_of(octets.ptr + at, octets.len - at);
+        size_t size = ws_header_size(rest);
+        if (rest.len < size)
+            return BEGINS_NOT;
+        struct ws_header frame = ws_header_read(rest);
+        if (!ws_header_plausible(&frame) || frame.masked != (h->dir == h->w->client) || (frame.reserved & 3) != 0)
+            return BEGINS_NOT;
+        bool whole = frame.len <= rest.len - size;
+        if (at == 0 && (frame.opcode == WS_BINARY || frame.opcode == WS_TEXT))
+            bits = packet_bits(h, &frame, view_of(rest.ptr + size, whole ? (size_t)frame.len : rest.len - size));
+        if (!whole)
+            return bits >= BITS_OPEN ? BEGINS_SURELY : BEGINS_NOT;
+        at += size + (size_t)frame.len;
+    }
+    return bits >= BITS_EXACT ? BEGINS_SURELY : BEGINS_PERHAPS;
+}
+
+static void frames(const struct hand *h, struct view octets)
+{
+    size_t used = 0;
+    while (used < octets.len && h->s->state < SIDE_LOST) {
+        struct view rest = view_of(octets.ptr + used, octets.len - used);
+        if (h->s->state == SIDE_HEAD)
+            used += take_head(h, rest);
+        else
+            used += h->s->in_frame ? take_payload(h, rest) : take_header(h, rest);
+    }
+    if (h->s->state == SIDE_LOST && used < octets.len)
+        h->events->gap(h->ctx, h->dir, octets.len - used, WEB_UNREADABLE, "WebSocket framing lost");
+}
+
+/* Two segments, one behind the other, that may be frames are. */
+static void search(const struct hand *h, struct view octets)
+{
+    struct side *s = h->s;
+    enum begins begins = frames_begin(h, octets);
+    uint8_t *held = s->held;
+    bool found = begins == BEGINS_SURELY || (begins == BEGINS_PERHAPS && held != NULL);
+    s->held = NULL;
+    if (begins == BEGINS_PERHAPS && !found && octets.len <= HELD_MAX && (s->held = malloc(HELD_MAX)) != NULL) {
+        memcpy(s->held, octets.ptr, octets.len);
+        s->n_held = (uint32_t)octets.len;
+        return;
+    }
+    if (found) {
+        s->state = SIDE_FRAMES;
+        s->in_frame = false;
+        s->n_header = 0;
+    }
+    if (held != NULL && begins != BEGINS_NOT)
+        frames(h, view_of(held, s->n_held));
+    else if (held != NULL)
+        h->events->gap(h->ctx, h->dir, s->n_held, WEB_UNREADABLE, "WebSocket framing lost");
+    free(held);
+    frames(h, octets);
+}
+
 void web_take(struct web *w, unsigned dir, struct view octets, const struct web_events *events, void *ctx)
 {
     struct hand h = { w, &w->side[dir], dir, events, ctx };
-    size_t used = 0;
-    while (used < octets.len && h.s->state < SIDE_LOST) {
-        struct view rest = view_of(octets.ptr + used, octets.len - used);
-        if (h.s->state == SIDE_HEAD)
-            used += take_head(&h, rest);
-        else
-            used += h.s->in_frame ? take_payload(&h, rest) : take_header(&h, rest);
-    }
-    if (h.s->state == SIDE_LOST && used < octets.len)
-        events->gap(ctx, dir, octets.len - used, WEB_UNREADABLE, "WebSocket framing lost");
+    if (h.s->state == SIDE_LOST)
+        search(&h, octets);
+    else
+        frames(&h, octets);
 }
 
 void web_gap(struct web *w, unsigned dir, uint64_t octets, enum web_loss loss, const char *why,
@@ -221,8 +308,11 @@ void web_gap(struct web *w, unsigned dir, uint64_t octets, enum web_loss loss, c
 {
     struct side *s = &w->side[dir];
     struct hand h = { w, s, dir, events, ctx };
-    if (s->state == SIDE_HEAD) {
+    if (s->state == SIDE_HEAD && (dir == w->client || w->side[w->client].state == SIDE_HEAD)) {
         events->other(ctx);
+    } else if (s->state == SIDE_HEAD) { /* the answer to a good request was lost, or a part of it */
+        s->state = SIDE_LOST;
+        events->gap(ctx, dir, octets, WEB_HOLE_ABOUT, why);
     } else if (s->state == SIDE_FRAMES && s->in_frame && loss == WEB_HOLE && octets <= s->frame.len - s->at) {
         s->at += octets;
         if (is_data(s))
