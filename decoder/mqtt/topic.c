@@ -3,6 +3,8 @@
  * decoder/mqtt/topic.c -- see topic.h. */
 #include "decoder/mqtt/topic.h"
 
+#include "decoder/base/utf8.h"
+
 #include <string.h>
 
 enum { SHARE_LEN = 7 }; /* of $share/ */
@@ -90,13 +92,26 @@ struct view topic_share_filter(struct view filter)
     return view_of(filter.ptr + skip, filter.len - skip);
 }
 
+/* Octets up to the last level in front of the first difference: the levels before it are the same, and none is a #. */
+static size_t same_levels(struct view a, struct view b)
+{
+    size_t n = a.len < b.len ? a.len : b.len, at = 0;
+    while (n - at >= 8 && utf8_load(a.ptr + at, 8) == utf8_load(b.ptr + at, 8))
+        at += 8;
+    while (at < n && a.ptr[at] == b.ptr[at])
+        at++;
+    while (at > 0 && a.ptr[at - 1] != '/')
+        at--;
+    return at == 0 || memchr(a.ptr, '#', at) != NULL ? 0 : at;
+}
+
 bool topic_matches(struct view filter, struct view name)
 {
     if (filter.len == 0 || name.len == 0)
         return false;
     if (name.ptr[0] == '$' && (filter.ptr[0] == '#' || filter.ptr[0] == '+')) /* [MQTT-4.7.2-1] */
         return false;
-    size_t f = 0, n = 0;
+    size_t f = same_levels(filter, name), n = f;
     for (;;) { /* f and n stand at the start of a level, or at the end */
         bool single = f < filter.len && (f + 1 == filter.len || filter.ptr[f + 1] == '/');
         if (single && filter.ptr[f] == '#')

@@ -377,5 +377,6 @@ void on_publish(struct track *t, struct conn *c, unsigned slot, const struct tra
             expect_own(t, c, in, m.name, m.print);
         on_qos(t, c, &m);
     }
-    topic_drop(t, m.alias);
+    if (m.alias != NULL)
+        topic_drop(t, m.alias);
 }

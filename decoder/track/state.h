@@ -406,6 +406,7 @@ struct track {
     struct session *due_will[DUE_WILLS];
     uint32_t n_due_wills, n_closed;
     uint32_t conn_gen;
+    struct conn *latest; /* whose packet came last; NULL: none yet */
     struct dup_seen dup[DUP_RING];
     uint32_t dup_at;
     struct sent_book *sent; /* NULL: none yet */
@@ -688,6 +689,15 @@ static inline struct conn *conn_of(const struct track *t, track_conn h)
         return NULL;
     struct conn *c = slab_at(&t->conns, index - 1);
     return c->gen == (uint32_t)(h >> 32) && c->index == index ? c : NULL;
+}
+
+/* The same, which most often is the one of the packet before. */
+static inline struct conn *conn_again(struct track *t, track_conn h)
+{
+    const struct conn *c = t->latest;
+    if (c == NULL || c->index != (uint32_t)h || c->gen != (uint32_t)(h >> 32))
+        t->latest = conn_of(t, h);
+    return t->latest;
 }
 
 static inline struct session *session_at(const struct track *t, uint32_t index)

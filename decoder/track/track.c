@@ -456,7 +456,7 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     if (in->time_ns != t->now)
         track_advance(t, in->time_ns);
     *note = nothing;
-    struct conn *c = conn_of(t, h);
+    struct conn *c = conn_again(t, h);
     if (c == NULL || c->session == NULL) /* time may have ended it */
         return;
     prefetch_line(c->session);
