@@ -11,7 +11,7 @@
 # make install      programs, man pages, completions: PREFIX=/usr/local DESTDIR=
 # make deps         install what is missing (Debian 12); the targets above that need it do so themselves, DEPS=no leaves it
 PREFIX  ?= /usr/local
-CFLAGS  ?= -O2 -g
+CFLAGS  ?= -O3 -g
 B       ?= build
 WARN     = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes
 SAN      = -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -179,7 +179,7 @@ exact: $(patsubst %,$B/%,mqdump generate measure)
 
 # Instructions of small workloads under callgrind, beside those on record (tests/bench/instructions.txt); built with fixed
 # options in a folder of its own. make instructions records them anew.
-COUNTS = CFLAGS=-O2 B=build-counts
+COUNTS = CFLAGS=-O3 B=build-counts
 check-instructions instructions:
 	@$(call deps,build count)
 	+@$(again) $(COUNTS) build-counts/mqdump build-counts/generate build-counts/decode
