@@ -21,6 +21,8 @@ PKGS     = libpcap ncursesw libcrypto libpcre2-8 zlib
 # mqdump -q. Plain stores instead, where the compiler knows how.
 STORES  := -mmemset-strategy=vector_loop:256:noalign,libcall:-1:noalign -mmemcpy-strategy=unrolled_loop:256:noalign,libcall:-1:noalign
 STORES  := $(shell $(CC) $(STORES) -E -x c /dev/null >/dev/null 2>&1 && echo '$(STORES)')
+# mqdump is optimised as one whole, which takes up to a tenth of its instructions away: by gcc, and under no sanitizer.
+WHOLE   := $(if $(findstring -fsanitize,$(CFLAGS)),,$(shell $(CC) --version | grep -q 'Free Software' && echo -flto))
 # pcap.h needs u_char, which strict c11 hides: hence _DEFAULT_SOURCE
 FLAGS    = -std=c11 -D_DEFAULT_SOURCE $(WARN) $(STORES) -I. -MMD -MP $(CPPFLAGS) $(CFLAGS) $(COVER)
 
@@ -60,9 +62,9 @@ $B/libfuzz.a: $(call parts,fuzz $(addprefix fuzz/,talk plan peer judge campaign)
 	@$(say) AR $@; rm -f $@
 	$Q$(AR) rcs $@ $^
 
-$B/mqdump: $B/capture/mqdump.o $B/libcapture.a $(LIB)
+$B/mqdump: $(if $(WHOLE),$(patsubst $B/%,$B/whole/%,$(call objs,$(CAPTURE) $(DECODER))),$B/capture/mqdump.o $B/libcapture.a $(LIB))
 	@$(say) LD $@
-	$Q$(CC) $(LDFLAGS) -o $@ $^ $(CAPTURE_LIBS)
+	$Q$(CC) $(if $(WHOLE),$(CFLAGS) -flto=auto) $(LDFLAGS) -o $@ $^ $(CAPTURE_LIBS)
 $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lncursesw -ltinfo $(CAPTURE_LIBS)
@@ -105,6 +107,9 @@ $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/libengine.a $B/libfuzz.a $B/libbroker.a $(
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(MQFUZZ_LIBS)
 
+$B/whole/%.o: %.c
+	@$(say) CC $@; mkdir -p $(@D)
+	$Q$(CC) $(FLAGS) $(WHOLE) -c -o $@ $<
 $B/%.o: %.c
 	@$(say) CC $@; mkdir -p $(@D)
 	$Q$(CC) $(FLAGS) -c -o $@ $<
