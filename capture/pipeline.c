@@ -645,12 +645,10 @@ static void *run_giver(void *pipeline)
     struct pipeline *p = pipeline;
     struct handover_step s;
     bool ready = lend_input(p);
+    if (!ready)
+        snprintf(p->error, sizeof p->error, "no memory");
     do {
         s.status = ready ? step(p, p->step_frames, 0) : PIPELINE_ERROR;
-        if (!ready || handover_failed(p->handover)) {
-            snprintf(p->error, sizeof p->error, "no memory");
-            s.status = PIPELINE_ERROR;
-        }
         s.warnings = p->n_warnings;
         count(p, &s.counters);
         handover_end_step(p->handover, &s);

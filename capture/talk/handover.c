@@ -10,9 +10,9 @@ enum {
     BATCHES = 16,
     REPORTS = 128, /* of a batch */
     BLOCKS = 4,
-    COPIES = 8 * 1024, /* octets of a batch that are copied, at first */
-    LINE = 64,         /* octets of a cache line */
-    PATIENCE = 64,     /* looks before one goes to sleep */
+    COPIES = 64 * 1024, /* octets of a batch that are copied */
+    LINE = 64,          /* octets of a cache line */
+    PATIENCE = 64,      /* looks before one goes to sleep */
 };
 
 struct batch {
@@ -20,8 +20,8 @@ struct batch {
     bool step_ends;
     int64_t first_ns; /* as of handover_first_time() */
     struct handover_step step;
-    uint8_t *copies;
-    size_t copies_len, copies_cap;
+    size_t copies_len;
+    _Alignas(16) uint8_t copies[COPIES]; /* of what packets borrow, but what lies in a block */
     struct report report[REPORTS];
 };
 
@@ -48,7 +48,6 @@ struct handover {
     unsigned current;
     struct view lent; /* what lies here is borrowed */
     int64_t first_ns;
-    bool failed;
     uint32_t *free_slots, n_free, free_cap, made;
     /* the taker's */
     _Alignas(LINE) uint64_t *handles; /* by slot: what the rows know the connection by */
@@ -72,8 +71,6 @@ void handover_free(struct handover *h)
 {
     if (h == NULL)
         return;
-    for (unsigned i = 0; i < BATCHES; i++)
-        free(h->batch[i].copies);
     for (unsigned i = 0; i < BLOCKS; i++)
         free(h->block[i].octets);
     free(h->free_slots);
@@ -153,27 +150,6 @@ static size_t aligned(size_t n)
     return (n + 15) / 16 * 16;
 }
 
-/* Room for n octets more that are copied, in this batch or a new one. */
-static bool make_room(struct handover *h, size_t n)
-{
-    struct batch *b = filling(h);
-    if (b->copies_cap - b->copies_len >= n)
-        return true;
-    if (b->n > 0) {
-        give(h);
-        b = filling(h);
-    }
-    if (b->copies_cap >= n)
-        return true;
-    free(b->copies);
-    b->copies_cap = n > COPIES ? n : COPIES;
-    b->copies = malloc(b->copies_cap);
-    h->failed = b->copies == NULL;
-    if (h->failed)
-        b->copies_cap = 0;
-    return !h->failed;
-}
-
 static const void *copied(struct batch *b, const void *octets, size_t n)
 {
     if (n == 0)
@@ -188,37 +164,39 @@ static bool is_lent(const struct handover *h, const uint8_t *octets)
     return octets >= h->lent.ptr && octets < h->lent.ptr + h->lent.len;
 }
 
-/* What a packet borrows stays with the batch. */
-RARELY static bool put_borrowed(struct handover *h, const struct report *r)
+/* What a packet borrows is copied to the batch; of what is long, the giver waits until it is not needed any more. */
+RARELY static void put_borrowed(struct handover *h, const struct report *r)
 {
     size_t len = is_lent(h, r->packet.octets) ? 0 : r->packet.held;
-    size_t faults = r->packet.n_faults * sizeof *r->packet.faults;
-    if (!make_room(h, aligned(len) + aligned(faults)))
-        return false;
+    size_t faults = r->packet.n_faults * sizeof *r->packet.faults, n = aligned(len) + aligned(faults);
     struct batch *b = filling(h);
+    if (n <= COPIES && n > COPIES - b->copies_len) {
+        give(h);
+        b = filling(h);
+    }
     struct report *to = &b->report[b->n++];
     *to = *r;
-    if (len > 0)
-        to->packet.octets = copied(b, r->packet.octets, len);
+    if (n > COPIES) {
+        give(h);
+        await(h, &h->done, given(h));
+        return;
+    }
+    to->packet.octets = copied(b, r->packet.octets, len);
     to->packet.faults = copied(b, r->packet.faults, faults);
-    return true;
 }
 
-static bool put_packet(struct handover *h, struct report *r)
+static void put_packet(struct handover *h, struct report *r)
 {
     struct batch *b = filling(h);
-    if (r->packet.n_faults > 0 || !is_lent(h, r->packet.octets)) {
-        if (!put_borrowed(h, r))
-            return false;
-    } else {
+    if (r->packet.n_faults > 0 || !is_lent(h, r->packet.octets))
+        put_borrowed(h, r);
+    else
         b->report[b->n++] = *r;
-    }
     struct view octets = view_of(r->packet.octets, r->packet.held);
     if (r->conn.source != MQTT_SOURCE_CONNECT || octets.len == 0 || octets.ptr[0] >> 4 == MQTT_CONNECT) {
         struct mqtt_packet p;
         mqtt_conn_learn(&r->conn, r->dir, octets, &p, NULL);
     }
-    return true;
 }
 
 /* ---- slots: numbers of the connections that are open; one is free again before the taker has heard of it ---- */
@@ -247,8 +225,10 @@ bool handover_put(struct handover *h, struct report *r)
         return false;
     if (filling(h)->n == REPORTS)
         give(h);
-    if (r->kind == REPORT_PACKET)
-        return put_packet(h, r);
+    if (r->kind == REPORT_PACKET) {
+        put_packet(h, r);
+        return true;
+    }
     struct batch *b = filling(h);
     if (r->kind == REPORT_OPENED)
         r->handle = take_slot(h);
@@ -269,11 +249,6 @@ void handover_end_step(struct handover *h, const struct handover_step *step)
 void handover_first_time(struct handover *h, int64_t time_ns)
 {
     h->first_ns = time_ns;
-}
-
-bool handover_failed(const struct handover *h)
-{
-    return h->failed;
 }
 
 void handover_lend(struct handover *h, struct view image)

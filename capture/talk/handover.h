@@ -4,7 +4,8 @@
  * them (the taker).
  *
  * Reports go over in order and in batches, through a ring: who is far ahead waits. What a report borrows stays until
- * its batch is done: octets of a block of the file lie where they were read to, all others are copied. */
+ * its batch is done: octets of a block of the file lie where they were read to, others are copied, and of long ones the
+ * giver waits until they are not needed any more. */
 #pragma once
 #include "capture/pipeline.h"
 #include "capture/talk/rows.h"
@@ -23,10 +24,9 @@ void handover_free(struct handover *h); /* NULL is fine; without a giver */
 
 /* ---- the giver ---- */
 
-bool handover_put(struct handover *h, struct report *r); /* false: no more are wanted, or there is no memory */
+bool handover_put(struct handover *h, struct report *r); /* false: no more are wanted */
 void handover_end_step(struct handover *h, const struct handover_step *step);
 void handover_first_time(struct handover *h, int64_t time_ns); /* of the first frame; before the first report */
-bool handover_failed(const struct handover *h);                /* there was no memory: a report is missing */
 /* An input in memory that outlives all reports. */
 void handover_lend(struct handover *h, struct view image);
 /* A block of at least `size` octets to read into; earlier ones stay as they are while a report borrows of them.
