@@ -64,7 +64,10 @@ void names_set(struct names *s, uint32_t stream, struct view name)
         return;
     memcpy(copy, name.ptr, name.len);
     names_drop(s, stream);
-    *find(s, stream) = (struct name){ copy, stream, (uint32_t)name.len };
+    struct name *at = find(s, stream);
+    at->octets = copy;
+    at->stream = stream;
+    at->len = (uint32_t)name.len;
     s->n++;
     s->octets += sizeof(struct name) + name.len;
 }
