@@ -132,6 +132,12 @@ static void say_limits(const struct dump *d)
     say_one_limit(c.evicted_flows, "connections were forgotten early to stay within the memory allowed (--max-memory)");
     say_one_limit(c.evicted_order,
                   "out-of-order segments were given up to stay within the memory allowed (--max-memory)");
+    say_one_limit(c.evicted_probes,
+                  "connections were given up before it was clear whether they carry MQTT, to stay within "
+                  "the memory allowed (--max-memory)");
+    if (d->o.input.budget.packet > 0 || d->o.input.budget.total_packet > 0) /* else the row says it: 1 MiB of each */
+        say_one_limit(c.cut_packets, "packets were kept and decoded only in part to stay within the memory allowed "
+                                     "(--max-memory, --budget packet, packets)");
     if (d->o.input.key_log != NULL || c.mqtt_connections == 0) /* otherwise nobody may have expected MQTT in them */
         say_closed(c.tls_no_key, "no key (-o tls.keylog_file:FILE)");
     say_closed(d->o.input.key_log != NULL ? c.tls_unknown : 0,
@@ -408,6 +414,7 @@ static void print_stats(struct dump *d)
         { "connections forgotten for room", "evicted_connections", c.evicted_flows },
         { "connections forgotten for silence", "expired_connections", c.expired_flows },
         { "holes given up for room", "evicted_order", c.evicted_order },
+        { "connections given up undecided for room", "evicted_probes", c.evicted_probes },
         { "packets of which only a part was kept", "packets_kept_in_part", c.cut_packets },
         { "connections no longer followed for room", "evicted_followed", n.evicted_connections },
         { "sessions forgotten for room", "evicted_sessions", n.evicted_sessions },

@@ -207,8 +207,10 @@ static void probe(const struct arrival *a, uint64_t at, struct view octets, bool
         a->t->n.held += (uint64_t)probe_add(p, at, octets, a->stamp, a->acked);
     bool whole = (a->f->dir[a->dir].flags & STREAM_FROM_SYN) && p->gap == 0 && p->dropped == 0;
     enum guess g = guess(a->t, a->f, a->dir, view_of(p->octets, p->len), p->segments, whole, final, &p->alive);
-    if (g == GUESS_MORE && a->t->n.held > a->t->options.total_limit)
+    if (g == GUESS_MORE && a->t->n.held > a->t->options.total_limit) {
         g = GUESS_OTHER;
+        a->t->n.evicted_probes++;
+    }
     if (g == GUESS_OTHER) {
         drop_talk(a->t, a->f);
         tcp_ignore(a->f);

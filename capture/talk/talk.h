@@ -25,6 +25,7 @@ struct talks_options {
 
 struct talks_counters {
     uint64_t connections, rows, packets, packet_octets, gaps, gap_octets, skipped_octets, cut_packets;
+    uint64_t evicted_probes; /* connections given up before it was clear what they carry: there was no room */
     uint64_t websockets, tls, tls_opened, tls_no_key,
         tls_unknown;       /* connections; of TLS also how they went, once over */
     uint64_t held, memory; /* octets of unfinished packets and undecided streams; of all connections */

@@ -115,7 +115,7 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
     t->n.rows++;
     t->n.packets++;
     t->n.packet_octets += frame->total;
-    if (frame->octets.len + frame->missing < frame->total)
+    if (frame->missing == 0 && frame->octets.len < frame->total) /* there was no room for more */
         t->n.cut_packets++;
     const struct stream *stream = &a->f->dir[a->dir];
     struct report *r = begin(a, REPORT_PACKET, a->dir);

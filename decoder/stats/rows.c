@@ -480,7 +480,7 @@ static void print_totals(struct stats *s, struct out *o, bool json, const struct
         { "gaps", "gaps", c->gaps },
         { "octets never captured", "gap_octets", c->gap_octets },
         { "octets skipped to find packets again", "skipped_octets", c->skipped },
-        { "packets cut by the capture", "cut_packets", c->cut },
+        { "packets decoded only in part", "cut_packets", c->cut },
     };
     struct table t = table_begin(o, json, "stats", "Totals", columns, COUNT(columns));
     print_figures(&t, json, figures, COUNT(figures));

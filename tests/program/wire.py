@@ -153,5 +153,35 @@ def _():
             equal(out, b"", capture.name)
 
 
+def split(at, *, late=False):
+    """A conversation whose frame `at` comes in two parts, the first of one octet, late: the second part first."""
+    frames = conversation()
+    whole = frames[at]
+    seq, ack = struct.unpack(">II", whole[38:46])
+    parts = [segment(0, seq, ack, PSH | ACK, whole[54:55]), segment(0, seq + 1, ack, PSH | ACK, whole[55:])]
+    return frames[:at] + (parts[::-1] if late else parts) + frames[at + 1:]
+
+
+BUDGETS = {
+    "connections:1": ([f for pair in zip(conversation(), conversation(port=40001)) for f in pair], "connections forgotten for room",
+                      "connections were forgotten early"),
+    "order:1": (split(5, late=True), "holes given up for room", "out-of-order segments were given up"),
+    "packet:1": (split(7), "packets of which only a part was kept", "packets were kept and decoded only in part"),
+    "packets:1": (split(3), "connections given up undecided for room", "connections were given up before it was clear"),
+    "tracker:1": ([f for pair in zip(conversation(), conversation(port=40001)) for f in pair], "sessions forgotten for room",
+                  "sessions, exchanges and their connections were forgotten early"),
+}
+
+
+@case("a budget that is reached is said at the end and counted in -z stats; one that is not is not")
+def _():
+    for budget, (frames, figure, said) in BUDGETS.items():
+        capture = write(frames)
+        for options, reached in (([], False), (["--budget", budget], True)):
+            done = run("mqdump", "-r", capture, "-q", "-z", "stats", *options)
+            count = next(int(line.split()[-1]) for line in done.out.decode().splitlines() if line.startswith(figure))
+            equal((count > 0, said in done.err.decode()), (reached, reached), f"{budget}, {options}: counted, said: {done}")
+
+
 with tmp:
     harness.main()
