@@ -499,6 +499,14 @@ static bool any_wants_sentences(const struct dump *d)
     return any;
 }
 
+static bool any_wants_notes(const struct dump *d)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < d->o.n_statistics; i++)
+        any |= stats_wants_notes(d->stats[i]);
+    return any;
+}
+
 static int open_pipeline(struct dump *d)
 {
     bool eve = d->o.format == OPTIONS_EVE && d->rows;
@@ -513,6 +521,7 @@ static int open_pipeline(struct dump *d)
     bool usage = false;
     d->o.input.record.matching_only = d->filter != NULL;
     d->o.input.terse = !eve && !any_wants_sentences(d);
+    d->o.input.brief = !shows && !any_wants_notes(d);
     d->pipeline = pipeline_open(&d->o.input, &events, d, error, &usage);
     if (d->pipeline == NULL)
         return complain(usage ? EXIT_USAGE : EXIT_INPUT, error);

@@ -160,6 +160,7 @@ static bool make_tracker(struct pipeline *p, uint64_t octets)
     c.max_subscriptions = (uint32_t)at_most(c.max_subscriptions, part * 4 / TRACK_COST_SUBSCRIPTION);
     c.max_text = (uint32_t)at_most(c.max_text, part * 3);
     c.terse = p->options.terse;
+    c.brief = p->options.brief;
     struct track_events e = {
         .finding = p->events.finding, .exchange = p->events.exchange, .session = p->events.session, .ctx = p->ctx
     };
@@ -205,8 +206,11 @@ static bool make_rows(struct pipeline *p, const struct pipeline_budget *b)
 {
     if (!p->options.no_tracker && !make_tracker(p, b->tracker))
         return false;
-    p->rows = rows_new(&(struct rows_options){
-        .events = &p->events, .ctx = p->ctx, .names_limit = b->total_packet / NAMES_SHARE, .track = p->track });
+    p->rows = rows_new(&(struct rows_options){ .events = &p->events,
+                                               .ctx = p->ctx,
+                                               .names_limit = b->total_packet / NAMES_SHARE,
+                                               .track = p->track,
+                                               .brief = p->options.brief });
     return p->rows != NULL;
 }
 

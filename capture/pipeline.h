@@ -72,6 +72,7 @@ struct pipeline_options {
     uint32_t threads;           /* 2: frames are taken apart in a thread of their own. Files alone; not with `record` */
     bool no_tracker;            /* rows carry no note; sessions and exchanges are not followed */
     bool terse;                 /* findings come without their sentence */
+    bool brief;                 /* rows come without a note, though sessions and exchanges are followed */
 };
 
 /* Answer to a row: a bit set. */

@@ -31,7 +31,7 @@ struct rows *rows_new(const struct rows_options *options)
     s->row = (struct row){ .kind = ROW_PACKET,
                            .packet = &s->packet,
                            .verdicts = s->verdicts,
-                           .note = options->track != NULL ? &s->note : NULL,
+                           .note = options->track != NULL && !options->brief ? &s->note : NULL,
                            .plain = true };
     return s;
 }

@@ -13,6 +13,7 @@ struct rows_options {
     void *ctx;
     uint64_t names_limit; /* octets of client identifiers that the tracker does not hold */
     struct track *track;  /* NULL: none; borrowed */
+    bool brief;           /* rows have no note */
 };
 
 struct rows *rows_new(const struct rows_options *options); /* NULL: no memory */

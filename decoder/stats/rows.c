@@ -383,26 +383,31 @@ static bool assigns_name(const struct mqtt_packet *p)
     return p->type == MQTT_CONNACK && (p->props.seen >> MQTT_PROP_ASSIGNED_CLIENT_IDENTIFIER & 1) != 0;
 }
 
+static void total_gap(struct totals *c, const struct row *row)
+{
+    c->gaps++;
+    c->gap_octets += row->gap_octets;
+    c->skipped += row->skipped_octets;
+}
+
 static void row_totals(struct stats *s, const struct row *row)
 {
     struct totals *c = s->state;
+    const struct mqtt_packet *p = row->packet;
     bool packet = stats_is_packet(row);
-    bool names = packet && (row->packet->type == MQTT_CONNECT || assigns_name(row->packet));
+    bool names = packet && p->type <= MQTT_CONNACK && (p->type == MQTT_CONNECT || assigns_name(p));
     /* a client is looked up once a connection, and again where it can be told another name */
     if (names || row->stream >= c->streams_max || !is_in(c->named, row->stream))
         total_connection(c, row);
     for (uint32_t i = 0; i < row->n_verdicts; i++)
         c->verdicts[row->verdicts[i].severity & 3]++;
-    if (row->kind == ROW_GAP) {
-        c->gaps++;
-        c->gap_octets += row->gap_octets;
-        c->skipped += row->skipped_octets;
-    }
-    if (!packet)
+    if (!packet) {
+        if (row->kind == ROW_GAP)
+            total_gap(c, row);
         return;
-    const struct mqtt_packet *p = row->packet;
+    }
     c->packets[row->version][row->sender]++;
-    c->octets += stats_octets(row);
+    c->octets += (uint64_t)p->header_len + p->remaining;
     c->cut += p->cut;
     if (p->type == MQTT_PUBLISH) {
         c->published[p->flags & 15]++;

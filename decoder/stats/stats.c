@@ -119,6 +119,11 @@ bool stats_wants_sentences(const struct stats *s)
     return s->kind == &stats_findings;
 }
 
+bool stats_wants_notes(const struct stats *s)
+{
+    return s->kind == &stats_findings || s->kind == &stats_latency || s->kind == &stats_io;
+}
+
 void stats_finding(struct stats *s, const struct track_finding *f)
 {
     if (s->kind->finding != NULL)

@@ -31,6 +31,7 @@ void stats_exchange(struct stats *s, const struct track_exchange *x); /* one tha
 bool stats_wants_exchanges(const struct stats *s);                    /* else they need not be fed */
 void stats_finding(struct stats *s, const struct track_finding *f);
 bool stats_wants_sentences(const struct stats *s); /* of the findings; else they may be fed without */
+bool stats_wants_notes(const struct stats *s);     /* of the tracker, in rows; likewise */
 
 /* t: the tracker after track_finish(), NULL without one (then the tables that need it say so). */
 /* What the capture counted, for -z stats: borrowed until it is printed; other tables pass over it. */

@@ -206,13 +206,15 @@ void exch_note(struct track *t, const struct exch *x)
     struct track_note *n = t->note;
     const struct conn *c = x->conn;
     n->exchange = x->number;
+    n->starter = c != NULL ? (uint8_t)slot_side(c, x->slot) : 0;
+    if (t->cfg.brief)
+        return;
     n->kind = x->kind;
     n->first_frame = x->first.frame != 0 ? x->first.frame : first_frame(x);
     n->resent = x->resent;
     n->topic = topic_view(x->topic);
     n->outcome = TRACK_OPEN;
     if (c != NULL) {
-        n->starter = (uint8_t)slot_side(c, x->slot);
         n->owed_type = x->owed_type;
         n->owed_by = x->owed_type != 0 ? (uint8_t)slot_side(c, x->owed_slot) : MQTT_NOBODY;
         n->window = is_publish(x) && c->version == MQTT_V5 ? bounds_of(c)->window[x->slot] : 0;

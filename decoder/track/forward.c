@@ -48,14 +48,18 @@ static unsigned fact_of(uint32_t prop)
     return i;
 }
 
-static void read_facts(const struct mqtt_packet *p, uint32_t fact[SENT_FACTS])
+/* Returns the Message Expiry Interval, which lies among them. */
+static uint32_t read_facts(const struct mqtt_packet *p, uint32_t fact[SENT_FACTS])
 {
     struct mqtt_prop prop;
     struct mqtt_prop_walk walk = mqtt_props_walk(&p->props);
+    uint32_t expiry_s = UINT32_MAX;
     memset(fact, 0, SENT_FACTS * sizeof *fact);
-    if ((p->props.seen & carried) == 0)
-        return;
+    if ((p->props.seen & (carried | 1ull << MQTT_PROP_MESSAGE_EXPIRY_INTERVAL)) == 0)
+        return expiry_s;
     while (mqtt_props_next(&walk, &prop)) {
+        if (prop.id == MQTT_PROP_MESSAGE_EXPIRY_INTERVAL && expiry_s == UINT32_MAX)
+            expiry_s = prop.number;
         unsigned i = fact_of(prop.id);
         if (i == SENT_FACTS)
             continue;
@@ -69,6 +73,7 @@ static void read_facts(const struct mqtt_packet *p, uint32_t fact[SENT_FACTS])
             fact[i] = prop.number; /* Payload Format 0 says what none says */
         }
     }
+    return expiry_s;
 }
 
 static uint32_t broker_of(struct conn *c)
@@ -142,8 +147,7 @@ static void keep_new(struct track *t, struct conn *c, const struct track_input *
     if (c->version != MQTT_V5)
         return;
     e->marks |= SENT_SAME;
-    read_facts(p, e->fact);
-    e->expiry_s = mqtt_props_number(&p->props, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, UINT32_MAX);
+    e->expiry_s = read_facts(p, e->fact);
 }
 
 static void keep_again(struct track *t, struct conn *c, const struct track_input *in, struct sent_key *k)
