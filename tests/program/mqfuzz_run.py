@@ -271,7 +271,7 @@ def _():
     with Stream([program("mqbroker"), "-p", str(under := free_port())]) as broker:
         broker.line("listening")
         for level, name, others in ((3, "3.1", ("3.1.1", "5.0")), (4, "3.1.1", ("3.1", "5.0")), (5, "5.0", ("3.1", "3.1.1"))):
-            argv = ["mqfuzz", "run", "--spawn", toy("only", "{port}", under, level), "--seed", "1", "--runs", "40"]
+            argv = ["mqfuzz", "run", "--spawn", toy("only", "{port}", under, level), "--runs", "40"]
             done = run(*argv, "--time", "20s")
             equal(done.status, 0, f"{done}")
             said = re.findall(r"^mqfuzz: MQTT (\S+) is left out: .* \(return code (?:1|132), ", done.err.decode(), re.M)
@@ -280,6 +280,15 @@ def _():
             wrong = run(*argv, "--version", others[0])
             equal(wrong.status, 2, f"{wrong}")
             check(f"refuses a plain MQTT {others[0]} client".encode() in wrong.err, f"{wrong}")
+
+
+@case("the same seed again, on a broker that keeps the sessions of the run before, accuses nobody")
+def _():
+    with Stream([program("mqbroker"), "-p", str(port := free_port())]) as broker:
+        broker.line("listening")
+        for _ in range(3):
+            done = run("mqfuzz", "run", "--target", str(port), "--seed", "1", "--runs", "200", "--time", "20s")
+            equal(done.status, 0, f"{done}")
 
 
 @case("what takes two plans beside each other is told so, and both are in the report")
