@@ -22,7 +22,7 @@ struct connection {
     struct mqtt_framer framer[2];
     track_conn track;
     bool closed;
-    bool reserved;  /* its client has begun a packet of type 0: no two agree on what comes behind it */
+    bool unclear;   /* its client has begun a packet of type 0, or speaks another level: its answers prove nothing */
     uint64_t shape; /* of what the broker sent on it */
 };
 
@@ -58,7 +58,7 @@ static void on_finding(void *ctx, const struct track_finding *f)
     struct judge *j = ctx;
     if (f->side == MQTT_CLIENT && f->severity >= MQTT_SEVERITY_ERROR && j->ledger != NULL)
         ledger_fault(j->ledger, f->stream, MQTT_RULE_NONE, NULL, j->at);
-    if (f->side != MQTT_SERVER || f->severity < j->least || j->connection[f->stream].reserved)
+    if (f->side != MQTT_SERVER || f->severity < j->least || j->connection[f->stream].unclear)
         return;
     struct judge_fault fault = {
         .rule = f->rule, .severity = f->severity, .version = f->version, .oracle = "violation", .connection = f->stream
@@ -81,7 +81,7 @@ static void on_verdict(struct judge *j, uint32_t connection, const struct mqtt_v
                        struct view octets)
 {
     const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)v->rule);
-    bool unsure = j->connection[connection].reserved && info->where != MQTT_WHERE_PACKET;
+    bool unsure = j->connection[connection].unclear && info->where != MQTT_WHERE_PACKET;
     if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info, p) || unsure)
         return;
     size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
@@ -118,6 +118,8 @@ static void on_packet(struct judge *j, struct connection *c, unsigned dir, struc
     struct mqtt_verdicts v = { at, VERDICTS, 0, 0 };
     struct track_note note = { 0 };
     mqtt_conn_packet(&c->conn, dir, octets, &p, &v);
+    if (dir == 0 && p.type == MQTT_CONNECT && p.header_len > 0 && (p.connect.level == 0x83 || p.connect.level == 0x84))
+        c->unclear = true; /* bridges, to some brokers */
     uint64_t frame = (uint64_t)(entry - j->run->log) + 1;
     struct track_input in = { .packet = &p,
                               .dir = (uint8_t)dir,
@@ -153,7 +155,7 @@ static void on_octets(struct judge *j, struct connection *c, unsigned dir, const
         struct mqtt_frame frame;
         enum mqtt_frame_status status = mqtt_framer_next(f, &in, &frame);
         if (status == MQTT_FRAME_MORE) {
-            c->reserved = c->reserved || (dir == 0 && mqtt_framer_under_way(f) && f->kept > 0 && f->lent[0] < 0x10);
+            c->unclear = c->unclear || (dir == 0 && mqtt_framer_under_way(f) && f->kept > 0 && f->lent[0] < 0x10);
             return;
         }
         if (status == MQTT_FRAME_MEMORY) {
@@ -162,7 +164,7 @@ static void on_octets(struct judge *j, struct connection *c, unsigned dir, const
                 return;
             mqtt_framer_lend(f, more, f->want);
         } else {
-            c->reserved = c->reserved || (dir == 0 && frame.octets.ptr[0] < 0x10);
+            c->unclear = c->unclear || (dir == 0 && frame.octets.ptr[0] < 0x10);
             on_packet(j, c, dir, frame.octets, entry);
         }
     }

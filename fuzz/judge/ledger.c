@@ -173,8 +173,9 @@ static void on_connect(struct ledger *l, int16_t number, struct ledger_party *me
                           did_if(me->max_packet != UINT32_MAX, DID_LARGE) |
                           did_if(c->will && has(&c->will_props, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR), DID_FORMAT) |
                           did_if(has(&p->props, MQTT_PROP_AUTHENTICATION_METHOD), DID_METHOD));
-    if ((p->props.seen & (uint64_t)1 << MQTT_PROP_AUTHENTICATION_METHOD) != 0)
-        me->faulty = true; /* nobody knows what comes of it */
+    bool method = (p->props.seen & (uint64_t)1 << MQTT_PROP_AUTHENTICATION_METHOD) != 0;
+    if (method || !me->known_level) /* nobody knows what comes of it: 0x83 and 0x84 are bridges to some */
+        me->faulty = true;
     if (c->will) {
         me->will = (struct ledger_will){ .there = true,
                                          .topic = keep(l, c->will_topic),

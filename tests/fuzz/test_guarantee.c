@@ -132,6 +132,20 @@ static void nothing_happened(void **state)
     judged("", MQTT_V5, "");
 }
 
+/* Levels 0x83 and 0x84 are no version of the standard: to some brokers they are bridges, which do not hear themselves.
+ */
+static void bridge(void **state)
+{
+    (void)state;
+#define UP_AS(level)                                                                                                   \
+    "0 a open\n0 a > connect level=" level "\n1 a < connack reason=0\n" SUB("a", "1") PUB("a", "60", "7", "x")         \
+        PING("a", "1500")
+    judged(UP_AS("4"), MQTT_V311, "MQTT-4.5.0-1");
+    judged(UP_AS("132"), MQTT_V311, "");
+    judged(UP_AS("3 name=MQIsdp"), MQTT_V31, "MQTT-4.5.0-1");
+    judged(UP_AS("131 name=MQIsdp"), MQTT_V31, "");
+}
+
 static void away(void **state)
 {
     (void)state;
@@ -561,6 +575,7 @@ int main(void)
         cmocka_unit_test(one_identifier_twice),
         cmocka_unit_test(nothing_happened),
         cmocka_unit_test(lost),
+        cmocka_unit_test(bridge),
         cmocka_unit_test(away),
         cmocka_unit_test(unsubscribed),
         cmocka_unit_test(copies_order_and_qos),

@@ -186,7 +186,7 @@ def choosy(client, under, level):
         octets = client.recv(65536)
         at = 8 if octets[4:8] == b"MQTT" else 10
         if octets[at:at + 1] != bytes([level]):
-            client.sendall(b"\x20\x03\x00\x84\x00" if octets[at:at + 1] == b"\x05" else b"\x20\x02\x00\x01")
+            client.sendall(b"" if octets[at:at + 1] == b"\x05" else b"\x20\x02\x00\x01")
             client.close()
             return
         broker = socket.create_connection(("127.0.0.1", int(under)))
