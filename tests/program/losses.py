@@ -66,15 +66,15 @@ class Side:
 
 
 def read_sent(file):
-    """{(port, side): [Side of one connection after the other]}"""
-    sides, last = collections.defaultdict(list), {}
+    """{(port, side): [Side of each connection]}; the port may be that of several clients."""
+    sides, known = collections.defaultdict(list), {}
     for line in file.read_text(encoding="ascii").splitlines():
         flow, side, port, seq, octets, kind, _ = map(int, line.split())
         key = port, side
-        if last.get(key) != flow:
-            last[key] = flow
-            sides[key].append(Side(key, flow, seq))
-        s = sides[key][-1]
+        if (key, flow) not in known:
+            known[key, flow] = Side(key, flow, seq)
+            sides[key].append(known[key, flow])
+        s = known[key, flow]
         equal(s.offset(seq), s.octets, "the generator's packets lie end to end")
         s.packets.append((s.octets, s.octets + octets, kind, octets))
         s.octets += octets

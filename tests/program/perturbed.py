@@ -112,7 +112,7 @@ def _():
         key = "-o", f"tls.keylog_file:{CAPTURES / name}.keylog"
         whole = loud(header, records, *key)
         for i in range(min(len(records), 24)):
-            for j in range(i + 1, min(len(records), i + 6)):
+            for j in range(i + 1, min(len(records), i + 3)):
                 left = records[:i] + records[i + 1:j] + records[j + 1:]
                 invented = {k: v for k, v in loud(header, left, *key).items() if k not in whole}
                 check(not invented, f"{name} without records {i + 1} and {j + 1}: {invented}")
