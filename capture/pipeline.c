@@ -38,7 +38,8 @@ struct pending {
     struct segment segment;
     struct stamp stamp;
     uint32_t hash;
-    struct frame frame; /* set only for the spool */
+    struct flow *likely; /* the flow that has this hash; NULL: not looked for, or not there */
+    struct frame frame;  /* set only for the spool */
 };
 
 struct pipeline {
@@ -402,7 +403,7 @@ static bool take_apart(struct pipeline *p, const struct frame *f)
 {
     struct pending *b = &p->batch[p->n_batch];
     stamp_frame(p, f, &b->stamp);
-    if (p->spool == NULL)
+    if (p->recorder != NULL && p->spool == NULL)
         record(p, f, 0);
     enum ip_result r = ip_segment(f->link_type, f->octets, f->wire_len, f->time_ns, p->fragments, &b->segment);
     switch (r) {
@@ -411,6 +412,7 @@ static bool take_apart(struct pipeline *p, const struct frame *f)
         if (p->spool != NULL)
             b->frame = *f;
         b->hash = tcp_hash(p->tcp, &b->segment);
+        b->likely = NULL;
         tcp_prefetch_slot(p->tcp, b->hash);
         p->n.segments++;
         p->n.payload_octets += b->segment.payload.len + b->segment.cut;
@@ -444,13 +446,13 @@ static bool is_stopped(const struct pipeline *p)
  * what hangs on them, what hangs on that. */
 static void prefetch(struct pipeline *p)
 {
-    const struct flow *all[BATCH], *flows[BATCH];
+    const struct flow *flows[BATCH];
     uint32_t n = 0;
     for (uint32_t i = 0; i < p->n_batch; i++)
-        all[i] = tcp_prefetch_flow(p->tcp, p->batch[i].hash);
+        p->batch[i].likely = tcp_prefetch_flow(p->tcp, p->batch[i].hash);
     for (uint32_t i = 0; i < p->n_batch; i++) {
         const struct pending *b = &p->batch[i];
-        const struct flow *f = all[i];
+        const struct flow *f = b->likely;
         if (f == NULL)
             continue;
         flow_prefetch_parts(f);
@@ -470,7 +472,7 @@ static void process_batch(struct pipeline *p)
         const struct pending *b = &p->batch[i];
         talks_current_frame(p->talks, b->stamp.frame);
         tcp_time(p->tcp, &b->stamp);
-        uint32_t connection = tcp_segment(p->tcp, &b->segment, b->hash, &b->stamp);
+        uint32_t connection = tcp_segment(p->tcp, &b->segment, b->hash, b->likely, &b->stamp);
         if (p->spool != NULL)
             record(p, &b->frame, connection);
     }

@@ -170,11 +170,8 @@ static bool change_block(struct capfile *c, size_t n)
     return true;
 }
 
-/* n octets from c->pos on in one piece. */
-static enum have need(struct capfile *c, size_t n)
+RARELY static enum have read_more(struct capfile *c, size_t n)
 {
-    if (c->end - c->pos >= n)
-        return HAVE;
     if (c->block == NULL)
         return HAVE_END;
     if (c->give != NULL && (c->pos > 0 || n > c->block_cap) && !change_block(c, n)) {
@@ -200,6 +197,12 @@ static enum have need(struct capfile *c, size_t n)
         if (!fill(c))
             return c->at_end ? HAVE_END : HAVE_NOT;
     return HAVE;
+}
+
+/* n octets from c->pos on in one piece. */
+static inline enum have need(struct capfile *c, size_t n)
+{
+    return c->end - c->pos >= n ? HAVE : read_more(c, n);
 }
 
 static uint32_t word(const uint8_t *at, bool swapped)

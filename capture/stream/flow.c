@@ -177,7 +177,7 @@ static bool is_addr(const uint8_t *a, const uint8_t *b, uint8_t family)
     return family == 4 ? memcmp(a, b, 4) == 0 : memcmp(a, b, 16) == 0;
 }
 
-static bool is_endpoint(const struct flow *f, unsigned side, const uint8_t *addr, uint16_t port)
+static inline bool is_endpoint(const struct flow *f, unsigned side, const uint8_t *addr, uint16_t port)
 {
     return f->port[side] == port && is_addr(flow_addr(f, side), addr, f->family);
 }
@@ -399,26 +399,31 @@ void flow_drop_extra(struct flow_table *t, struct flow *f)
     f->extra = NULL;
 }
 
-struct flow *flow_find_hashed(struct flow_table *t, const struct segment *g, uint32_t hash, int64_t now_ns,
-                              unsigned *dir)
+static struct flow *find(const struct flow_table *t, const struct segment *g, uint32_t hash, unsigned *dir)
 {
-    for (uint32_t i = hash & t->mask; t->slots[i].flow != 0; i = (i + 1) & t->mask) {
-        if (t->slots[i].hash != hash)
-            continue;
-        struct flow *f = at(t, t->slots[i].flow);
-        if (is_flow(f, g, dir)) {
-            f->last_ns = now_ns;
-            f->used = 1;
-            return f;
-        }
+    for (uint32_t i = hash & t->mask; t->slots[i].flow != 0; i = (i + 1) & t->mask)
+        if (t->slots[i].hash == hash && is_flow(at(t, t->slots[i].flow), g, dir))
+            return at(t, t->slots[i].flow);
+    return NULL;
+}
+
+struct flow *flow_find_hashed(struct flow_table *t, const struct segment *g, uint32_t hash, struct flow *likely,
+                              int64_t now_ns, unsigned *dir)
+{
+    bool is = likely != NULL && is_flow(likely, g, dir); /* its record may have become that of another one */
+    struct flow *f = is ? likely : find(t, g, hash, dir);
+    if (f == NULL) {
+        *dir = 0;
+        return make(t, g, hash, now_ns);
     }
-    *dir = 0;
-    return make(t, g, hash, now_ns);
+    f->last_ns = now_ns;
+    f->used = 1;
+    return f;
 }
 
 struct flow *flow_find(struct flow_table *t, const struct segment *g, int64_t now_ns, unsigned *dir)
 {
-    return flow_find_hashed(t, g, flow_hash(t, g), now_ns, dir);
+    return flow_find_hashed(t, g, flow_hash(t, g), NULL, now_ns, dir);
 }
 
 void flow_prefetch_slot(const struct flow_table *t, uint32_t hash)
@@ -426,14 +431,14 @@ void flow_prefetch_slot(const struct flow_table *t, uint32_t hash)
     prefetch_line(&t->slots[hash & t->mask]);
 }
 
-const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash)
+struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash)
 {
     uint32_t i = hash & t->mask;
     while (t->slots[i].flow != 0 && t->slots[i].hash != hash)
         i = (i + 1) & t->mask;
     if (t->slots[i].flow == 0)
         return NULL;
-    const struct flow *f = at(t, t->slots[i].flow);
+    struct flow *f = at(t, t->slots[i].flow);
     prefetch_record(f, 2 * CACHE_LINE);
     return f;
 }

@@ -69,11 +69,12 @@ void flow_table_free(struct flow_table *t); /* calls release for each flow left 
 struct flow *flow_find(struct flow_table *t, const struct segment *g, int64_t now_ns, unsigned *dir);
 /* The hash of its connection, for flow_prefetch() some segments ahead. */
 uint32_t flow_hash(const struct flow_table *t, const struct segment *g);
-struct flow *flow_find_hashed(struct flow_table *t, const struct segment *g, uint32_t hash, int64_t now_ns,
-                              unsigned *dir);
+/* likely: what flow_prefetch() gave; NULL is fine. */
+struct flow *flow_find_hashed(struct flow_table *t, const struct segment *g, uint32_t hash, struct flow *likely,
+                              int64_t now_ns, unsigned *dir);
 void flow_prefetch_slot(const struct flow_table *t, uint32_t hash);
 /* Most likely the flow with this hash, and its memory is on the way; NULL: there is none. */
-const struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash);
+struct flow *flow_prefetch(const struct flow_table *t, uint32_t hash);
 /* And once that has come, what lies apart from it. */
 static inline void flow_prefetch_parts(const struct flow *f)
 {

@@ -267,11 +267,9 @@ static enum ip_result result_of(enum step s, bool inner)
     return inner ? IP_NOT_TCP : IP_NOT_IP;
 }
 
-enum ip_result ip_segment(uint32_t link_type, struct view frame, uint32_t frame_len, int64_t time_ns,
-                          struct fragments *fragments, struct segment *out)
+static __attribute__((noinline)) enum ip_result walk(uint32_t link_type, struct view frame, uint32_t frame_len,
+                                                     int64_t time_ns, struct fragments *fragments, struct segment *out)
 {
-    if (read_usual(link_type, frame, frame_len, out))
-        return IP_TCP;
     bool cut = frame_len > frame.len && frame_len <= FRAME_MAX; /* a longer one is no length that a device gives */
     struct walk w = { .c = cur_over(frame.ptr, frame.len),
                       .wire_end = cut ? frame_len : frame.len,
@@ -303,4 +301,12 @@ enum ip_result ip_segment(uint32_t link_type, struct view frame, uint32_t frame_
             return s == STEP_BAD ? IP_MALFORMED : IP_NOT_TCP;
     }
     return result_of(s == STEP_ON ? STEP_NOT_IP : s, s == STEP_ON);
+}
+
+enum ip_result ip_segment(uint32_t link_type, struct view frame, uint32_t frame_len, int64_t time_ns,
+                          struct fragments *fragments, struct segment *out)
+{
+    if (read_usual(link_type, frame, frame_len, out))
+        return IP_TCP;
+    return walk(link_type, frame, frame_len, time_ns, fragments, out);
 }

@@ -230,11 +230,12 @@ static void take_octets(struct tcp *t, struct flow *f, unsigned dir, const struc
     stream_segment(&f->dir[dir], &t->shared, g, stamp);
 }
 
-uint32_t tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, const struct stamp *stamp)
+uint32_t tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, struct flow *likely,
+                     const struct stamp *stamp)
 {
     unsigned dir;
     t->stamp = stamp;
-    struct flow *f = flow_find_hashed(t->flows, g, hash, stamp->time_ns, &dir);
+    struct flow *f = flow_find_hashed(t->flows, g, hash, likely, stamp->time_ns, &dir);
     if (f == NULL)
         return UINT32_MAX;
     if (f->number == UINT32_MAX)
@@ -274,7 +275,7 @@ void tcp_prefetch_slot(const struct tcp *t, uint32_t hash)
     flow_prefetch_slot(t->flows, hash);
 }
 
-const struct flow *tcp_prefetch_flow(const struct tcp *t, uint32_t hash)
+struct flow *tcp_prefetch_flow(const struct tcp *t, uint32_t hash)
 {
     return flow_prefetch(t->flows, hash);
 }

@@ -60,11 +60,12 @@ struct tcp *tcp_new(const struct tcp_limits *limits, uint64_t secret, const stru
 void tcp_free(struct tcp *t); /* without events; NULL is fine */
 
 /* Returns the number of its connection; UINT32_MAX: no memory for one. */
-uint32_t tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, const struct stamp *stamp);
+uint32_t tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, struct flow *likely,
+                     const struct stamp *stamp);
 uint32_t tcp_hash(const struct tcp *t, const struct segment *g); /* for tcp_segment() and the prefetches */
 void tcp_prefetch_slot(const struct tcp *t, uint32_t hash);
-const struct flow *tcp_prefetch_flow(const struct tcp *t, uint32_t hash); /* flow_prefetch() */
-uint32_t tcp_flows(const struct tcp *t);                                  /* in memory now */
+struct flow *tcp_prefetch_flow(const struct tcp *t, uint32_t hash); /* flow_prefetch() */
+uint32_t tcp_flows(const struct tcp *t);                            /* in memory now */
 
 void tcp_time(struct tcp *t, const struct stamp *stamp);   /* capture time goes on: timeouts */
 void tcp_finish(struct tcp *t, const struct stamp *stamp); /* the capture ends: every connection does */

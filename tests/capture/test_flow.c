@@ -67,6 +67,32 @@ static void both_directions_are_one_flow(void **state)
     assert_int_equal(r.evicted, 0);
 }
 
+/* A record that was found ahead may be free, or another one's, when it is asked for. */
+static void what_is_likely_need_not_be(void **state)
+{
+    (void)state;
+    struct released r = { 0 };
+    struct flow_table *t = flow_table_new(1, sizeof(struct flow), 42, on_release, &r);
+    struct key one, other;
+    struct segment *g = segment_of(&one, 1, false), *h = segment_of(&other, 2, false);
+    unsigned dir;
+    struct flow *first = flow_find(t, g, 0, &dir);
+    first->number = 1;
+    assert_ptr_equal(flow_prefetch(t, flow_hash(t, g)), first);
+    assert_int_equal(flow_find_hashed(t, segment_of(&one, 1, true), flow_hash(t, g), first, 1, &dir)->number, 1);
+    assert_int_equal(dir, 1);
+    segment_of(&one, 1, false);
+    struct flow *second = flow_find_hashed(t, h, flow_hash(t, h), first, 2, &dir);
+    assert_int_equal(second->number, UINT32_MAX); /* the first had to go, and its record was taken */
+    second->number = 2;
+    assert_int_equal(flow_find_hashed(t, g, flow_hash(t, g), second, 3, &dir)->number, UINT32_MAX);
+    flow_remove(t, flow_find(t, g, 4, &dir), false);
+    assert_int_equal(flow_count(t), 0);
+    assert_int_equal(flow_find_hashed(t, g, flow_hash(t, g), second, 5, &dir)->number, UINT32_MAX);
+    assert_int_equal(flow_count(t), 1);
+    flow_table_free(t);
+}
+
 /* Random finds and removals beside a plain array of what must be there. */
 static void removal_loses_no_other(void **state)
 {
@@ -195,9 +221,13 @@ static void memory_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_directions_are_one_flow),       cmocka_unit_test(removal_loses_no_other),
-        cmocka_unit_test(the_least_recently_used_makes_room), cmocka_unit_test(the_idle_are_forgotten),
-        cmocka_unit_test(the_ended_linger_and_go_first),      cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(both_directions_are_one_flow),
+        cmocka_unit_test(what_is_likely_need_not_be),
+        cmocka_unit_test(removal_loses_no_other),
+        cmocka_unit_test(the_least_recently_used_makes_room),
+        cmocka_unit_test(the_idle_are_forgotten),
+        cmocka_unit_test(the_ended_linger_and_go_first),
+        cmocka_unit_test(memory_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

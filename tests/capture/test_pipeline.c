@@ -189,7 +189,7 @@ static void read_talk(const char *path, struct talk_list *t)
         stamp.frame++;
         stamp.time_ns = f.time_ns;
         if (ip_segment(f.link_type, f.octets, f.wire_len, f.time_ns, NULL, &g) == IP_TCP)
-            tcp_segment(tcp, &g, tcp_hash(tcp, &g), &stamp);
+            tcp_segment(tcp, &g, tcp_hash(tcp, &g), NULL, &stamp);
     }
     tcp_finish(tcp, &stamp);
     tcp_free(tcp);
