@@ -138,6 +138,7 @@ static void say_limits(const struct dump *d)
     if (d->o.input.budget.packet > 0 || d->o.input.budget.total_packet > 0) /* else the row says it: 1 MiB of each */
         say_one_limit(c.cut_packets, "packets were kept and decoded only in part to stay within the memory allowed "
                                      "(--max-memory, --budget packet, packets)");
+    say_one_limit(c.sealed, "frames of the Wi-Fi are encrypted: what they carry is not seen");
     if (d->o.input.key_log != NULL || c.mqtt_connections == 0) /* otherwise nobody may have expected MQTT in them */
         say_closed(c.tls_no_key, "no key (-o tls.keylog_file:FILE)");
     say_closed(d->o.input.key_log != NULL ? c.tls_unknown : 0,
@@ -398,6 +399,7 @@ static void print_stats(struct dump *d)
         { "frames dropped by the kernel", "kernel_drops", c.kernel_drops },
         { "frames dropped by the interface", "interface_drops", c.interface_drops },
         { "frames that are not IP", "frames_not_ip", c.not_ip },
+        { "Wi-Fi frames that are encrypted", "frames_encrypted", c.sealed },
         { "frames that are not TCP", "frames_not_tcp", c.not_tcp },
         { "frames that contradict themselves or are cut", "frames_malformed", c.malformed_frames },
         { "IP fragments that waited for others", "fragments", c.fragments },

@@ -422,6 +422,9 @@ static bool take_apart(struct pipeline *p, const struct frame *f)
         p->n.not_ip++;
         check_link(p, f);
         break;
+    case IP_SEALED:
+        p->n.sealed++;
+        break;
     case IP_NOT_TCP:
         p->n.not_tcp++;
         break;

@@ -116,10 +116,10 @@ struct pipeline_events {
 };
 
 struct pipeline_counters {
-    uint64_t frames, octets;                                      /* taken from the source (octets on the wire) */
-    uint64_t received, kernel_drops, interface_drops, ring_drops; /* live: as the devices say; our own ring was full */
-    uint64_t not_ip, not_tcp, malformed_frames, fragments;        /* frames without a TCP segment for us, and why */
-    uint64_t segments, payload_octets;                            /* TCP segments seen, their payload on the wire */
+    uint64_t frames, octets;                                       /* taken from the source (octets on the wire) */
+    uint64_t received, kernel_drops, interface_drops, ring_drops;  /* live: as the devices say; our own ring was full */
+    uint64_t not_ip, sealed, not_tcp, malformed_frames, fragments; /* frames without a TCP segment for us, and why */
+    uint64_t segments, payload_octets;                             /* TCP segments seen, their payload on the wire */
     uint64_t retransmitted, reordered,
         overlap_conflicts;                  /* segments: all octets known; held for order; octets differ */
     uint64_t connections, mqtt_connections; /* seen so far */

@@ -32,7 +32,7 @@ struct walk {
     bool whole; /* came from fragments */
 };
 
-enum step { STEP_ON, STEP_FRAGMENT, STEP_BAD, STEP_NOT_IP };
+enum step { STEP_ON, STEP_FRAGMENT, STEP_BAD, STEP_NOT_IP, STEP_SEALED };
 
 /* The datagram ends at `end`; what was captured behind it is padding. */
 static void set_end(struct walk *w, size_t end)
@@ -156,7 +156,7 @@ static enum step datagram(struct walk *w)
 static enum step by_link(struct walk *w, enum link_result r)
 {
     (void)w;
-    return r == LINK_IP ? STEP_ON : r == LINK_SHORT ? STEP_BAD : STEP_NOT_IP;
+    return r == LINK_IP ? STEP_ON : r == LINK_SHORT ? STEP_BAD : r == LINK_SEALED ? STEP_SEALED : STEP_NOT_IP;
 }
 
 /* RFC 2784, RFC 2890; version 1 is PPTP's (RFC 2637). */
@@ -264,6 +264,8 @@ static enum ip_result result_of(enum step s, bool inner)
         return IP_FRAGMENT;
     if (s == STEP_BAD)
         return IP_MALFORMED;
+    if (s == STEP_SEALED)
+        return IP_SEALED;
     return inner ? IP_NOT_TCP : IP_NOT_IP;
 }
 

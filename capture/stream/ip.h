@@ -15,6 +15,7 @@ enum ip_result {
     IP_TCP,       /* *out is set */
     IP_TCP_WHOLE, /* likewise, from fragments: *out borrows until the next call */
     IP_NOT_IP,
+    IP_SEALED, /* what the link carries is encrypted */
     IP_NOT_TCP,
     IP_FRAGMENT,  /* a part of a datagram that is not complete */
     IP_MALFORMED, /* a header that contradicts itself, or is cut by the capture */

@@ -145,8 +145,10 @@ static enum link_result skip_wifi(struct cursor *c, bool padded)
     if (c->truncated)
         return LINK_SHORT;
     uint8_t type = control.ptr[0] >> 2 & 3, subtype = control.ptr[0] >> 4, flags = control.ptr[1];
-    if (type != 2 || (subtype & 4) || (flags & 0x40)) /* no data frame, no data in it, protected */
+    if (type != 2 || (subtype & 4)) /* no data frame, or no data in it */
         return LINK_OTHER;
+    if (flags & 0x40)
+        return LINK_SEALED;
     cur_take(c, 22);      /* duration, three addresses, sequence control */
     if ((flags & 3) == 3) /* to and from the distribution system: a fourth address */
         cur_take(c, 6);

@@ -26,9 +26,10 @@ enum {
 };
 
 enum link_result {
-    LINK_IP,    /* the cursor stands at an IPv4 or IPv6 header (its first nibble tells which) */
-    LINK_OTHER, /* another protocol, or encrypted */
-    LINK_SHORT, /* the header does not fit into what was captured */
+    LINK_IP,     /* the cursor stands at an IPv4 or IPv6 header (its first nibble tells which) */
+    LINK_OTHER,  /* another protocol */
+    LINK_SEALED, /* data, encrypted */
+    LINK_SHORT,  /* the header does not fit into what was captured */
 };
 
 bool link_known(uint32_t type);

@@ -116,13 +116,15 @@ static void what_is_no_ip(void **state)
     (void)state;
     static const struct link_case others[] = {
         { "ARP", LINK_ETHERNET, 14, { MACS, 8, 6 } },
-        { "protected 802.11", LINK_WIFI, 32, { 8, 0x41, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2,   2,
-                                               2, 2,    2, 3, 3, 3, 3, 3, 3, 0, 0, SNAP } },
         { "beacon", LINK_WIFI, 32, { 0x80, 0 } },
         { "unknown link type", 189, 0, { 0 } },
     };
+    static const struct link_case sealed = { "protected 802.11", LINK_WIFI, 32, { 8, 0x41, 0, 0, 1, 1, 1,   1, 1,
+                                                                                  1, 2,    2, 2, 2, 2, 2,   3, 3,
+                                                                                  3, 3,    3, 3, 0, 0, SNAP } };
+    struct segment s;
+    assert_int_equal(behind(sealed.link, sealed.head, sealed.len, &s), IP_SEALED);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        struct segment s;
         assert_int_equal(behind(others[i].link, others[i].head, others[i].len, &s), IP_NOT_IP);
     }
     assert_false(link_known(189));

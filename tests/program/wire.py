@@ -47,9 +47,9 @@ def conversation(first=(1000, 5000), begun=True, ended=True, port=40000):
     return frames
 
 
-def write(frames, step_us=1000):
+def write(frames, step_us=1000, link=1):
     file = pathlib.Path(tmp.name, "w.pcap")
-    out = struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, 1)
+    out = struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 262144, link)
     for number, frame in enumerate(frames):
         time = 1700000000000000 + number * step_us
         out += struct.pack("=IIII", time // 1000000, time % 1000000, len(frame), len(frame)) + frame
@@ -181,6 +181,15 @@ def _():
             done = run("mqdump", "-r", capture, "-q", "-z", "stats", *options)
             count = next(int(line.split()[-1]) for line in done.out.decode().splitlines() if line.startswith(figure))
             equal((count > 0, said in done.err.decode()), (reached, reached), f"{budget}, {options}: counted, said: {done}")
+
+
+@case("frames of an encrypted Wi-Fi are no silent nothing")
+def _():
+    snap = b"\xaa\xaa\x03\0\0\0"
+    for flags, rows, said in ((0x01, len(WHOLE), b""), (0x41, 0, b"mqdump: 13 frames of the Wi-Fi are encrypted: what they carry is not seen\n")):
+        frames = [bytes((0x08, flags)) + bytes(22) + snap + frame[12:] for frame in conversation()]
+        done = run("mqdump", "-r", write(frames, link=105))
+        equal((len(done.out.splitlines()), done.err), (rows, said), f"flags {flags:#x}: rows and stderr")
 
 
 with tmp:
