@@ -24,7 +24,7 @@ struct pipeline_budget {
     uint32_t flow_order;   /* out-of-order octets held for one direction of a flow */
     uint64_t total_order;  /* the same for all flows together */
     uint32_t packet;       /* octets kept of one control packet that does not lie whole in one segment */
-    uint64_t total_packet; /* octets kept of unfinished packets, client ids and topic aliases, all flows together */
+    uint64_t total_packet; /* octets kept of unfinished packets, all flows together; an eighth more of client ids */
     uint32_t idle_s;       /* a connection silent for this long is forgotten */
     uint64_t tracker;      /* octets for sessions and exchanges */
 };
