@@ -287,6 +287,9 @@ static void on_unsubscribe(struct ledger *l, int16_t number, const struct ledger
 {
     struct mqtt_filter f;
     size_t pos = 0;
+    for (uint32_t i = 0; i < l->n_unsubs; i++) /* which UNSUBACK is for which? */
+        if (l->unsub[i].party == number && l->unsub[i].id == p->id && l->unsub[i].answered_at == LEDGER_NEVER)
+            l->party[number].faulty = true;
     for (uint16_t place = 0; mqtt_list_next(p, &pos, &f); place++) {
         for (uint32_t i = 0; i < l->n_subs; i++) {
             struct ledger_sub *s = &l->sub[i];

@@ -471,6 +471,10 @@ static void wrong_lists(void **state)
     judged(ASK("~/t", "1") LEAVE("~/u", "0"), MQTT_V5, "MQTT-3.11.3-2");
     judged(ASK("~/t", "1") LEAVE("~/u", "0x11"), MQTT_V5, "");
     judged(ASK("~/t", "0x87") LEAVE("~/t", "0x11"), MQTT_V5, "");
+    /* two of one identifier: which UNSUBACK is for which? */
+    judged(ASK("~/t", "1") "60 a > unsubscribe id=2 unsub=~/t\n60 a > unsubscribe id=2 unsub=~/u\n"
+                           "61 a < unsuback id=2 codes=0\n61 a < unsuback id=2 codes=0x11\n",
+           MQTT_V5, "");
 }
 
 /* 3.1 promises the same where it has a sentence for it, and cannot tell whether a session is there. */
