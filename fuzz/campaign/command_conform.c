@@ -169,6 +169,39 @@ static unsigned spoken(const struct bench *b, unsigned versions, char how[][HOW]
     return passed;
 }
 
+/* The versions in which not even a plain message comes. It may be that nobody has the right to it: messages that stay
+ * away are then held against nobody, but what was asked is not answered either. */
+static unsigned deaf(struct conform *c, unsigned versions)
+{
+    static const char script[] =
+        "b > connect; b < connack reason=0; b > subscribe id=1 sub=0:~/t; b < suback id=1; wait 60ms; "
+        "a > connect; a < connack reason=0; a > publish topic=~/t payload=x; b < publish topic=~/t";
+    struct plan plan[MQTT_V5 + 1] = { 0 };
+    struct runner runner;
+    char prefix[16];
+    unsigned lost = 0;
+    runner_init(&runner, &c->bench.target, c->command->deadline_ms < 5000 ? 5000 : c->command->deadline_ms);
+    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
+        snprintf(prefix, sizeof prefix, "m%xp0v%u", (unsigned)(c->command->seed & 0xffff), v);
+        if ((versions & 1u << v) != 0 && plan_parse(&plan[v], view_of(script, sizeof script - 1), prefix, v))
+            runner_start(&runner, &plan[v], &plan[v], false);
+    }
+    for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run))
+        lost |= strstr(run->why, "no PUBLISH came") != NULL ? 1u << ((struct plan *)run->tag - plan) : 0;
+    runner_done(&runner);
+    for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
+        if ((lost & 1u << v) != 0)
+            fprintf(
+                stderr,
+                "mqfuzz: no message of MQTT %s to %s/t reaches its subscriber: has %s the right to topics like that?\n",
+                mqtt_version_name(v), plan[v].prefix,
+                c->command->user != NULL ? c->command->user : "an anonymous client");
+        plan_free(&plan[v]);
+    }
+    c->trouble = c->trouble || lost != 0;
+    return lost;
+}
+
 /* What the broker says it lacks; of 3.1 and 3.1.1, in which it cannot say so, that counts, too. */
 static void ask_what_it_lacks(const struct bench *b, bool lacks[PLAN_NEEDS])
 {
@@ -244,6 +277,7 @@ int command_conform(const struct command *command)
         return EXIT_TROUBLE;
     }
     ask_what_it_lacks(&c.bench, o.lacks);
+    o.deaf = deaf(&c, versions);
     conform_run(&list, &c.bench.target, &o);
     bench_close(&c.bench);
     uint32_t asked = 0;

@@ -37,6 +37,7 @@ struct conform_options {
     const char *rule;  /* only probes of this rule, or whose title holds this; NULL: all */
     uint32_t parallel; /* probes under way at once */
     uint32_t deadline_ms;
+    unsigned deaf;          /* bit set of 1 << version: no message reaches its clients, maybe by right */
     bool lacks[PLAN_NEEDS]; /* what the broker says it lacks, also to clients of 3.x */
     uint64_t seed;          /* makes prefixes of topics and client identifiers */
     bool keep_traces;

@@ -262,7 +262,7 @@ static bool play_expect(struct play *p, const struct plan_step *step)
 static bool play_is_optional(const struct plan_step *step)
 {
     for (unsigned i = 0; i < step->n_match; i++)
-        if (step->match[i].field == PLAN_F_REASON && step->match[i].least && !step->judged)
+        if (step->match[i].field == PLAN_F_REASON && (step->match[i].least || step->match[i].most) && !step->judged)
             return true;
     return false;
 }
