@@ -523,7 +523,7 @@ static int open_pipeline(struct dump *d)
     bool usage = false;
     d->o.input.record.matching_only = d->filter != NULL;
     d->o.input.terse = !eve && !any_wants_sentences(d);
-    d->o.input.brief = !shows && !any_wants_notes(d);
+    d->o.input.brief = !shows && !any_wants_notes(d) && !any_wants_exchanges(d);
     d->pipeline = pipeline_open(&d->o.input, &events, d, error, &usage);
     if (d->pipeline == NULL)
         return complain(usage ? EXIT_USAGE : EXIT_INPUT, error);

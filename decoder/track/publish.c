@@ -98,6 +98,8 @@ static unsigned judge_dup(struct track *t, struct conn *c, const struct message 
 /* The topic, held for an exchange. */
 static struct topic *hold(struct track *t, const struct message *m)
 {
+    if (t->cfg.brief)
+        return NULL;
     return m->alias != NULL || m->name.ptr == NULL ? topic_share(m->alias) : topic_hold(t, m->name);
 }
 

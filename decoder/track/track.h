@@ -228,7 +228,7 @@ struct track_config {
     int64_t keep_alive_slack_ns; /* beyond 1.5 times Keep Alive; at least half of that time is allowed in any case */
     bool judge;                  /* false: follow only, no rules and no findings */
     bool terse;                  /* findings are handed out without a sentence */
-    bool brief;                  /* a note tells of its exchange no more than number, starter and steps */
+    bool brief;                  /* nobody asks for more of an exchange than number, starter and steps */
 };
 
 void track_defaults(struct track_config *c);
