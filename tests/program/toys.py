@@ -12,7 +12,6 @@ import ssl
 import sys
 import tempfile
 import threading
-import time
 
 CONNACK, PINGRESP = b"\x20\x02\x00\x00", b"\xd0\x00"
 
@@ -154,7 +153,7 @@ def speak_copies(client, clients):
                         with contextlib.suppress(OSError):  # some are gone
                             if other is not client:
                                 other.sendall(bytes((0x30, len(packet))) + packet)
-                    time.sleep(0.2)
+                    select.select([], [], [], 0.2)
 
 
 def copy(here, there):
