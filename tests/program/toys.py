@@ -132,28 +132,32 @@ def crowded(port):
 
 
 def copies(port):
-    """5.0: every message comes to everybody else once for Subscription Identifier 41 and, a while later, once for 42."""
-    clients = []
+    """5.0: a message comes to who subscribed below its first level once for Subscription Identifier 41 and, a while later, once for 42."""
+    clients = {}  # what each subscribed to
     each(port, speak_copies, clients)
 
 
 def speak_copies(client, clients):
-    clients.append(client)
+    clients[client] = b""
+
+    def send(topic, number):
+        packet = topic + bytes((2, 0x0b, number)) + b"x"
+        for other, filters in list(clients.items()):
+            with contextlib.suppress(OSError):  # some are gone
+                if topic[2:].split(b"/")[0] in filters:
+                    other.sendall(bytes((0x30, len(packet))) + packet)
+
     with contextlib.suppress(OSError):
         while octets := client.recv(4096):
             if octets[0] == 0x10:
                 client.sendall(b"\x20\x03\x00\x00\x00")
             elif octets[0] == 0x82:
+                clients[client] += octets
                 client.sendall(b"\x90\x04" + octets[2:4] + b"\x00\x00")
             elif octets[0] == 0x30:
                 topic = octets[2:4 + octets[3]]
-                for number in (41, 42):
-                    packet = topic + bytes((2, 0x0b, number)) + b"x"
-                    for other in clients:
-                        with contextlib.suppress(OSError):  # some are gone
-                            if other is not client:
-                                other.sendall(bytes((0x30, len(packet))) + packet)
-                    select.select([], [], [], 0.2)
+                send(topic, 41)
+                threading.Timer(0.2, send, (topic, 42)).start()
 
 
 def copy(here, there):
