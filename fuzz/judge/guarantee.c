@@ -207,7 +207,7 @@ static void weigh_copies(const struct weighing *w, struct view topic, uint64_t p
 {
     unsigned copies = 0, allowed = 0;
     uint32_t at = 0;
-    if (!known(w, &w->l->session[session]))
+    if (w->faulty || !known(w, &w->l->session[session])) /* a broken packet may hold the same message once more */
         return;
     for (uint32_t i = 0; i < w->l->n_deliveries; i++) {
         const struct ledger_delivery *d = &w->l->delivery[i];
