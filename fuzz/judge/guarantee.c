@@ -394,6 +394,7 @@ static void weigh_shared(const struct weighing *w, const struct ledger_pub *pub,
                copies);
 }
 
+/* Of what came nothing is said when somebody's broken packets may hold the same message, too (w->faulty). */
 static void weigh_messages(const struct weighing *w)
 {
     const struct ledger *l = w->l;
@@ -404,16 +405,16 @@ static void weigh_messages(const struct weighing *w)
         for (uint32_t k = 0; k < l->n_subs; k++) {
             if (firm(w, pub) && l->n_pubs < QUOTA)
                 weigh_lost(w, pub, &l->sub[k]);
-            if (shared(&l->sub[k]) && matches(&l->sub[k], pub->topic))
+            if (!w->faulty && shared(&l->sub[k]) && matches(&l->sub[k], pub->topic))
                 weigh_shared(w, pub, &l->sub[k]);
         }
-        for (uint32_t k = 0; k < l->n_deliveries; k++)
+        for (uint32_t k = 0; k < l->n_deliveries && !w->faulty; k++)
             if (is_of(&l->delivery[k], l->delivery[k].session, pub->topic, pub->payload))
                 weigh_delivery(w, pub, &l->delivery[k]);
         for (uint32_t k = 0; k < l->n_sessions; k++) {
             if (pub->qos != 1 && sent_once(w, pub))
                 weigh_copies(w, pub->topic, pub->payload, pub->qos, pub->retain, (int16_t)k);
-            for (uint32_t n = i + 1; n < l->n_pubs && known(w, &l->session[k]); n++)
+            for (uint32_t n = i + 1; n < l->n_pubs && !w->faulty && known(w, &l->session[k]); n++)
                 if (unique(w, l->pub[n].topic, l->pub[n].payload))
                     weigh_order(w, pub, &l->pub[n], (int16_t)k);
         }
