@@ -271,13 +271,14 @@ def _():
     with Stream([program("mqbroker"), "-p", str(under := free_port())]) as broker:
         broker.line("listening")
         for level, name, others in ((3, "3.1", ("3.1.1", "5.0")), (4, "3.1.1", ("3.1", "5.0")), (5, "5.0", ("3.1", "3.1.1"))):
-            argv = ["mqfuzz", "run", "--spawn", toy("only", "{port}", under, level), "--runs", "40"]
-            done = run(*argv, "--time", "20s")
+            # the broker behind keeps the sessions of all runs: a seed for each, for a seed makes the names
+            argv = ["mqfuzz", "run", "--spawn", toy("only", "{port}", under, level), "--runs", "40", "--seed"]
+            done = run(*argv, level, "--time", "20s")
             equal(done.status, 0, f"{done}")
             said = re.findall(r"^mqfuzz: MQTT (\S+) is left out: .* (?:\(return code 1, |closes the connection)", done.err.decode(), re.M)
             equal(said, list(others), f"{level}: {done.err.decode()}")
-            equal(run(*argv, "--version", name).status, 0, f"{name} alone")
-            wrong = run(*argv, "--version", others[0])
+            equal(run(*argv, level + 10, "--version", name).status, 0, f"{name} alone")
+            wrong = run(*argv, level + 20, "--version", others[0])
             equal(wrong.status, 2, f"{wrong}")
             check(f" a plain MQTT {others[0]} client".encode() in wrong.err, f"{wrong}")
 
