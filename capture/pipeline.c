@@ -482,7 +482,7 @@ static void process_batch(struct pipeline *p)
     p->n_batch = 0;
 }
 
-/* and the tracker says what is missing. */
+/* Then the tracker says what is missing, and the recording is done. */
 static void end_rows(struct pipeline *p)
 {
     if (p->track != NULL && !rows_stopped(p->rows))
@@ -490,7 +490,7 @@ static void end_rows(struct pipeline *p)
     end_recording(p);
 }
 
-/* Everything under way comes out, */
+/* Everything under way comes out. */
 static enum pipeline_status end(struct pipeline *p, enum pipeline_status status)
 {
     if (p->ended)

@@ -98,7 +98,7 @@ static bool will_allowed(struct broker_conn *c, const struct mqtt_packet *p)
         connect_refuse(c, 0x9b, MQTT_RULE_NONE, "Will QoS is not supported");
     else if (in->will_retain && !config->retain_available) /* [MQTT-3.2.2-13] */
         connect_refuse(c, 0x9a, MQTT_RULE_NONE, "retained wills are not supported");
-    else if (c->version == MQTT_V31 && utf8_check(in->will_topic).worst != UTF8_OK)
+    else if (c->version == MQTT_V31 && utf8_check(in->will_topic).worst >= UTF8_NUL)
         connect_refuse(c, 0x90, MQTT_RULE_NONE, "the Will Topic is not well-formed UTF-8");
     else if (in->will_topic.len > 0 && in->will_topic.ptr[0] == '$')
         connect_refuse(c, 0x90, MQTT_RULE_NONE, "clients do not publish to topics that start with $");

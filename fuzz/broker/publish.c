@@ -59,7 +59,7 @@ static bool resolve_alias(struct broker_conn *c, const struct mqtt_packet *p, st
 static uint8_t refusal(struct broker_conn *c, const struct publication *pub)
 {
     struct broker *b = c->broker;
-    if (c->version == MQTT_V31 && utf8_check(pub->topic).worst != UTF8_OK)
+    if (c->version == MQTT_V31 && utf8_check(pub->topic).worst >= UTF8_NUL)
         return 0x90; /* 3.1 lets it pass, its subscribers of 3.1.1 and 5.0 do not [MQTT-3.3.2-1] */
     if (pub->topic.ptr[0] == '$' && !FAULTY(b, DOLLAR_TOPICS)) /* reserved for the server, section 4.7.2 */
         return 0x87;

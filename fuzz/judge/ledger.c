@@ -147,6 +147,13 @@ static bool is_plain_id(struct view id)
     return plain;
 }
 
+/* By its own name and number. */
+static bool names_version(const struct mqtt_connect *c, unsigned version)
+{
+    const char *name = version == MQTT_V31 ? "MQIsdp" : "MQTT";
+    return c->level == version && same(c->protocol_name, view_of(name, strlen(name)));
+}
+
 static void on_connect(struct ledger *l, int16_t number, struct ledger_party *me, const struct mqtt_packet *p,
                        uint32_t at)
 {
@@ -167,7 +174,7 @@ static void on_connect(struct ledger *l, int16_t number, struct ledger_party *me
     me->asked_expiry_s = me->expiry_s;
     me->receive_max = (uint16_t)mqtt_props_number(&p->props, MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     me->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
-    me->known_level = c->level == (p->version == MQTT_V31 ? 3 : p->version == MQTT_V311 ? 4 : 5);
+    me->known_level = names_version(c, p->version);
     me->plain_id = is_plain_id(c->client_id);
     me->did |= (uint16_t)(did_if(c->will && c->will_retain, DID_RETAIN) | did_if(c->will && c->will_qos > 0, DID_QOS) |
                           did_if(me->max_packet != UINT32_MAX, DID_LARGE) |

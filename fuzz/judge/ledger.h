@@ -47,7 +47,7 @@ struct ledger_party {
     uint8_t told;     /* reason of the broker's DISCONNECT, or of a CONNACK that refuses; 0: none */
     uint32_t told_at;
     uint16_t did;                                 /* bits of enum ledger_did */
-    bool known_level;                             /* CONNECT names a version by its own number */
+    bool known_level;                             /* CONNECT names a version by its own name and number */
     bool stray_release;                           /* sent PUBREL where no PUBREC asked for it, or twice */
     bool plain_id;                                /* 1 to 23 letters and digits: every server takes it */
     uint32_t promises;                            /* PUBLISH packets above QoS 0 that it sent */

@@ -420,6 +420,7 @@ static void wrong_refusals(void **state)
     judged(REFUSED("abcXYZ019", "0x87"), MQTT_V5, "");
     judged(REFUSED("abc", "1"), MQTT_V311, "");
     judged(UP("b") REFUSED("abc", "1"), MQTT_V311, "MQTT-3.1.2-2");
+    judged(UP("b") "0 a open\n0 a > connect name=MQIsdp\n1 a < connack reason=1\n1 a gone\n", MQTT_V311, "");
     judged(UP("b") "0 a open\n0 a > connect level=133\n1 a < connack reason=0x84\n1 a gone\n", MQTT_V5, "");
 }
 
