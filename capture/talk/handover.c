@@ -34,7 +34,7 @@ struct block {
 /* A number that grows, and who waits for it to do so. */
 struct tide {
     _Alignas(LINE) _Atomic uint64_t at;
-    atomic_bool awaited;
+    _Atomic uint64_t awaited; /* somebody sleeps until it is at this; 0: nobody */
     pthread_cond_t more;
 };
 
@@ -97,16 +97,17 @@ static void await(struct handover *h, struct tide *t, uint64_t to)
         sched_yield();
     }
     pthread_mutex_lock(&h->mutex);
-    atomic_store(&t->awaited, true);
+    atomic_store(&t->awaited, to);
     while (atomic_load(&t->at) < to && !atomic_load(&h->abandoned))
         pthread_cond_wait(&t->more, &h->mutex);
-    atomic_store(&t->awaited, false);
+    atomic_store(&t->awaited, 0);
     pthread_mutex_unlock(&h->mutex);
 }
 
 static void wake(struct handover *h, struct tide *t)
 {
-    if (!atomic_load(&t->awaited))
+    uint64_t awaited = atomic_load(&t->awaited);
+    if (awaited == 0 || atomic_load(&t->at) < awaited)
         return;
     pthread_mutex_lock(&h->mutex);
     pthread_cond_signal(&t->more);
@@ -137,8 +138,9 @@ static void give(struct handover *h)
     filling(h)->first_ns = h->first_ns;
     h->block[h->current].until = given(h) + 1;
     rise(h, &h->given);
-    if (given(h) >= BATCHES)
-        await(h, &h->done, given(h) - BATCHES + 1);
+    uint64_t done = atomic_load_explicit(&h->done.at, memory_order_acquire);
+    if (given(h) - done >= BATCHES) /* full: a while, for each waking costs the other, too */
+        await(h, &h->done, given(h) - BATCHES / 2);
     struct batch *b = filling(h);
     b->n = 0;
     b->step_ends = false;
