@@ -42,11 +42,11 @@ static inline uint64_t sum_of_48(const uint8_t *front, const uint8_t *back)
 /* Lengths fall into few classes, in each of which all octets are read, some of them twice. */
 static inline uint64_t fold_48(uint64_t h, const uint8_t *p, size_t len)
 {
-    const uint8_t *end = p + len;
     if (len > 24)
-        return h + sum_of_48(p, end - 24);
+        return h + sum_of_48(p, p + len - 24);
     if (len >= 8)
-        return h + stir(utf8_load(p, 8), 0) + stir(utf8_load(p + (len - 8) / 2, 8), 1) + stir(utf8_load(end - 8, 8), 2);
+        return h + stir(utf8_load(p, 8), 0) + stir(utf8_load(p + (len - 8) / 2, 8), 1) +
+               stir(utf8_load(p + len - 8, 8), 2);
     return h + stir(few_octets(p, len), 0);
 }
 
