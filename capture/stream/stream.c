@@ -364,7 +364,9 @@ static void give_up(struct stream *s, struct stream_shared *shared, uint32_t mos
     hole = hole < most ? hole : most;
     hold_unacked(h, shared);
     bool holds_fin = (s->flags & STREAM_FIN) && to_fin < hole;
-    pass_gap(s, shared, holds_fin ? to_fin : hole, why, &stamp);
+    hole = holds_fin ? to_fin : hole;
+    if (hole > 0) /* the FIN may be next, with octets held behind it */
+        pass_gap(s, shared, hole, why, &stamp);
     if (holds_fin)
         check_end(s, shared, &stamp);
     else
