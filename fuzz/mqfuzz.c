@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fuzz/campaign/command.h"
@@ -56,7 +55,7 @@ static const char help[] =
     "  --verbose            print the probes that pass, too\n"
     "\n"
     "run\n"
-    "  --seed N             start from this seed (default: the time; it is printed)\n"
+    "  --seed N             start from this seed (default: a new one; it is printed)\n"
     "  --runs N             end after N plans\n"
     "  --time 60s           end after this time (s, m, h; default 60s)\n"
     "  --jobs N             so many at once, each with a broker of its own (--spawn; default 1)\n"
@@ -323,7 +322,7 @@ int main(int argc, char **argv)
     if (c.spawn != NULL && strstr(c.spawn, "{port}") == NULL)
         return usage("--spawn wants {port} where the port belongs", NULL);
     if (!c.has_seed)
-        c.seed = (uint64_t)time(NULL);
+        c.seed = fresh_seed();
     if (c.out != NULL && mkdir(c.out, 0777) != 0 && errno != EEXIST) {
         fprintf(stderr, "mqfuzz: %s: %s\n", c.out, strerror(errno));
         return EXIT_TROUBLE;

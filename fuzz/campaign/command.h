@@ -20,6 +20,12 @@ struct command {
 
 extern volatile sig_atomic_t mqfuzz_stop; /* SIGINT or SIGTERM came */
 
+uint64_t fresh_seed(void); /* that no other run has, in whatever moment and process it begins */
+
+/* How names of clients and topics begin that one run alone uses: size - 1 letters and digits, no hexadecimal number. */
+enum { RUN_NAME = 9 };
+void make_name(uint64_t n, char *name, size_t size);
+
 /* The broker under test, started when it has to be. */
 struct bench {
     const struct command *command;

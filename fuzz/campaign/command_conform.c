@@ -12,6 +12,7 @@ struct conform {
     struct bench bench;
     struct baseline baseline;
     struct report report;
+    char name[RUN_NAME];
     uint32_t ended[RUN_NO_BROKER + 1], hints;
     bool trouble, broker_ended;
 };
@@ -145,16 +146,16 @@ static void how_refused(const struct run *run, char *how, size_t cap)
 
 /* The versions in which the broker lets a plain client in, or answers it with what no broker may say; of the others,
  * how it turned it away. */
-static unsigned spoken(const struct bench *b, unsigned versions, char how[][HOW])
+static unsigned spoken(const struct bench *b, unsigned versions, const char *name, char how[][HOW])
 {
     static const char script[] = "a > connect; a < connack reason=0";
     struct plan plan[MQTT_V5 + 1] = { 0 };
     struct runner runner;
-    char prefix[16];
+    char prefix[24];
     unsigned passed = 0;
     runner_init(&runner, &b->target, b->command->deadline_ms < 5000 ? 5000 : b->command->deadline_ms);
     for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
-        snprintf(prefix, sizeof prefix, "mqfuzzhello%u", v);
+        snprintf(prefix, sizeof prefix, "%shello%u", name, v);
         if ((versions & 1u << v) != 0 && plan_parse(&plan[v], view_of(script, sizeof script - 1), prefix, v))
             runner_start(&runner, &plan[v], &plan[v], false);
     }
@@ -178,11 +179,11 @@ static unsigned deaf(struct conform *c, unsigned versions)
         "a > connect; a < connack reason=0; a > publish topic=~/t payload=x; b < publish topic=~/t";
     struct plan plan[MQTT_V5 + 1] = { 0 };
     struct runner runner;
-    char prefix[16];
+    char prefix[24];
     unsigned lost = 0;
     runner_init(&runner, &c->bench.target, c->command->deadline_ms < 5000 ? 5000 : c->command->deadline_ms);
     for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
-        snprintf(prefix, sizeof prefix, "m%xp0v%u", (unsigned)(c->command->seed & 0xffff), v);
+        snprintf(prefix, sizeof prefix, "%sp0v%u", c->name, v);
         if ((versions & 1u << v) != 0 && plan_parse(&plan[v], view_of(script, sizeof script - 1), prefix, v))
             runner_start(&runner, &plan[v], &plan[v], false);
     }
@@ -203,14 +204,14 @@ static unsigned deaf(struct conform *c, unsigned versions)
 }
 
 /* What the broker says it lacks; of 3.1 and 3.1.1, in which it cannot say so, that counts, too. */
-static void ask_what_it_lacks(const struct bench *b, bool lacks[PLAN_NEEDS])
+static void ask_what_it_lacks(const struct bench *b, const char *name, bool lacks[PLAN_NEEDS])
 {
     static const char script[] =
         "a > connect keep=300; a < connack reason=0; a > disconnect reason=0 session_expiry_interval=0";
     struct plan plan;
     struct runner runner;
     runner_init(&runner, &b->target, b->command->deadline_ms);
-    if (plan_parse(&plan, view_of(script, sizeof script - 1), "mqfuzzlacks", MQTT_V5))
+    if (plan_parse(&plan, view_of(script, sizeof script - 1), name, MQTT_V5))
         runner_start(&runner, &plan, NULL, false);
     for (struct run *run; (run = runner_step(&runner, -1)) != NULL; run_free(run)) {
         struct mqtt_packet connack;
@@ -229,7 +230,7 @@ static void ask_what_it_lacks(const struct bench *b, bool lacks[PLAN_NEEDS])
 static unsigned agree_on_versions(struct conform *c)
 {
     char how[MQTT_V5 + 1][HOW] = { 0 };
-    unsigned wanted = c->command->versions, has = spoken(&c->bench, wanted, how);
+    unsigned wanted = c->command->versions, has = spoken(&c->bench, wanted, c->name, how);
     for (unsigned v = MQTT_V31; v <= MQTT_V5; v++) {
         struct report_entry *e = NULL;
         if ((wanted & ~has & 1u << v) != 0 && has == 0)
@@ -258,11 +259,12 @@ int command_conform(const struct command *command)
     if (!baseline_read(&c.baseline, command->baseline) || !bench_open(&c.bench, command))
         return EXIT_TROUBLE;
     c.report.seed = command->seed;
+    make_name(command->seed, c.name, sizeof c.name);
     snprintf(c.report.target, sizeof c.report.target, "%s", command->spawn != NULL ? command->spawn : command->target);
     struct conform_options o = { .rule = command->rule,
                                  .parallel = command->jobs != 0 ? command->jobs : PROBES_AT_ONCE,
                                  .deadline_ms = command->deadline_ms,
-                                 .seed = command->seed,
+                                 .name = c.name,
                                  .each = each,
                                  .ctx = &c };
     int64_t began = runner_now_ns();
@@ -276,7 +278,7 @@ int command_conform(const struct command *command)
         fprintf(stderr, "mqfuzz: no memory\n");
         return EXIT_TROUBLE;
     }
-    ask_what_it_lacks(&c.bench, o.lacks);
+    ask_what_it_lacks(&c.bench, c.name, o.lacks);
     o.deaf = deaf(&c, versions);
     conform_run(&list, &c.bench.target, &o);
     bench_close(&c.bench);

@@ -20,7 +20,7 @@ static bool load(const char *path, struct plan *plan, const struct command *c, b
     if (keep_prefix)
         snprintf(prefix, sizeof prefix, TALK_PREFIX);
     else
-        snprintf(prefix, sizeof prefix, "m%04xr", (unsigned)(c->seed & 0xffff));
+        make_name(c->seed, prefix, RUN_NAME);
     bool ok = plan_parse(plan, view_of(text, n), prefix, version);
     if (!ok)
         fprintf(stderr, "mqfuzz: %s: %s\n", path, plan->error);
@@ -98,7 +98,7 @@ int command_replay(const struct command *c)
 int command_minimize(const struct command *c)
 {
     struct bench bench = { .command = c };
-    struct stage stage = { .canary = CANARY_NONE };
+    struct stage stage = { .canary = CANARY_NONE, .seed = c->seed };
     struct plan plan = { 0 }, whole = { 0 };
     struct talk talk = { 0 };
     struct outcome o = { 0 };

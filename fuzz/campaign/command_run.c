@@ -349,12 +349,6 @@ static uint64_t seed_of(uint64_t seed, unsigned job)
     return seed;
 }
 
-/* A broker that was there before may still have what an earlier run of this seed left: names that nobody else has. */
-static uint64_t strangers_salt(void)
-{
-    return (uint64_t)runner_now_ns() ^ (uint64_t)getpid() << 40;
-}
-
 static void say_versions(const struct campaign *c)
 {
     for (unsigned v = MQTT_V31; c->job == 0 && v <= MQTT_V5; v++)
@@ -376,7 +370,8 @@ int campaign_run(const struct command *command, struct shared *shared, unsigned 
     report->claim_ctx = shared;
     int status = EXIT_TROUBLE;
     if (baseline_read(&c->baseline, command->baseline) && stage_open(&c->stage, &c->bench, 1000)) {
-        c->stage.seed = seed_of(command->seed, job) + (command->spawn == NULL ? strangers_salt() : 0);
+        /* A broker that was there before may still have what an earlier run of this seed left. */
+        c->stage.seed = command->spawn != NULL ? seed_of(command->seed, job) : fresh_seed();
         c->words = words_of_command(command->spawn);
         say_versions(c);
         c->stage.wants = run_is_news;

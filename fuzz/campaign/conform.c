@@ -124,7 +124,7 @@ static bool start(struct runner *r, const struct probe *p, const struct conform_
     *memory = u != NULL;
     if (u == NULL)
         return false;
-    snprintf(prefix, sizeof prefix, "m%xp%u", (unsigned)(o->seed & 0xffff), number);
+    snprintf(prefix, sizeof prefix, "%sp%u", o->name, number);
     u->probe = p;
     if (!plan_parse(&u->plan, view_of(p->script, strlen(p->script)), prefix, p->version)) {
         fprintf(stderr, "mqfuzz: probe '%s': %s\n", p->title, u->plan.error); /* a fault of ours: a test looks for it */

@@ -39,7 +39,7 @@ struct conform_options {
     uint32_t deadline_ms;
     unsigned deaf;          /* bit set of 1 << version: no message reaches its clients, maybe by right */
     bool lacks[PLAN_NEEDS]; /* what the broker says it lacks, also to clients of 3.x */
-    uint64_t seed;          /* makes prefixes of topics and client identifiers */
+    const char *name;       /* how topics and client identifiers of this run begin */
     bool keep_traces;
     /* Called for each result, in the order in which they end; the result is borrowed for the call. False: stop. */
     bool (*each)(void *ctx, const struct probe_result *result, const struct run *run);

@@ -478,15 +478,10 @@ bool stage_perform(struct stage *s, const struct plan *plan, bool lenient, struc
 }
 
 /* A name for one run, as long as the place it takes in a talk: that of a plan depends on its number alone, 0 is any
- * other run. It is no hexadecimal number. */
+ * other run. */
 static void name_run(struct stage *s, uint64_t number, char prefix[TALK_PREFIX_LEN + 1])
 {
-    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    uint64_t n = s->seed * 7919 + (number > 0 ? 2 * number : 2 * s->named++ + 1);
-    prefix[0] = 'm';
-    for (unsigned i = 1; i < TALK_PREFIX_LEN; i++, n /= 36)
-        prefix[i] = digits[n % 36];
-    prefix[TALK_PREFIX_LEN] = '\0';
+    make_name(s->seed * 7919 + (number > 0 ? 2 * number : 2 * s->named++ + 1), prefix, TALK_PREFIX_LEN + 1);
 }
 
 static bool play_once(struct stage *s, const struct talk *talk, bool patient, struct plan *plan, struct outcome *o,

@@ -30,7 +30,7 @@ static unsigned failures(struct probe *probes, uint32_t n, uint16_t port, bool w
     const struct probe_list list = { .at = probes, .n = n };
     unsigned failed = 0;
     const struct conform_options options = {
-        .deadline_ms = 4000, .parallel = 24, .seed = 7, .each = tell_failure, .ctx = &failed
+        .deadline_ms = 4000, .parallel = 24, .name = "m7", .each = tell_failure, .ctx = &failed
     };
     char address[16], error[100];
     snprintf(address, sizeof address, "%u", port);

@@ -292,6 +292,22 @@ def _():
             equal(done.status, 0, f"{done}")
 
 
+@case("runs that begin in one moment share no name, nor do runs of two seeds")
+def _():
+    with Stream([program("mqbroker"), "-v", "-p", str(port := free_port())]) as broker:
+        broker.line("listening")
+        argv = [program("mqfuzz"), "conform", "--target", port, "--version", "5", "--rule", "MQTT-3.12.4-1"]
+        for seeds in ((), ("--seed", 1), ("--seed", 65537)):
+            for done in [child.finish() for child in [Stream([*argv, *seeds]) for _ in range(1 if seeds else 6)]]:
+                equal(done.status, 0, f"{done}")
+        broker.child.terminate()
+        log = broker.finish()
+    clients = re.findall(r' connect .* client="(m\w{7})(\w+)"', (log.out + log.err).decode())
+    names = {name for name, _ in clients}
+    equal(len(names), 8, f"runs told apart in {clients}")
+    equal(len(clients), len(set(clients)), f"a client of one run alone connects once: {clients}")
+
+
 @case("what takes two plans beside each other is told so, and both are in the report")
 def _():
     with scratch() as out:
