@@ -304,8 +304,8 @@ void conn_release(struct track *t, struct conn *c, bool lives)
 static bool session_lives_on(const struct conn *c)
 {
     const struct session *s = c->session;
-    if ((c->flags & C_UP) == 0)
-        return (s->flags & S_LIVE) != 0; /* attached to a client's session, but never accepted */
+    if ((c->flags & C_UP) == 0 || (c->flags & C_CLOSED) != 0) /* never accepted; or decided already */
+        return (s->flags & S_LIVE) != 0;
     return c->version == MQTT_V5 ? s->expiry_s > 0 : (c->flags & C_CLEAN) == 0;
 }
 

@@ -316,7 +316,7 @@ static void on_early(struct track *t, struct conn *c, struct exch *x, const stru
 
 static void on_qos(struct track *t, struct conn *c, const struct message *m)
 {
-    struct exch *x = id_find(t, c->session, m->slot, m->in->packet->id);
+    struct exch *x = id_open(t, c, m->slot, m->in->packet->id);
     if (x == NULL)
         new_message(t, c, m, m->p->dup ? judge_dup(t, c, m) : 0);
     else if ((x->marks & X_EARLY) != 0 && x->conn == c)

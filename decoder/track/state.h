@@ -435,8 +435,10 @@ bool tables_init(struct track *t);
 void tables_free(struct track *t);
 /* A session's first few exchanges are a list of its own: most have one open, and no table is as near as that. */
 struct exch *id_find(const struct track *t, const struct session *s, unsigned slot, uint16_t id);
+/* For a packet of this connection: never one that still waits on an earlier connection of the session. */
+struct exch *id_open(struct track *t, const struct conn *c, unsigned slot, uint16_t id);
 /* The same for an answer, which most often is the one that has been awaited longest. */
-struct exch *id_answered(const struct track *t, const struct conn *c, unsigned slot, uint16_t id);
+struct exch *id_answered(struct track *t, const struct conn *c, unsigned slot, uint16_t id);
 void id_add(struct track *t, struct exch *x);
 void id_remove(struct track *t, struct exch *x);
 struct session *key_find(const struct track *t, const struct row_endpoint *broker, struct view client_id);

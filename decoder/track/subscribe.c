@@ -119,7 +119,7 @@ void on_request(struct track *t, struct conn *c, unsigned slot, const struct tra
     if (slot != 0 || !p->has_id || p->id == 0)
         return;
     uint32_t print = print_of(p->list.payload, p->type);
-    struct exch *old = id_find(t, c->session, 0, p->id);
+    struct exch *old = id_open(t, c, 0, p->id);
     if (old != NULL && taken_id(t, c, old, in, print))
         return;
     if (subscribe)
@@ -255,7 +255,7 @@ void on_granted(struct track *t, struct conn *c, unsigned slot, const struct tra
     bool sub = p->type == MQTT_SUBACK;
     if (slot != 1 || !p->has_id || p->id == 0)
         return;
-    struct exch *x = id_find(t, c->session, 0, p->id);
+    struct exch *x = id_open(t, c, 0, p->id);
     if (x == NULL || x->kind != (sub ? TRACK_SUBSCRIBE : TRACK_UNSUBSCRIBE)) {
         unasked(t, c, in);
         return;

@@ -139,12 +139,27 @@ struct exch *id_find(const struct track *t, const struct session *s, unsigned sl
     return x;
 }
 
-struct exch *id_answered(const struct track *t, const struct conn *c, unsigned slot, uint16_t id)
+/* What it was begun on is closed and waits for answers that cross the FIN: the client has come back, none will. */
+RARELY static struct exch *id_settled(struct track *t, const struct session *s, struct exch *x)
+{
+    unsigned slot = x->slot;
+    uint16_t id = x->id;
+    conn_settle(t, x->conn);
+    return id_find(t, s, slot, id);
+}
+
+struct exch *id_open(struct track *t, const struct conn *c, unsigned slot, uint16_t id)
+{
+    struct exch *x = id_find(t, c->session, slot, id);
+    return x == NULL || x->conn == c || x->conn == NULL ? x : id_settled(t, c->session, x);
+}
+
+struct exch *id_answered(struct track *t, const struct conn *c, unsigned slot, uint16_t id)
 {
     struct exch *x = c->wait;
     if (x != NULL && x->id == id && x->slot == slot && x->session == c->session)
         return x;
-    return id_find(t, c->session, slot, id);
+    return id_open(t, c, slot, id);
 }
 
 static void chain_put(struct exch **at, struct exch *x)
