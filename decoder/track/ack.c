@@ -6,12 +6,12 @@
 enum { FAILURE = 0x80, NO_MATCH = 0x10, NOT_FOUND = 0x92 };
 
 /* PUBACKs and PUBRECs of a client follow the order of arrival of the PUBLISH packets, its PUBRELs that of the PUBRECs.
- * A repeated PUBLISH leaves the order undecided. */
+ * A repeated PUBLISH leaves the order undecided, and what came on an earlier connection is not in it. */
 static void judge_order(struct track *t, struct conn *c, const struct exch *x, unsigned which)
 {
     static const uint16_t v311[] = { MQTT_R4_4_6_0_2, MQTT_R4_4_6_0_3, MQTT_R4_4_6_0_4 };
     static const uint16_t v5[] = { MQTT_R5_4_6_0_2, MQTT_R5_4_6_0_3, MQTT_R5_4_6_0_4 };
-    if (x->seq == 0 || (c->flags & C_RESENT) != 0)
+    if (x->seq == 0 || x->conn != c || (c->flags & C_RESENT) != 0)
         return;
     if (x->seq < c->answered[which] && conn_sure(c))
         judge(t, c, by_version(c, (enum mqtt_rule)v311[which], (enum mqtt_rule)v5[which]), MQTT_SEVERITY_NONE,
@@ -135,7 +135,7 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
     judge_pubrel(t, c, x, resumed);
     if (x->stage == 1 && (x->marks & (X_RECEIVED | X_WRONG)) == 0)
         misuse(t, c, slot, x->id, slot);
-    if (slot == 0 && !resumed && !again)
+    if (slot == 0 && !again)
         judge_order(t, c, x, 2);
     if (again && !resumed)
         misuse(t, c, slot, x->id, slot); /* its PUBCOMP comes twice, too */
