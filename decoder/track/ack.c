@@ -214,6 +214,8 @@ static bool unknown_is_wrong(const struct conn *c, const struct mqtt_packet *p, 
         return false;
     if ((c->flags & C_RESUMED) != 0 && past_of(c->session)->taken_over > 0)
         return false;
+    if (p->type == MQTT_PUBREL && c->version != MQTT_V5 && (c->ids[starter] >> (p->id & 63) & 1) != 0)
+        return false; /* sent again, and crossed the PUBCOMP */
     bool recovery = p->type == MQTT_PUBREL || p->type == MQTT_PUBCOMP;
     return !recovery || ((c->flags & C_RESUMED) == 0 && p->reason != NOT_FOUND);
 }
