@@ -123,6 +123,7 @@ static void new_message(struct track *t, struct conn *c, const struct message *m
     x->topic = hold(t, m);
     x->print = m->print;
     x->marks |= m->printed ? X_PRINTED : 0;
+    x->marks |= (packet->props.seen >> MQTT_PROP_MESSAGE_EXPIRY_INTERVAL & 1) != 0 ? X_EXPIRES : 0;
     x->payload_len = m->p->payload_len;
     c->ids[m->slot] |= 1ull << (packet->id & 63);
     if (past_of(c->session)->refused_msg[m->slot].id == packet->id) /* the refusal has not arrived, or is done with */
@@ -186,18 +187,17 @@ static void on_resumed(struct track *t, struct conn *c, struct exch *x, const st
     }
     bool released = x->kind == TRACK_QOS2 && exch_at(x, 2)->type != 0;
     if (m->p->dup || (equals(x, m) && x->stage == 1)) {
-        if (sure && !m->p->dup)
-            judge(t, c, by_version(c, MQTT_R4_3_3_1_1, MQTT_R5_3_3_1_1), MQTT_SEVERITY_NONE, side);
+        if (sure && !m->p->dup) /* or a new message that says the same, the old one having expired */
+            judge(t, c, by_version(c, MQTT_R4_3_3_1_1, MQTT_R5_3_3_1_1),
+                  (x->marks & X_EXPIRES) != 0 ? reuse_severity(x) : MQTT_SEVERITY_NONE, side);
         else if (sure && released)
             judge(t, c, by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_6), MQTT_SEVERITY_NONE, side);
         judge_order(t, c, x, m->slot);
         send_again(t, c, x, m, TRACK_RESUMED);
         return;
     }
-    /* an expired QoS 1 message frees its identifier without a packet */
-    unsigned severity = c->version == MQTT_V5 && x->kind == TRACK_QOS1 ? MQTT_SEVERITY_NOTE : MQTT_SEVERITY_NONE;
     if (sure)
-        judge(t, c, reuse_rule(c, m->slot), severity, side);
+        judge(t, c, reuse_rule(c, m->slot), reuse_severity(x), side);
     replace(t, c, x, m, 0);
 }
 

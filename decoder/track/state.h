@@ -117,6 +117,7 @@ enum exch_mark {
     X_RECEIVED = 256,    /* a PUBREC was seen at some time */
     X_FEW = 512,         /* found by the list of its session, not by the hash table */
     X_OLD = 1024,        /* may have gone on unseen, or been dropped */
+    X_EXPIRES = 2048,    /* the message has a Message Expiry Interval */
 };
 
 struct exch {
@@ -533,6 +534,12 @@ void on_ping(struct track *t, struct conn *c, unsigned slot, const struct track_
 void on_auth(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
 void auth_connack(struct track *t, struct conn *c, const struct track_input *in);
 /* publish.c, ack.c */
+/* How bad it is that an identifier of an earlier connection is used for something else. A QoS 1 message may be dropped
+ * without a packet where it has expired or is too large for its receiver now. */
+static inline unsigned reuse_severity(const struct exch *x)
+{
+    return x->version == MQTT_V5 && x->kind == TRACK_QOS1 ? MQTT_SEVERITY_NOTE : MQTT_SEVERITY_NONE;
+}
 void on_publish(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
 void on_ack(struct track *t, struct conn *c, unsigned slot, const struct track_input *in);
 /* subscribe.c */

@@ -86,7 +86,8 @@ static bool taken_id(struct track *t, struct conn *c, struct exch *old, const st
     }
     bool sure = !exch_tainted(old) && is_sane(c, 0, old->id) && (old->conn == NULL ? session_sure(c) : conn_sure(c));
     if (sure)
-        judge(t, c, by_version(c, MQTT_R4_2_3_1_2, MQTT_R5_2_2_1_3), MQTT_SEVERITY_NONE, MQTT_CLIENT);
+        judge(t, c, by_version(c, MQTT_R4_2_3_1_2, MQTT_R5_2_2_1_3),
+              old->conn == NULL ? reuse_severity(old) : MQTT_SEVERITY_NONE, MQTT_CLIENT);
     misuse(t, c, 0, old->id, 0);
     exch_finish(t, old, exch_tainted(old) ? TRACK_UNKNOWN : TRACK_REPLACED, in->time_ns);
     return false;
