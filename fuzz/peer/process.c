@@ -233,6 +233,33 @@ bool process_usage(const struct process *p, struct process_usage *out)
     return true;
 }
 
+static uint64_t thread_sleeps(const char *path)
+{
+    char line[256];
+    unsigned long long n = 0;
+    FILE *f = fopen(path, "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL && sscanf(line, "voluntary_ctxt_switches: %llu", &n) != 1)
+        ;
+    if (f != NULL)
+        fclose(f);
+    return n;
+}
+
+uint64_t process_sleeps(const struct process *p)
+{
+    char path[64];
+    uint64_t n = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)p->pid);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/status", (int)p->pid, e->d_name);
+        n += thread_sleeps(path);
+    }
+    if (d != NULL)
+        closedir(d);
+    return n;
+}
+
 void process_target(const struct process *p, struct runner_target *out)
 {
     struct sockaddr_in a = loopback(p->port);

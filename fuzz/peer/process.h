@@ -34,6 +34,8 @@ bool process_watch(struct process *p);
 /* SIGTERM, then SIGKILL after wait_ms. Its exit status is in p->status. */
 void process_stop(struct process *p, int wait_ms);
 bool process_usage(const struct process *p, struct process_usage *out);
+/* How often its threads have gone to sleep; when a processor was taken from them does not count. */
+uint64_t process_sleeps(const struct process *p);
 void process_target(const struct process *p, struct runner_target *out);
 /* "ended by signal 11 (Segmentation fault)", "ended with status 0" */
 void process_end_text(const struct process *p, char *out, size_t cap);
