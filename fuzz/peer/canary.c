@@ -56,6 +56,8 @@ static bool exchange(struct canary *c, const uint8_t *out, size_t n, uint8_t exp
         ssize_t got = wire_recv(c->wire, c->fd, in + held, sizeof in - held);
         bool ended = got == 0 || (got < 0 && errno != EAGAIN);
         held += got > 0 ? (size_t)got : 0;
+        if (c->n_first == 0 && got > 0)
+            memcpy(c->first, in, c->n_first = (uint8_t)(held < sizeof c->first ? held : sizeof c->first));
         if (came(c, in, &held, expected))
             return c->refused == 0;
         c->closed = ended || broken;
@@ -121,7 +123,7 @@ bool canary_connect(struct canary *c, const struct runner_target *target)
     uint8_t room[1024];
     size_t n = login_add(&target->login, plain, room, sizeof room);
     canary_close(c);
-    c->refused = 0;
+    c->refused = c->n_first = 0;
     c->closed = false;
     if (open_socket(c, target) && exchange(c, n > 0 ? room : plain.ptr, n > 0 ? n : plain.len, MQTT_CONNACK))
         return true;
@@ -151,11 +153,19 @@ static bool wants_login(const struct canary *c)
 void canary_why(const struct canary *c, char *out, size_t cap)
 {
     const char *v = mqtt_version_name(c->version);
+    const char *name = c->refused < 0x80 ? mqtt_return_name(c->refused) : mqtt_reason_name(MQTT_CONNACK, c->refused);
+    char octets[3 * sizeof c->first + 1] = "";
+    for (unsigned i = 0; i < c->n_first; i++)
+        snprintf(octets + 3 * (size_t)i, 4, " %02x", c->first[i]);
     if (c->error != 0)
         snprintf(out, cap, "the broker does not accept connections: %s", strerror(c->error));
     else if (c->refused != 0)
         snprintf(out, cap, "the broker refuses a plain MQTT %s client (return code %u, %s)", v, c->refused,
-                 mqtt_reason_name(MQTT_CONNACK, c->refused));
+                 name != NULL ? name : "unknown");
+    else if (c->n_first > 0)
+        snprintf(out, cap,
+                 "the broker does not let a plain MQTT %s client in: it answers CONNECT with%s%s, which is no CONNACK",
+                 v, octets, c->n_first == sizeof c->first ? " ..." : "");
     else
         snprintf(out, cap, "the broker does not let a plain MQTT %s client in: it %s", v,
                  c->closed ? "closes the connection" : "sends no CONNACK in time");

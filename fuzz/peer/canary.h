@@ -12,6 +12,7 @@ struct canary {
     uint32_t wait_ms;             /* for an answer; 0: CANARY_MS */
     uint8_t version;              /* that it speaks */
     uint8_t refused;              /* reason of the CONNACK when it was not 0 */
+    uint8_t first[8], n_first;    /* what came first after CONNECT, at most so much of it */
     bool closed;                  /* by the broker, without an answer */
     int error;                    /* errno of a connection that was not made */
     bool (*meanwhile)(void *ctx); /* done again and again while it waits; false: it need not wait on. May be NULL */

@@ -122,7 +122,13 @@ static void whole_packets(void **state)
     assert_int_equal(c.refused, 0x84);
     c = asked(MQTT_V31, OCTETS("\x20\x02\0"), OCTETS("\x01"), false);
     canary_why(&c, why, sizeof why);
-    assert_non_null(strstr(why, "refuses a plain MQTT 3.1 client (return code 1, "));
+    assert_non_null(strstr(why, "refuses a plain MQTT 3.1 client (return code 1, Connection Refused: "));
+    c = asked(MQTT_V311, OCTETS("\x20\x02\0\x7f"), OCTETS(""), false);
+    canary_why(&c, why, sizeof why);
+    assert_non_null(strstr(why, "(return code 127, unknown)"));
+    c = asked(MQTT_V311, OCTETS("HTTP/1.1 400"), OCTETS(""), false); /* whoever it is, it is no broker */
+    canary_why(&c, why, sizeof why);
+    assert_non_null(strstr(why, "CONNECT with 48 54 54 50 2f 31 2e 31 ..., which is no CONNACK"));
 }
 
 static void nobody_there(void **state)
