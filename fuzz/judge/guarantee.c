@@ -202,8 +202,8 @@ static void weigh_lost(const struct weighing *w, const struct ledger_pub *pub, c
 }
 
 /* More copies than subscriptions could ask for. */
-static void weigh_copies(const struct weighing *w, struct view topic, uint64_t payload, unsigned qos, bool retain,
-                         int16_t session)
+static void weigh_copies(const struct weighing *w, enum guarantee what, struct view topic, uint64_t payload,
+                         unsigned qos, bool retain, int16_t session)
 {
     unsigned copies = 0, allowed = 0;
     uint32_t at = 0;
@@ -220,10 +220,10 @@ static void weigh_copies(const struct weighing *w, struct view topic, uint64_t p
         if (w->l->sub[i].session == session && w->l->sub[i].sent_at < at && matches(&w->l->sub[i], topic))
             allowed += retain ? 2 : 1;
     if (copies > 1 && copies > allowed && allowed > 0)
-        accuse(w, qos == 2 ? GUARANTEE_TWICE : GUARANTEE_TWICE_QOS0, w->l->party[w->l->session[session].last].version,
-               false,
-               "client %c got %u copies of a QoS %u message that was sent once, and has %u matching subscription%s",
-               'a' + w->l->run->log[at].client, copies, qos, allowed, allowed == 1 ? "" : "s");
+        accuse(
+            w, what, w->l->party[w->l->session[session].last].version, false,
+            "client %c got %u copies of a QoS %u message that was to be sent once, and has %u matching subscription%s",
+            'a' + w->l->run->log[at].client, copies, qos, allowed, allowed == 1 ? "" : "s");
 }
 
 /* A message sent again is the same message only while its session lasts. */
@@ -413,7 +413,8 @@ static void weigh_messages(const struct weighing *w)
                 weigh_delivery(w, pub, &l->delivery[k]);
         for (uint32_t k = 0; k < l->n_sessions; k++) {
             if (pub->qos != 1 && sent_once(w, pub))
-                weigh_copies(w, pub->topic, pub->payload, pub->qos, pub->retain, (int16_t)k);
+                weigh_copies(w, pub->qos == 2 ? GUARANTEE_TWICE : GUARANTEE_TWICE_QOS0, pub->topic, pub->payload,
+                             pub->qos, pub->retain, (int16_t)k);
             for (uint32_t n = i + 1; n < l->n_pubs && !w->faulty && known(w, &l->session[k]); n++)
                 if (unique(w, l->pub[n].topic, l->pub[n].payload))
                     weigh_order(w, pub, &l->pub[n], (int16_t)k);
@@ -676,6 +677,9 @@ static void weigh_wills(const struct weighing *w)
             continue;
         for (uint32_t k = 0; k < w->l->n_subs; k++)
             weigh_will_at(w, p, &w->l->sub[k]);
+        for (uint32_t k = 0; k < w->l->n_sessions && p->will.qos != 1; k++)
+            weigh_copies(w, GUARANTEE_WILL_TWICE, p->will.topic, p->will.payload, p->will.qos, p->will.retain,
+                         (int16_t)k);
     }
 }
 

@@ -243,6 +243,14 @@ static void wills(void **state)
     judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" PING("a", "1500"), MQTT_V311, "MQTT-3.1.2-8");
     judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" GOT("a", "91", "1", "w") PING("a", "1500"), MQTT_V311, "");
     judged(UP("a") SUB("a", "1") WILLED "90 b > disconnect\n90 b close\n" PING("a", "1500"), MQTT_V311, "");
+#define WILLED_0                                                                                                       \
+    "10 b open\n10 b > connect will_topic=~/t will_payload=w will_qos=0\n11 b < connack reason=0\n90 b reset\n"
+    judged(UP("a") SUB("a", "1") WILLED_0 "91 a < publish topic=~/t payload=w\n", MQTT_V311, "");
+    judged(UP("a") SUB("a", "1") WILLED_0 "91 a < publish topic=~/t payload=w\n"
+                                          "92 a < publish topic=~/t payload=w\n",
+           MQTT_V311, "MQTT-3.1.2-10");
+    judged(UP("a") SUB("a", "1") WILLED "90 b reset\n" GOT("a", "91", "1", "w") GOT("a", "92", "2", "w"), MQTT_V311,
+           ""); /* at least once */
     judged(UP("a") SUB("a", "1") WILLED "90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"), MQTT_V311,
            "MQTT-3.1.2-10");
     /* one that is closed while something is on its way to it may be gone before DISCONNECT is read */
