@@ -41,9 +41,9 @@ static char *pretty(const char *script)
     char *text = strdup(script);
     char *to = text;
     for (const char *c = text; c != NULL && *c != '\0'; c++) {
-        *to++ = *c == ';' ? '\n' : *c;
-        if (c[0] == ';' && c[1] == ' ')
-            c++;
+        bool end = *c == ';';
+        c += end && c[1] == ' ';
+        *to++ = end ? '\n' : *c;
     }
     if (to != NULL)
         *to = '\0';

@@ -17,10 +17,11 @@ enum {
     REFRESH_STARTS = 20,
     SELDOM = 24,
     NAMELESS_SELDOM = 64, /* they go one by one */
-    CROWD_AT = 500,       /* plans, and then every so many: */
+    CROWD_AT = 500,       /* plans, the next kind so many later, and all of them every so many: */
     CROWD_EVERY = 20000,
-    CROWDS = 16,
-    CROWD_KIB = 8192, /* for CROWDS times 256 connections: 2 KiB each */
+    CROWDS = 16,     /* of the first kind, the one that costs least */
+    FEW_CROWDS = 4,  /* of others */
+    CROWD_KIB = 512, /* for 256 connections: 2 KiB each; of others twice as much */
     CROWD_ROUNDS = 3
 };
 #define SYNC_NS 30000000000
@@ -138,7 +139,8 @@ static void checkup(struct campaign *c)
 }
 
 /* Thousands of connections that come and go: true if the broker keeps so much memory for them, each time anew. */
-static bool crowds_stay(struct campaign *c, struct talk *talk, uint64_t *grown_kib, unsigned *rounds)
+static bool crowds_stay(struct campaign *c, struct talk *talk, unsigned crowds, uint64_t least_kib, uint64_t *grown_kib,
+                        unsigned *rounds)
 {
     struct process_usage before, after;
     struct outcome o;
@@ -146,11 +148,11 @@ static bool crowds_stay(struct campaign *c, struct talk *talk, uint64_t *grown_k
         return false;
     uint64_t first_kib = before.rss_kib;
     for (*rounds = 0; *rounds < CROWD_ROUNDS; ++*rounds) {
-        for (unsigned i = 0; i < CROWDS && !mqfuzz_stop; i++)
+        for (unsigned i = 0; i < crowds && !mqfuzz_stop; i++)
             if (!stage_glance(&c->stage, talk, &o) || (o.found && strcmp(o.oracle, "crash") == 0))
                 return false;
         poll(NULL, 0, 100);
-        if (!process_usage(&c->bench.process, &after) || after.rss_kib < before.rss_kib + CROWD_KIB)
+        if (!process_usage(&c->bench.process, &after) || after.rss_kib < before.rss_kib + least_kib)
             return false;
         before = after;
     }
@@ -158,22 +160,23 @@ static bool crowds_stay(struct campaign *c, struct talk *talk, uint64_t *grown_k
     return true;
 }
 
-static void crowd(struct campaign *c)
+static void crowd(struct campaign *c, unsigned kind)
 {
     struct talk talk = { .octets = malloc(TALK_MAX), .version = c->stage.canary.version };
     struct outcome o = { .found = true, .severity = MQTT_SEVERITY_ERROR, .oracle = "resources", .rule = "memory" };
     uint64_t grown_kib;
-    unsigned rounds;
+    unsigned rounds, crowds = kind == 0 ? CROWDS : FEW_CROWDS;
     if (talk.octets == NULL || c->bench.process.pid <= 0 || health_lazy(&c->stage.health)) {
         free(talk.octets);
         return;
     }
     flights_drain(&c->flights, false);
-    talk.len = (uint32_t)talk_crowd(talk.version, talk.octets, TALK_MAX);
-    if (crowds_stay(c, &talk, &grown_kib, &rounds)) {
+    talk.len = (uint32_t)talk_crowd(kind, talk.version, talk.octets, TALK_MAX);
+    if (crowds_stay(c, &talk, crowds, (uint64_t)crowds * CROWD_KIB * (kind == 0 ? 1 : 2), &grown_kib, &rounds)) {
         snprintf(o.title, sizeof o.title, "memory is kept for connections that are gone");
-        snprintf(o.why, sizeof o.why, "%llu KiB more after %u times %u connections, each closed before the next",
-                 (unsigned long long)grown_kib, rounds, CROWDS * TALK_CROWD);
+        snprintf(o.why, sizeof o.why,
+                 "%llu KiB more after %u times %u connections that %s, each closed before the next",
+                 (unsigned long long)grown_kib, rounds, crowds * TALK_CROWD, talk_crowd_does(kind));
         struct report_entry *e = run_known(c, &o) == NULL && run_claim_finding(c, &o) ? run_add_entry(c, &o) : NULL;
         if (e != NULL) {
             e->plan = talk_text(&talk, &o);
@@ -255,8 +258,9 @@ static void carry_out(struct campaign *c, const struct talk *talk, bool own)
     run_follow_suspicions(c);
     if (!c->trouble)
         checkup(c);
-    if (!c->trouble && c->plans % CROWD_EVERY == CROWD_AT && c->job == 0)
-        crowd(c);
+    uint64_t turn = c->plans % CROWD_EVERY;
+    if (!c->trouble && turn > 0 && turn % CROWD_AT == 0 && turn / CROWD_AT <= TALK_CROWDS && c->job == 0)
+        crowd(c, (unsigned)(turn / CROWD_AT) - 1);
     if (!c->trouble)
         end_block(c);
     say_progress(c, false);

@@ -89,13 +89,24 @@ static bool limited(const struct ledger_party *p, char *why, size_t cap)
     return true;
 }
 
+/* The same client was let publish to the same topic, and no less. */
+static bool was_authorised(const struct ledger *l, const struct ledger_pub *pub)
+{
+    for (const struct ledger_pub *q = l->pub; q < l->pub + l->n_pubs; q++)
+        if (q->party == pub->party && q->acked_at < pub->sent_at && q->payload_len >= pub->payload_len &&
+            same(q->topic, pub->topic))
+            return true;
+    return false;
+}
+
 /* It ended the connection, or let nobody in, for a reason of its own; or closed at a PUBLISH, which is how a server of
  * 3.1.1 says that it is not authorised [MQTT-3.3.5-2]. */
 static bool ended(const struct ledger *l, const struct ledger_party *p, char *why, size_t cap)
 {
     bool old = p->version != MQTT_V5, published = false;
     for (uint32_t i = 0; i < l->n_pubs; i++)
-        published = published || (!l->pub[i].will && &l->party[l->pub[i].party] == p);
+        if (!l->pub[i].will && &l->party[l->pub[i].party] == p)
+            published = !was_authorised(l, &l->pub[i]); /* the latest */
     const char *packet = p->accepted ? "DISCONNECT" : "CONNACK";
     const char *name =
         old ? mqtt_return_name(p->told) : mqtt_reason_name(p->accepted ? MQTT_DISCONNECT : MQTT_CONNACK, p->told);

@@ -25,9 +25,11 @@ bool words_left(const struct words *w);                    /* not all were told 
 /* One of scenarios.def, alone or with neighbours that do anything; slow: it may take seconds. 0: it does not fit. */
 size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, bool slow, uint8_t *out, size_t cap);
 void talk_hurry(struct talk *talk); /* its long waits are short ones from now on */
-enum { TALK_CROWD = 256 };
-/* Many connections one after the other, each with nothing to say: what they cost must not stay. */
-size_t talk_crowd(unsigned version, uint8_t *out, size_t cap);
+enum { TALK_CROWD = 256, TALK_CROWDS = 5 };
+/* Many connections one after the other, whose sessions end with them: what they cost must not stay. kind: below
+ * TALK_CROWDS, what each of them does. */
+size_t talk_crowd(unsigned kind, unsigned version, uint8_t *out, size_t cap);
+const char *talk_crowd_does(unsigned kind);
 /* The steps of a plan as records; judged expectations and conditions have none. False: said on stderr. */
 bool talk_of_plan(const struct plan *plan, struct talk *out, size_t cap);
 /* Stands in a talk for what makes the names of a run its own; ~ in a plan. */

@@ -125,27 +125,36 @@ size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, b
     return talk.len;
 }
 
-size_t talk_crowd(unsigned version, uint8_t *out, size_t cap)
+static const struct {
+    const char *text, *what; /* %c: the client, %u: a number of its own */
+} crowds[TALK_CROWDS] = { { "%1$c > connect id=~%2$u; %1$c > disconnect; %1$c close", "connect and say DISCONNECT" },
+                          { "%1$c raw 10 2a 00 04 4d 51 54 54 04 02 00 3c 00 1e 61 62; %1$c close",
+                            "leave in the middle of their CONNECT" },
+                          { "%1$c > connect id=~%2$u; %1$c raw 00 00; %1$c close", "send what is no packet" },
+                          { "%1$c > connect id=~%2$u; %1$c > subscribe id=1 sub=1:~/%2$u/+/\\x23; %1$c > publish qos=2 "
+                            "id=2 topic=~/%2$u payload=x; "
+                            "%1$c reset",
+                            "subscribe, publish with QoS 2 and are gone" },
+                          { "%1$c > connect id=~%2$u will_topic=~/%2$u will_payload=x; %1$c reset", "leave a will" } };
+
+const char *talk_crowd_does(unsigned kind)
 {
-    static const uint8_t goodbye[] = { MQTT_DISCONNECT << 4, 0 };
-    uint8_t connect[256];
-    size_t n = 0, len = 0;
+    return crowds[kind].what;
+}
+
+size_t talk_crowd(unsigned kind, unsigned version, uint8_t *out, size_t cap)
+{
+    struct talk talk = { .octets = out };
+    size_t len = 0;
     for (unsigned i = 0; i < TALK_CROWD; i++) {
-        unsigned client = i % TALK_CLIENTS;
-        char text[64];
+        char text[256];
         struct plan plan;
-        snprintf(text, sizeof text, "a > connect id=~%u", client);
+        snprintf(text, sizeof text, crowds[kind].text, 'a' + i % TALK_CLIENTS, i);
+        talk.octets = out + len;
         if (plan_parse(&plan, view_of(text, strlen(text)), TALK_PREFIX, version) &&
-            plan.step[0].octets.len < sizeof connect)
-            memcpy(connect, plan.step[0].octets.ptr, n = plan.step[0].octets.len);
+            talk_of_plan(&plan, &talk, cap - len))
+            len += talk.len;
         plan_free(&plan);
-        struct talk_record said[] = { { .op = TALK_SEND, .client = client, .octets = view_of(connect, n) },
-                                      { .op = TALK_SEND, .client = client, .octets = view_of(goodbye, 2) },
-                                      { .op = TALK_CLOSE, .client = client } };
-        for (unsigned k = 0; k < 3; k++) {
-            size_t more = talk_write(out, len, cap, &said[k]);
-            len = more > 0 ? more : len;
-        }
     }
     return len;
 }

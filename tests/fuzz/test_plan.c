@@ -210,6 +210,26 @@ static void probes_are_sound(void **state)
 }
 
 /* What the campaign makes up, with names of its own in many places, says the same when it is read from its file. */
+/* Every connection of a crowd fits, and ends. */
+static void crowds_are_whole(void **state)
+{
+    (void)state;
+    uint8_t *room = malloc(TALK_MAX);
+    for (unsigned kind = 0; kind < TALK_CROWDS; kind++)
+        for (unsigned version = MQTT_V31; version <= MQTT_V5; version++) {
+            struct talk_record record;
+            unsigned ends = 0, sends = 0;
+            size_t pos = 0, n = talk_crowd(kind, version, room, TALK_MAX);
+            while (talk_next(view_of(room, n), &pos, &record)) {
+                ends += record.op == TALK_CLOSE || record.op == TALK_RESET;
+                sends += record.op == TALK_SEND;
+            }
+            assert_int_equal(ends, TALK_CROWD);
+            assert_true(sends >= TALK_CROWD);
+        }
+    free(room);
+}
+
 static void scenarios_read_back(void **state)
 {
     (void)state;
@@ -339,11 +359,17 @@ static void memory_of_a_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(packets_on_the_wire), cmocka_unit_test(steps_are_what_was_written),
-        cmocka_unit_test(faults_are_named),    cmocka_unit_test(packets_read_back),
-        cmocka_unit_test(probes_are_sound),    cmocka_unit_test(scenarios_read_back),
-        cmocka_unit_test(properties_in_order), cmocka_unit_test(names_are_given),
-        cmocka_unit_test(memory_of_a_plan),    cmocka_unit_test(names_are_given_to_anything),
+        cmocka_unit_test(packets_on_the_wire),
+        cmocka_unit_test(steps_are_what_was_written),
+        cmocka_unit_test(faults_are_named),
+        cmocka_unit_test(packets_read_back),
+        cmocka_unit_test(probes_are_sound),
+        cmocka_unit_test(scenarios_read_back),
+        cmocka_unit_test(crowds_are_whole),
+        cmocka_unit_test(properties_in_order),
+        cmocka_unit_test(names_are_given),
+        cmocka_unit_test(memory_of_a_plan),
+        cmocka_unit_test(names_are_given_to_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
