@@ -111,9 +111,8 @@ RARELY static void judge_header(struct reader *r)
     }
 }
 
-/* Any packet, right or wrong. */
-__attribute__((noinline)) static void decode_closely(struct view octets, struct mqtt_context context,
-                                                     struct mqtt_packet *p, struct mqtt_verdicts *v)
+__attribute__((noinline)) void mqtt_decode_closely(struct view octets, struct mqtt_context context,
+                                                   struct mqtt_packet *p, struct mqtt_verdicts *v)
 {
     static const struct rule3 padded = { MQTT_S3_2_1_H, MQTT_S4_2_2_3_C, MQTT_R5_1_5_5_1 };
     static const struct rule3 length_5 = { MQTT_S3_2_1_C, MQTT_S4_2_2_3_A, MQTT_S5_1_5_5_A };
@@ -187,7 +186,7 @@ static inline bool decode_usual(struct view octets, struct mqtt_context context,
 void mqtt_decode(struct view octets, struct mqtt_context context, struct mqtt_packet *p, struct mqtt_verdicts *v)
 {
     if (!decode_usual(octets, context, p))
-        decode_closely(octets, context, p, v);
+        mqtt_decode_closely(octets, context, p, v);
 }
 
 static void write_body(struct writer *w, const struct mqtt_packet *p)

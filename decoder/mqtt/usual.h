@@ -5,6 +5,10 @@
 #pragma once
 #include "decoder/mqtt/codec.h"
 
+/* mqtt_decode() of any packet, right or wrong. What is told of a usual one is the same. */
+void mqtt_decode_closely(struct view octets, struct mqtt_context context, struct mqtt_packet *p,
+                         struct mqtt_verdicts *v);
+
 /* The property block at octets[pos] of a PUBLISH that is whole. */
 struct usual_props {
     uint32_t end; /* behind it; 0: look closer */

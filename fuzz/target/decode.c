@@ -2,11 +2,13 @@
  *
  * fuzz/target/decode.c -- one packet through the codec. Claims: every view and every verdict lies inside the octets; no
  * verdict is lost uncounted; a packet that the capture cut is not accused of anything that the whole one is not; a
- * verdict given while the version is unknown holds in every version that is possible. */
+ * verdict given while the version is unknown holds in every version that is possible; what is told of a usual packet at
+ * once is what a close look tells. */
 #include "fuzz/target/target.h"
 
 #include "decoder/mqtt/conn.h"
 #include "decoder/mqtt/packet.h"
+#include "decoder/mqtt/usual.h"
 
 const struct fuzz_target fuzz_target = { "decode", FUZZ_PACKET };
 
@@ -107,6 +109,32 @@ static void check_cut(struct view octets, struct mqtt_context context, const str
         HOLDS(has(whole, &v.at[k]));
 }
 
+static bool same(struct view a, struct view b)
+{
+    return a.ptr == b.ptr && a.len == b.len;
+}
+
+/* Only PUBLISH and its acknowledgements have a usual form; of the others the close look was the only one. */
+static void check_closely(struct view octets, struct mqtt_context context, const struct mqtt_packet *p,
+                          const struct mqtt_verdicts *v)
+{
+    struct mqtt_verdicts count = { NULL, 0, 0, 0 };
+    struct mqtt_packet close;
+    mqtt_decode_closely(octets, context, &close, &count);
+    HOLDS(v->n + v->lost == count.lost);
+    HOLDS(p->octets == close.octets && p->held == close.held && p->remaining == close.remaining);
+    HOLDS(p->header_len == close.header_len && p->type == close.type && p->flags == close.flags);
+    HOLDS(p->version == close.version && p->cut == close.cut);
+    HOLDS(p->has_id == close.has_id && p->id == close.id);
+    HOLDS(p->has_reason == close.has_reason && p->reason == close.reason);
+    HOLDS(same(p->props.block, close.props.block) && p->props.seen == close.props.seen);
+    if (p->type != MQTT_PUBLISH || p->header_len == 0)
+        return;
+    HOLDS(p->publish.dup == close.publish.dup && p->publish.retain == close.publish.retain);
+    HOLDS(p->publish.qos == close.publish.qos && same(p->publish.topic, close.publish.topic));
+    HOLDS(same(p->publish.payload, close.publish.payload) && p->publish.payload_len == close.publish.payload_len);
+}
+
 /* No room for verdicts: all of them are counted. */
 static void check_count(struct view octets, struct mqtt_context context, const struct mqtt_verdicts *whole)
 {
@@ -156,5 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_count(octets, context, &v);
     else if (scene.rest >= 8)
         check_cut(octets, context, &v, cuts[scene.rest - 8]);
+    else if (scene.rest >= 4)
+        check_closely(octets, context, &p, &v);
     return 0;
 }
