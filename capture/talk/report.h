@@ -17,6 +17,7 @@ enum report_kind {
     REPORT_GAP,
     REPORT_DIFFERENCE, /* a later copy of octets of the stream is not as the first one, which counts */
     REPORT_UNSEEN,     /* tcp_events.unseen */
+    REPORT_UNDER_WAY,  /* a packet has been coming for a while */
     REPORT_CLOSED,     /* the first FIN or RST, or the end */
     REPORT_FORGOTTEN,  /* comes last, unless nothing is wanted any more */
 };

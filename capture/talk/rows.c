@@ -348,6 +348,10 @@ RARELY static void take_other(struct rows *s, struct report *r)
         if (s->options.track != NULL)
             track_unseen(s->options.track, r->handle, r->dir);
         break;
+    case REPORT_UNDER_WAY:
+        if (s->options.track != NULL)
+            track_under_way(s->options.track, r->handle, r->dir);
+        break;
     case REPORT_CLOSED:
         take_closed(s, r);
         break;

@@ -17,6 +17,8 @@ enum {
     WAIT_FOR = PROBE_OCTETS / 2, /* octets of a packet whose end is waited for, which tells whether it is one */
 };
 
+static const int64_t LONG_NS = 1000000000; /* a packet that takes longer is told of before it is there */
+
 /* ---- framing ---- */
 
 /* Memory for a packet that does not lie whole in a segment. Over the budget it keeps no more than it has. */
@@ -117,6 +119,15 @@ static void lose_framing(const struct arrival *a, uint64_t at, struct view rest)
     talk_search(a, SEARCH_ON);
 }
 
+/* Said once of each packet: who sends it is not silent meanwhile. */
+static void watch_partial(const struct arrival *a, struct partial *p)
+{
+    if (p->told || a->stamp->time_ns - p->first.stamp.time_ns < LONG_NS)
+        return;
+    p->told = true;
+    talk_give_under_way(a);
+}
+
 void talk_frame(const struct arrival *a, uint64_t at, struct view octets)
 {
     struct partial *partial = talk_partial(a->k, a->dir);
@@ -141,8 +152,10 @@ void talk_frame(const struct arrival *a, uint64_t at, struct view octets)
     }
     bool lost = status == MQTT_FRAME_BAD || status == MQTT_FRAME_MEMORY;
     bool under_way = status == MQTT_FRAME_MORE && mqtt_framer_under_way(fr);
-    if (partial != NULL)
-        partial->first = *first; /* the next packet may have begun behind the one that was under way */
+    if (partial != NULL && first == &here) { /* the next packet has begun behind the one that was under way */
+        partial->first = here;
+        partial->told = false;
+    }
     if (partial == NULL && under_way && !suspend(a->t, a->k, a->dir, fr, first)) {
         under_way = false;
         lost = true;
@@ -154,6 +167,8 @@ void talk_frame(const struct arrival *a, uint64_t at, struct view octets)
     }
     if (lost)
         lose_framing(a, at + in.pos, view_of(in.base + in.pos, cur_left(&in)));
+    else if (partial != NULL && under_way)
+        watch_partial(a, partial);
 }
 
 /* ---- searching for a border ---- */

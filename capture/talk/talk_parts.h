@@ -27,6 +27,7 @@ struct first_octet {
 struct partial {
     struct mqtt_framer framer;
     struct first_octet first;
+    bool told;            /* that it takes long */
     struct partial *next; /* in the list of spare ones */
 };
 
@@ -111,6 +112,7 @@ void talk_give_difference(const struct arrival *a, uint64_t at, uint64_t len, ui
 void talk_give_packet(const struct arrival *a, const struct mqtt_frame *frame, const struct first_octet *first,
                       uint64_t end);
 void talk_give_unseen(const struct arrival *a);
+void talk_give_under_way(const struct arrival *a);
 void talk_give_close(const struct arrival *a, enum tcp_end how, unsigned dir);
 void talk_give_up(const struct arrival *a); /* it is forgotten */
 

@@ -155,6 +155,14 @@ void talk_give_unseen(const struct arrival *a)
     tell(a->t);
 }
 
+void talk_give_under_way(const struct arrival *a)
+{
+    if (!a->k->opened || a->t->stopped)
+        return;
+    begin(a, REPORT_UNDER_WAY, a->dir);
+    tell(a->t);
+}
+
 void talk_give_close(const struct arrival *a, enum tcp_end how, unsigned dir)
 {
     if (!a->k->opened || a->k->closed)

@@ -211,7 +211,7 @@ void conn_turn(struct track *t, struct conn *c)
     exchange(c->last_ns, sizeof c->last_ns[0]);
     exchange(c->last_frame, sizeof c->last_frame[0]);
     exchange(c->ids, sizeof c->ids[0]);
-    c->unseen = (uint8_t)((c->unseen & 1) << 1 | c->unseen >> 1);
+    c->pending = (uint8_t)((c->pending & P_OF_CLIENT) << 1 | (c->pending >> 1 & P_OF_CLIENT));
     if (r == NULL)
         return;
     exchange(r->bye_frame, sizeof r->bye_frame[0]);
@@ -363,7 +363,7 @@ static void tell_open_exchanges(struct track *t, struct conn *c, uint64_t frame)
 /* May a packet that explains the end be among octets that were not captured? */
 static bool misses_octets(const struct conn *c)
 {
-    return (c->flags & C_HOLE) != 0 || c->unseen != 0;
+    return (c->flags & C_HOLE) != 0 || (c->pending & P_UNSEEN_ANY) != 0;
 }
 
 /* A packet of the client broke a rule; how did the server take it? */
@@ -405,7 +405,7 @@ static bool tell_server_close(struct track *t, struct conn *c, uint64_t frame)
 {
     int64_t silence = client_silence(c, t->now);
     int64_t budget = (int64_t)c->keep_alive_s * 1500000000;
-    if (budget > 0 && silence >= budget) {
+    if (budget > 0 && silence >= budget && !is_under_way(c, 0)) {
         if ((c->flags & C_KA_SAID) == 0 && conn_sure(c))
             found(t,
                   &(struct found){ .diag = TRACK_DIAG_KEEP_ALIVE,
@@ -592,7 +592,14 @@ void track_unseen(struct track *t, track_conn h, unsigned dir)
 {
     struct conn *c = conn_of(t, h);
     if (c != NULL)
-        c->unseen = (uint8_t)(c->unseen | 1u << ((dir ^ c->flip) & 1));
+        c->pending |= (uint8_t)(P_UNSEEN << ((dir ^ c->flip) & 1));
+}
+
+void track_under_way(struct track *t, track_conn h, unsigned dir)
+{
+    struct conn *c = conn_of(t, h);
+    if (c != NULL)
+        c->pending |= (uint8_t)(P_UNDER_WAY << ((dir ^ c->flip) & 1));
 }
 
 void track_gap(struct track *t, track_conn h, unsigned dir, uint64_t octets, int64_t time_ns, uint64_t frame)

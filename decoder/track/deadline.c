@@ -67,6 +67,8 @@ static int64_t check_answers(struct track *t, struct conn *c, int64_t now)
         int64_t due = x->last_ns + exch_patience(t, x);
         if (due > now)
             return due;
+        if (is_under_way(c, x->owed_slot)) /* it may come behind that */
+            return now + exch_patience(t, x);
         bool say = conn_sure(c) && !exch_tainted(x) && (x->marks & X_REPORTED) == 0 && x->owed_type != 0 &&
                    c->said_late < LATE_SAID && (x->id == 0 || !misused_by(c, x->slot, x->id, 1u - x->owed_slot)) &&
                    r->bad_frame == 0 && r->bye_frame[0] == 0 && r->bye_frame[1] == 0;
@@ -98,6 +100,8 @@ static int64_t check_keep_alive(struct track *t, struct conn *c, int64_t now)
         return INT64_MAX;
     int64_t last = c->last_ns[0] > c->connack_ns ? c->last_ns[0] : c->connack_ns;
     int64_t budget = (int64_t)c->keep_alive_s * 1500000000;
+    if (is_under_way(c, 0))
+        return now + budget;
     int64_t slack = t->cfg.keep_alive_slack_ns;
     int64_t expired = last + budget + slack;
     int64_t overdue = last + budget + (slack > budget / 2 ? slack : budget / 2);

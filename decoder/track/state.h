@@ -320,6 +320,14 @@ struct rare {
     uint8_t bye, bye_reason[2], due_side, due_diag, closer; /* bye: sides that sent DISCONNECT */
 };
 
+/* Of the client; of the server, shifted by one. */
+enum pending {
+    P_UNSEEN = 1,    /* octets of it arrived that were not captured so far */
+    P_UNDER_WAY = 4, /* a packet of it has been coming for a while */
+    P_OF_CLIENT = 5,
+    P_UNSEEN_ANY = 3,
+};
+
 struct conn {
     /* what every packet touches comes first */
     struct session *session;
@@ -341,7 +349,7 @@ struct conn {
     bool ahead;   /* the sender of the packet under way had octets that were not seen here yet */
     bool lingers; /* closed, but what the other side still sends is taken */
     bool early_said, server_ka, unsubscribed, no_expiry;
-    uint8_t unseen;                   /* sides of which octets arrived that were not captured so far, as bits */
+    uint8_t pending;                  /* enum pending */
     bool alias_lost[2];               /* a mapping of that side was not captured, or found no room */
     uint32_t connack_end;             /* 0: not known */
     uint64_t ids[2];                  /* which Packet Identifiers, modulo 64, were used here by that side */
@@ -634,14 +642,19 @@ static inline bool is_blind(const struct conn *c, unsigned slot)
     return (c->flags & C_FROM_SYN) == 0 && c->last_ns[slot] == INT64_MIN;
 }
 
+static inline bool is_under_way(const struct conn *c, unsigned slot)
+{
+    return (c->pending & P_UNDER_WAY << slot) != 0;
+}
+
 /* Was every packet of this connection seen, so that the absence of one proves something? */
 static inline bool conn_sure(const struct conn *c)
 {
     const struct rare *r = rare_of(c);
     bool contested =
         r->taker != NULL || (r->taking != NULL && (c->flags & C_UP) == 0); /* two connections, one session */
-    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead && c->unseen == 0 &&
-           !contested;
+    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead &&
+           (c->pending & P_UNSEEN_ANY) == 0 && !contested;
 }
 
 /* `by` used an identifier of `slot` against the rules: nothing is held against anyone for it any more here. */

@@ -474,8 +474,8 @@ void track_packet(struct track *t, track_conn h, const struct track_input *in, s
     if ((c->flags & (C_ROLES | C_CONNECT)) != (C_ROLES | C_CONNECT))
         learn(t, c, in);
     unsigned slot = (in->dir ^ c->flip) & 1u;
-    if (c->unseen != 0)
-        c->unseen &= (uint8_t)(2u >> slot);
+    if (c->pending != 0)
+        c->pending &= (uint8_t) ~(P_OF_CLIENT << slot);
     c->ahead = is_ahead(c, 1 - slot, in);
     c->seen_end[slot] = (uint32_t)in->end;
     if (is_calm(c, in->packet, v))

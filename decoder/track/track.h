@@ -280,6 +280,10 @@ void track_packet(struct track *t, track_conn c, const struct track_input *in, s
  * nothing is claimed that rests on not having seen one. */
 void track_unseen(struct track *t, track_conn c, unsigned dir);
 
+/* A packet of direction dir has been coming for a while and is not complete: until it is, its sender is neither silent
+ * nor late with what may come behind it. */
+void track_under_way(struct track *t, track_conn c, unsigned dir);
+
 /* Octets of direction dir that were never captured, or skipped because framing was lost. */
 void track_gap(struct track *t, track_conn c, unsigned dir, uint64_t octets, int64_t time_ns, uint64_t frame);
 

@@ -310,8 +310,18 @@ void watch_close(struct watch *w, unsigned client, enum track_close_how how, boo
     c->conn = 0;
 }
 
+/* Packets that are not whole after a second, as capture/talk tells of them. */
+static void tell_under_way(struct watch *w)
+{
+    for (unsigned i = 0; i < 2 * WATCH_CLIENTS; i++)
+        if (w->conns[i / 2].conn != 0 && mqtt_framer_under_way(&w->conns[i / 2].framer[i & 1]))
+            track_under_way(w->track, w->conns[i / 2].conn, i & 1);
+}
+
 void watch_wait(struct watch *w, int64_t ns)
 {
+    if (ns >= 1000000000)
+        tell_under_way(w);
     w->time_ns += ns;
     track_advance(w->track, w->time_ns);
     if (w->written)

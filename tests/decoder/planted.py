@@ -26,7 +26,7 @@ FAULTS = {
     "both sides share the identifiers": ("track/ack.c", "unsigned type = p->type, starter = type == MQTT_PUBREL ? slot : 1 - slot;", "unsigned type = p->type, starter = type == MQTT_PUBREL ? slot : 0;"),
     "PUBCOMP is not awaited": ("track/ack.c", "exch_owes(t, x, 1 - slot, MQTT_PUBCOMP);\n    if (in->packet->reason != 0)", "exch_owes(t, x, 0, 0);\n    if (in->packet->reason != 0)"),
     "the order of acknowledgements binds servers, too": ("track/ack.c", "if (slot == 0 && !again)\n        judge_order(t, c, x, 1);", "if (!again)\n        judge_order(t, c, x, 1);"),
-    "the order of PUBRELs goes unseen": ("track/ack.c", "if (slot == 0 && !resumed && !again)\n        judge_order(t, c, x, 2);", ""),
+    "the order of PUBRELs goes unseen": ("track/ack.c", "if (slot == 0 && !again)\n        judge_order(t, c, x, 2);", ""),
     "a repeated PUBREL is fine in 5.0": ("track/ack.c", "by_version(c, MQTT_S4_4_4_A, MQTT_R5_4_4_0_1)", "by_version(c, MQTT_S4_4_4_A, MQTT_RULE_NONE)"),
     "PUBREL 0x92 in recovery is held against its sender": ("track/ack.c", "return !recovery || ((c->flags & C_RESUMED) == 0 && p->reason != NOT_FOUND);", "return true;"),
     "an acknowledgement that closes nothing is fine": ("track/ack.c", "} else if (unknown_is_wrong(c, p, starter) && is_sane(c, starter, p->id)) {", "} else if (false) {"),
@@ -49,7 +49,7 @@ FAULTS = {
     "answers may not cross a FIN": ("track/conn.c", "if (how == TRACK_CLOSE_FIN)\n        timer_set(", "if (false)\n        timer_set("),
     "QoS 1 and 2 do not outlive their connection": ("track/conn.c", "if (publish && lives)", "if (false && publish && lives)"),
     "one direction alone is the whole": ("track/state.h", "return (c->flags & C_FROM_SYN) == 0 && c->last_ns[slot] == INT64_MIN;", "(void)c, (void)slot;\n    return false;"),
-    "what was not captured is held against its sender": ("track/conn.c", "c->unseen = (uint8_t)(c->unseen | 1u <<", "c->unseen = (uint8_t)(c->unseen & 0u <<"),
+    "what was not captured is held against its sender": ("track/conn.c", "c->pending |= (uint8_t)(P_UNSEEN <<", "c->pending |= (uint8_t)(0 <<"),
     "a session that had ended may go on": ("track/session.c", "judge_ended(t, c, s);", ";"),
     "what a take-over cut short is held against the server": ("track/session.c", "conn_release(t, old, true);\n    doubt_parked(s);", "conn_release(t, old, true);"),
     # limits

@@ -5,11 +5,11 @@
  *     "1 open; 1> connect id=a; 1< connack; 1> pub q=1 id=1 t=x; +3s; 1< puback id=1; 1> disc; 1 fin>"
  *
  * Connections are 0 to 9 and a to f. Steps are separated by ';'. A step is a time ("+3s", "+200ms"), an event of a
- * connection ("1 open", "1 mid", "1 gap>", "1 fin>", "1 rst<", "1 forget", "1 wstext<", "1 wsnone>", "1 wsother<") or a
- * packet: connection, direction
- * ('>' from the client), type and its fields. Version 5.0 unless the connection's CONNECT says v=4 or v=3. Each step is
- * 1 ms after the one before. A sender's TCP has acknowledged all that came before, unless the packet says "cross": then
- * it was sent before the latest packet of the other side arrived. */
+ * connection ("1 open", "1 mid", "1 gap>", "1 part>", "1 fin>", "1 rst<", "1 forget", "1 wstext<", "1 wsnone>",
+ * "1 wsother<") or a packet: connection, direction ('>' from the client), type and its fields. Version 5.0 unless the
+ * connection's CONNECT says v=4 or v=3. Each step is 1 ms after the one before. A sender's TCP has acknowledged all
+ * that came before, unless the packet says "cross": then it was sent before the latest packet of the other side
+ * arrived. */
 #pragma once
 #include "decoder/track/track.h"
 
@@ -441,6 +441,8 @@ static inline void talk_event(struct talk *k, struct talk_conn *c, unsigned numb
         track_close(k->track, c->handle, TRACK_CLOSE_RST, dir, k->now, k->frame);
     } else if (strncmp(word, "gap", 3) == 0) {
         track_gap(k->track, c->handle, dir, 100, k->now, k->frame);
+    } else if (strncmp(word, "part", 4) == 0) {
+        track_under_way(k->track, c->handle, dir);
     } else if (strncmp(word, "forget", 6) == 0) {
         track_forget(k->track, c->handle);
     } else if (strncmp(word, "wsnone", 6) == 0) {

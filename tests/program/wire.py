@@ -145,6 +145,25 @@ for name, frames in CASES.items():
         check("segments that differ from their first copy                  1\n" in figures, figures)
 
 
+@case("a packet that comes slowly is no silence of its sender, and no answer behind it is late")
+def _():
+    ping, pongs, up, down, frames = b"\xc0\0", b"\xd0\0", 1001 + L, 5005, list(UP)
+    for i in range(0, len(LARGE), 1000):  # three minutes, with a Keep Alive of one
+        piece = LARGE[i:i + 1000] + (ping if i + 1000 >= len(LARGE) else b"")
+        frames += [segment(0, up, down, PSH | ACK, piece), segment(1, down, up + len(piece), ACK)]
+        up += len(piece)
+    for i in range(0, len(LARGE), 1000):  # the answer to the first comes before it, those to the others behind
+        piece = (pongs if i == 0 else b"") + LARGE[i:i + 1000]
+        frames += [segment(1, down, up, PSH | ACK, piece)]
+        down += len(piece)
+        if i in (0, 45000):
+            frames += [segment(0, up, down, PSH | ACK, ping)]
+            up += len(ping)
+    frames += [segment(1, down, up, PSH | ACK, 2 * pongs), segment(0, up, down + 4, PSH | ACK, DISCONNECT)]
+    done = run("mqdump", "-r", write(frames, step_us=1000000), "-q", "-z", "findings")
+    check(b"\n0 errors\n0 warnings\n" in done.out, done.out.decode())
+
+
 @case("no clean capture has a copy that differs")
 def _():
     for capture in sorted(harness.CAPTURES.glob("*.pcap*")):
