@@ -61,8 +61,7 @@ static bool judge_refused(struct track *t, struct conn *c, const struct message 
     const struct refusal *r = &past_of(s)->refused_msg[m->slot];
     if (c->version != MQTT_V5 || r->id != m->in->packet->id || !m->printed || r->print != m->print || !session_sure(c))
         return false;
-    int64_t until = (c->flags & C_RESUMED) != 0 && s->closed_ns != INT64_MIN ? s->closed_ns : m->in->time_first_ns;
-    if (until - r->time_ns < t->cfg.reach_ns)
+    if (m->in->time_first_ns - r->time_ns < t->cfg.reach_ns)
         return false;
     judge(t, c, MQTT_R5_4_4_0_2, MQTT_SEVERITY_NONE, slot_side(c, m->slot));
     return true;

@@ -440,6 +440,14 @@ void session_refuse(struct track *t, struct conn *c, uint64_t frame)
     session_event(t, s, TRACK_SESSION_REFUSED, frame);
 }
 
+/* A refusal that came right before the end of its connection may not have arrived. */
+static void doubt_refusals(const struct track *t, struct session *s)
+{
+    for (unsigned slot = 0; slot < 2 && s->past != NULL; slot++)
+        if (t->now - s->past->refused_msg[slot].time_ns < t->cfg.reach_ns)
+            s->past->refused_msg[slot] = (struct refusal){ 0 };
+}
+
 static bool looping(struct past *p, int64_t now)
 {
     p->takeover_ns[0] = p->takeover_ns[1];
@@ -460,6 +468,7 @@ void takeover_confirm(struct track *t, struct conn *taker, int64_t time_ns, uint
         return;
     conn_release(t, old, true);
     doubt_parked(s); /* the end of the old connection was not seen, nor what may have come before it */
+    doubt_refusals(t, s);
     struct past *p = past_make(t, s);
     p->taken_over++;
     session_event(t, s, TRACK_SESSION_TAKEN_OVER, taker->connect_frame);
@@ -579,6 +588,7 @@ void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t fram
         return;
     s->conn = NULL;
     s->closed_ns = t->now;
+    doubt_refusals(t, s);
     const struct bounds *b = bounds_of(c);
     for (unsigned slot = 0; slot < 2; slot++) {
         uint64_t bits = 0;
