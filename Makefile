@@ -39,7 +39,7 @@ objs      = $(patsubst %.c,$B/%.o,$(foreach d,$(1),$(wildcard $(d)/*.c)))
 MAINS     = $B/capture/mqdump.o $B/tui/mqshark.o $B/fuzz/mqfuzz.o $B/fuzz/broker/mqbroker.o
 parts     = $(filter-out $(MAINS),$(call objs,$(1)))
 DECODER   = decoder/base decoder/mqtt decoder/show decoder/track decoder/filter decoder/stats
-CAPTURE   = capture capture/frames capture/stream capture/talk
+CAPTURE   = capture capture/frames capture/stream capture/talk capture/handover
 PROGRAMS  = $(patsubst %,$B/%,$(notdir $(basename $(wildcard capture/mqdump.c tui/mqshark.c fuzz/mqfuzz.c fuzz/broker/mqbroker.c))))
 TESTS     = $(patsubst %.c,$B/%,$(wildcard tests/*/test_*.c))
 LIB       = $B/libdecoder.a
@@ -139,8 +139,8 @@ check-asan:
 # What has two threads, under TSan.
 check-tsan:
 	@$(MAKE) --no-print-directory B=build-tsan CFLAGS='-O1 -g $(TSAN)' LDFLAGS='$(TSAN)' build-tsan/mqdump build-tsan/generate \
-	    build-tsan/tests/capture/test_threads
-	@B=build-tsan TSAN_OPTIONS=exitcode=99 tests/run build-tsan/tests/capture/test_threads tests/program/threads.py
+	    build-tsan/tests/capture/test_threads build-tsan/tests/capture/test_handover
+	@B=build-tsan TSAN_OPTIONS=exitcode=99 tests/run build-tsan/tests/capture/test_threads build-tsan/tests/capture/test_handover tests/program/threads.py
 check-clang:
 	@$(call deps,build lint)
 	@$(MAKE) --no-print-directory CC=clang B=build-clang CFLAGS='-O2 -g -Werror' test

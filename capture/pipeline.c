@@ -5,10 +5,11 @@
 #include "capture/frames/record.h"
 #include "capture/frames/source.h"
 #include "capture/frames/spool.h"
+#include "capture/handover/handover.h"
+#include "capture/handover/stock.h"
 #include "capture/stream/ip.h"
 #include "capture/stream/link.h"
 #include "capture/stream/tcp.h"
-#include "capture/talk/handover.h"
 #include "capture/talk/rows.h"
 #include "capture/talk/talk.h"
 #include "capture/talk/tls_keys.h"
@@ -51,6 +52,7 @@ struct pipeline {
     struct tcp *tcp;
     struct talks *talks;
     struct rows *rows;
+    struct stock *stock;       /* of the tracker; NULL: the common heap */
     struct handover *handover; /* NULL: one thread */
     struct handover_step told; /* what the other thread said last */
     uint32_t step_frames;
@@ -165,7 +167,13 @@ static bool make_tracker(struct pipeline *p, uint64_t octets)
     struct track_events e = {
         .finding = p->events.finding, .exchange = p->events.exchange, .session = p->events.session, .ctx = p->ctx
     };
-    p->track = track_new(&c, (struct track_memory){ .resize = resize }, e);
+    struct track_memory memory = { .resize = resize };
+    if (p->options.threads > 1) {
+        memory = (struct track_memory){ .resize = stock_resize, .ctx = p->stock = stock_new() };
+        if (p->stock == NULL)
+            return false;
+    }
+    p->track = track_new(&c, memory, e);
     return p->track != NULL;
 }
 
@@ -316,6 +324,7 @@ void pipeline_close(struct pipeline *p)
     talks_free(p->talks);
     rows_free(p->rows);
     track_free(p->track);
+    stock_free(p->stock);
     tls_keys_free(p->keys);
     fragments_free(p->fragments);
     source_close(p->source);
@@ -645,7 +654,7 @@ static void count(const struct pipeline *p, struct pipeline_counters *out)
 static bool lend_input(struct pipeline *p)
 {
     if (p->options.file != NULL)
-        return source_on_block(p->source, handover_block, p->handover);
+        return source_lend(p->source, &(struct capfile_blocks){ p->handover, handover_room, handover_read });
     handover_lend(p->handover, p->options.image);
     return true;
 }
@@ -686,7 +695,7 @@ static void divide(struct pipeline *p, uint32_t frames)
 {
     p->started = true;
     p->step_frames = frames;
-    p->handover = is_divisible(p) ? handover_new() : NULL;
+    p->handover = is_divisible(p) ? handover_new(p->stock) : NULL;
     if (p->handover == NULL || begin_giver(p))
         return;
     handover_free(p->handover);

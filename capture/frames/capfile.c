@@ -58,9 +58,8 @@ struct capfile {
     struct interface *interface;
     uint32_t n_interfaces, section; /* section: id of its first interface */
     int64_t last_ns;
-    capfile_block *give; /* NULL: `block` is our own */
-    void *give_ctx;
-    capfile_secrets *secrets; /* NULL: nobody wants them */
+    struct capfile_blocks lent; /* .ctx is NULL: `block` is our own */
+    capfile_secrets *secrets;   /* NULL: nobody wants them */
     void *secrets_ctx;
 };
 
@@ -82,6 +81,14 @@ static bool readable(const struct capfile *c)
     return c->regular || c->opening || poll(&p, 1, 0) != 0;
 }
 
+static void note_error(struct capfile *c, ssize_t got)
+{
+    if (got >= 0 || errno == EINTR || errno == EAGAIN)
+        return;
+    fail(c, strerror(errno));
+    c->at_end = true;
+}
+
 static ssize_t read_raw(struct capfile *c, uint8_t *to, size_t n)
 {
     if (!readable(c)) {
@@ -89,10 +96,7 @@ static ssize_t read_raw(struct capfile *c, uint8_t *to, size_t n)
         return -1;
     }
     ssize_t got = read(c->fd, to, n);
-    if (got < 0 && errno != EINTR && errno != EAGAIN) {
-        fail(c, strerror(errno));
-        c->at_end = true;
-    }
+    note_error(c, got);
     return got;
 }
 
@@ -139,13 +143,28 @@ static bool inflate_more(struct capfile *c)
     }
 }
 
-static bool fill(struct capfile *c)
+/* What is not used up goes to a block that is lent, and n octets of the file with it. */
+static ssize_t read_lent(struct capfile *c, size_t n)
+{
+    struct view left = view_of(c->block + c->pos, c->end - c->pos);
+    ssize_t got = c->lent.read(c->lent.ctx, c->fd, left, n, &c->block);
+    if (c->block + c->pos != left.ptr) {
+        c->data = c->block;
+        c->pos = 0;
+        c->end = left.len;
+    }
+    note_error(c, got);
+    return got;
+}
+
+/* Until there are n octets from c->pos on, if it can. False: nothing came. */
+static bool fill(struct capfile *c, size_t n)
 {
     if (c->at_end)
         return false;
     if (c->z != NULL)
         return inflate_more(c);
-    ssize_t got = read_raw(c, c->block + c->end, c->block_cap - c->end);
+    ssize_t got = c->lent.ctx != NULL ? read_lent(c, n) : read_raw(c, c->block + c->end, c->block_cap - c->end);
     if (got > 0)
         c->end += (size_t)got;
     if (got == 0)
@@ -155,11 +174,11 @@ static bool fill(struct capfile *c)
 
 enum have { HAVE, HAVE_NOT /* nothing now */, HAVE_END };
 
-/* What is not used up goes to a block of the giver, with room for n octets. */
+/* What is not used up goes to a block that is lent, with room for n octets. */
 static bool change_block(struct capfile *c, size_t n)
 {
     size_t left = c->end - c->pos, cap;
-    uint8_t *block = c->give(c->give_ctx, n > BLOCK ? n + BLOCK : BLOCK, &cap);
+    uint8_t *block = c->lent.room(c->lent.ctx, n > BLOCK ? n + BLOCK : BLOCK, &cap);
     if (block == NULL)
         return false;
     memcpy(block, c->block + c->pos, left);
@@ -170,31 +189,38 @@ static bool change_block(struct capfile *c, size_t n)
     return true;
 }
 
-RARELY static enum have read_more(struct capfile *c, size_t n)
+/* Room for n octets from c->pos on. */
+static bool make_room(struct capfile *c, size_t n)
 {
-    if (c->block == NULL)
-        return HAVE_END;
-    if (c->give != NULL && (c->pos > 0 || n > c->block_cap) && !change_block(c, n)) {
-        fail(c, "no memory to read into");
-        c->at_end = true;
-        return HAVE_END;
-    }
+    if (c->lent.ctx != NULL)
+        return (c->pos == 0 && n <= c->block_cap) || change_block(c, n);
     if (c->pos > 0) {
         memmove(c->block, c->block + c->pos, c->end - c->pos);
         c->end -= c->pos;
         c->pos = 0;
     }
-    if (n > c->block_cap) {
-        uint8_t *block = realloc(c->block, n + BLOCK);
-        if (block == NULL) {
-            fail(c, "no memory for a record of this length");
-            return HAVE_END;
-        }
-        c->data = c->block = block;
-        c->block_cap = n + BLOCK;
+    if (n <= c->block_cap)
+        return true;
+    uint8_t *block = realloc(c->block, n + BLOCK);
+    if (block == NULL)
+        return false;
+    c->data = c->block = block;
+    c->block_cap = n + BLOCK;
+    return true;
+}
+
+RARELY static enum have read_more(struct capfile *c, size_t n)
+{
+    if (c->block == NULL)
+        return HAVE_END;
+    bool aside = c->lent.ctx != NULL && c->z == NULL; /* read_lent() sees to it */
+    if (!aside && !make_room(c, n)) {
+        fail(c, "no memory for a record of this length");
+        c->at_end = true;
+        return HAVE_END;
     }
-    while (c->end < n)
-        if (!fill(c))
+    while (c->end - c->pos < n)
+        if (!fill(c, n))
             return c->at_end ? HAVE_END : HAVE_NOT;
     return HAVE;
 }
@@ -586,23 +612,28 @@ void capfile_close(struct capfile *c)
         inflateEnd(c->z);
     free(c->z);
     free(c->raw);
-    if (c->give == NULL)
+    if (c->lent.ctx == NULL)
         free(c->block);
     free(c->interface);
     free(c);
 }
 
-bool capfile_on_block(struct capfile *c, capfile_block *give, void *ctx)
+bool capfile_lend(struct capfile *c, const struct capfile_blocks *blocks)
 {
     uint8_t *own = c->block;
-    c->give = give;
-    c->give_ctx = ctx;
-    if (!change_block(c, c->end - c->pos)) {
-        c->give = NULL;
-        return false;
+    if (c->at_end)
+        return true;
+    c->lent = *blocks;
+    if (c->z != NULL)
+        change_block(c, c->end - c->pos);
+    else
+        fill(c, 0);
+    if (c->block != own) {
+        free(own);
+        return true;
     }
-    free(own);
-    return true;
+    c->lent.ctx = NULL;
+    return false;
 }
 
 enum source_status capfile_next(struct capfile *c, struct frame *out)

@@ -9,6 +9,7 @@
  * memory. */
 #pragma once
 #include "decoder/base/cursor.h"
+#include <sys/types.h>
 
 enum source_status {
     SOURCE_FRAME,
@@ -44,10 +45,18 @@ void capfile_close(struct capfile *c); /* NULL is fine */
 typedef void capfile_secrets(void *ctx, uint32_t type, struct view secrets);
 void capfile_on_secrets(struct capfile *c, capfile_secrets *secrets, void *ctx);
 
-/* Files are read into blocks of `give` from now on, and not into one of their own: frames stay where they are for as
- * long as it leaves them. Not for memory. False: no memory, and nothing changed. */
-typedef uint8_t *capfile_block(void *ctx, size_t size, size_t *cap); /* of at least `size` octets; NULL: no memory */
-bool capfile_on_block(struct capfile *c, capfile_block *give, void *ctx);
+/* Where a file is read to, so that frames stay where they are for as long as it leaves them. */
+struct capfile_blocks {
+    void *ctx;
+    uint8_t *(*room)(void *ctx, size_t size, size_t *cap); /* of at least `size` octets; NULL: no memory */
+    /* *octets: those that are left, and behind them what read(2) gives of fd next, so that there are n if the file has
+     * them. As read(2) says; with an error *octets holds what is left, but with ENOMEM it stays what it is. */
+    ssize_t (*read)(void *ctx, int fd, struct view left, size_t n, uint8_t **octets);
+};
+
+/* The file is read into these blocks from now on, and not into one of its own. Not for memory or a pipe. False: no
+ * memory, and nothing changed. */
+bool capfile_lend(struct capfile *c, const struct capfile_blocks *blocks);
 
 enum source_status capfile_next(struct capfile *c, struct frame *out);
 const char *capfile_error(const struct capfile *c); /* "" when there is none */

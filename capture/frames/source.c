@@ -91,9 +91,9 @@ bool source_never_waits(const struct source *s)
     return s->file != NULL && capfile_fd(s->file) < 0;
 }
 
-bool source_on_block(struct source *s, capfile_block *give, void *ctx)
+bool source_lend(struct source *s, const struct capfile_blocks *blocks)
 {
-    return capfile_on_block(s->file, give, ctx);
+    return capfile_lend(s->file, blocks);
 }
 
 bool source_start(struct source *s, char *error)

@@ -11,7 +11,7 @@ struct source;
 struct source *source_open(const struct pipeline_options *options, char *error, bool *usage);
 void source_on_secrets(struct source *s, capfile_secrets *secrets, void *ctx); /* as capfile_on_secrets() */
 bool source_never_waits(const struct source *s);                               /* a file, or memory */
-bool source_on_block(struct source *s, capfile_block *give, void *ctx);        /* of a file; as capfile_on_block() */
+bool source_lend(struct source *s, const struct capfile_blocks *blocks);       /* of a file; as capfile_lend() */
 bool source_start(struct source *s, char *error);
 void source_close(struct source *s); /* NULL is fine */
 

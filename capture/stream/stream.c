@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT_MASK ((UINT64_C(1) << 48) - 1)
-
 /* Octets of one early segment, or the place of octets that the capture cut off it (data is false). */
 struct piece {
     uint32_t seq, len;
@@ -187,7 +185,7 @@ static void compare(const struct stream *s, struct stream_shared *shared, uint32
         i++;
     shared->conflicts++;
     if (shared->events->differ != NULL)
-        shared->events->differ(shared->ctx, s, s->at + (uint64_t)(int64_t)distance(seq + i, s->next), n - i,
+        shared->events->differ(shared->ctx, s, stream_at(s) + (uint64_t)(int64_t)distance(seq + i, s->next), n - i,
                                first_frame, stamp);
 }
 
@@ -274,25 +272,30 @@ static void check_end(struct stream *s, struct stream_shared *shared, const stru
         return;
     s->flags |= STREAM_ENDED;
     hold_free(s, shared); /* behind the FIN: nothing a peer would take */
-    shared->events->end(shared->ctx, s, s->at, stamp);
+    shared->events->end(shared->ctx, s, stream_at(s), stamp);
+}
+
+static void advance(struct stream *s, uint64_t at, uint32_t len)
+{
+    s->next += len;
+    s->at_low = (uint32_t)(at + len);
+    s->at_high = (uint16_t)((at + len) >> 32);
 }
 
 static void pass_data(struct stream *s, struct stream_shared *shared, const uint8_t *octets, uint32_t len,
                       const struct stamp *stamp)
 {
-    uint64_t at = s->at;
+    uint64_t at = stream_at(s);
     remember(s, shared, octets, len, stamp);
-    s->next += len;
-    s->at = (at + len) & AT_MASK;
+    advance(s, at, len);
     shared->events->data(shared->ctx, s, at, view_of(octets, len), stamp);
 }
 
 static void pass_gap(struct stream *s, struct stream_shared *shared, uint32_t len, enum stream_gap why,
                      const struct stamp *stamp)
 {
-    uint64_t at = s->at;
-    s->next += len;
-    s->at = (at + len) & AT_MASK;
+    uint64_t at = stream_at(s);
+    advance(s, at, len);
     shared->events->gap(shared->ctx, s, at, len, why, stamp);
 }
 
@@ -583,7 +586,7 @@ void stream_finish(struct stream *s, struct stream_shared *shared, const struct 
     if (s->flags & STREAM_ENDED)
         return;
     s->flags |= STREAM_ENDED;
-    shared->events->end(shared->ctx, s, s->at, stamp);
+    shared->events->end(shared->ctx, s, stream_at(s), stamp);
 }
 
 void stream_drop(struct stream *s, struct stream_shared *shared)

@@ -74,14 +74,22 @@ enum stream_flag {
 };
 
 struct stream {
-    uint64_t at : 48; /* octets passed on, gaps included */
-    uint8_t flags;    /* enum stream_flag */
-    uint8_t side;     /* of the owner */
-    uint32_t next;    /* sequence number expected; before STREAM_KNOWN: the one acknowledged first */
-    uint32_t acked;   /* highest acknowledgment number of the peer */
-    uint32_t fin;     /* sequence number of the FIN */
-    uint32_t hold;    /* number of what it holds; 0: in order */
+    uint32_t at_low; /* of stream_at() */
+    uint16_t at_high;
+    uint8_t flags;  /* enum stream_flag */
+    uint8_t side;   /* of the owner */
+    uint32_t next;  /* sequence number expected; before STREAM_KNOWN: the one acknowledged first */
+    uint32_t acked; /* highest acknowledgment number of the peer */
+    uint32_t fin;   /* sequence number of the FIN */
+    uint32_t hold;  /* number of what it holds; 0: in order */
 };
+
+/* Octets passed on, gaps included, modulo 2^48. Two loads, each as wide as the store before it: a wider one would wait
+ * for all stores before it to reach the cache. */
+static inline uint64_t stream_at(const struct stream *s)
+{
+    return (uint64_t)s->at_high << 32 | s->at_low;
+}
 
 void stream_shared_init(struct stream_shared *shared, const struct stream_events *events, void *ctx, uint32_t limit,
                         uint64_t total_limit);

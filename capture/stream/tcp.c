@@ -189,7 +189,7 @@ static void take_syn(struct flow *f, unsigned dir, const struct segment *g)
     if (f->client == 2)
         f->client = (uint8_t)(g->flags & TCP_ACK ? !dir : dir);
     struct stream *s = &f->dir[dir];
-    bool other = (s->flags & STREAM_KNOWN) && s->at == 0 && s->hold == 0 && g->seq != f->first_seq[dir];
+    bool other = (s->flags & STREAM_KNOWN) && stream_at(s) == 0 && s->hold == 0 && g->seq != f->first_seq[dir];
     if (!(s->flags & STREAM_KNOWN) || other) { /* other: the SYN-ACK of a later attempt */
         stream_syn(s, g->seq);
         f->first_seq[dir] = g->seq;

@@ -232,8 +232,8 @@ static uint64_t acked_by(const struct talks *t, const struct flow *f, unsigned d
         return 0;
     uint32_t behind = other->next - other->acked;
     if (behind >= 1U << 31) /* it has octets that have not come this far: lost, or captured out of order */
-        return other->at + (other->acked - other->next);
-    return behind > other->at ? 0 : other->at - behind;
+        return stream_at(other) + (other->acked - other->next);
+    return behind > stream_at(other) ? 0 : stream_at(other) - behind;
 }
 
 /* TLS or WebSocket is around it; `at` counts what is inside. */

@@ -125,7 +125,7 @@ static void give_packet(const struct arrival *a, const struct mqtt_frame *frame,
     r->packet.time_first_ns = first->stamp.time_ns;
     r->packet.end = end;
     r->packet.acked = first->acked;
-    r->packet.seq_end = stream->next - (uint32_t)stream->at + (uint32_t)end;
+    r->packet.seq_end = stream->next - stream->at_low + (uint32_t)end;
     r->packet.n_faults = 0;
     if (r->wrapped)
         tell_wrapped(a);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * capture/talk/handover.h -- reports from the thread that takes frames apart (the giver) to the one that makes rows of
- * them (the taker).
+ * capture/handover/handover.h -- reports from the thread that takes frames apart (the giver) to the one that makes rows
+ * of them (the taker).
  *
  * Reports go over in order and in batches, through a ring: who is far ahead waits. What a report borrows stays until
  * its batch is done: octets of a block of the file lie where they were read to, others are copied, and of long ones the
@@ -9,6 +9,7 @@
 #pragma once
 #include "capture/pipeline.h"
 #include "capture/talk/rows.h"
+#include <sys/types.h>
 
 /* What the taker is told behind a step of the giver. */
 struct handover_step {
@@ -19,7 +20,10 @@ struct handover_step {
 
 struct handover;
 
-struct handover *handover_new(void);    /* NULL: no memory */
+struct stock;
+
+/* stock: where the rows have memory of; NULL: none. NULL: no memory. */
+struct handover *handover_new(struct stock *stock);
 void handover_free(struct handover *h); /* NULL is fine; without a giver */
 
 /* ---- the giver ---- */
@@ -29,9 +33,10 @@ void handover_end_step(struct handover *h, const struct handover_step *step);
 void handover_first_time(struct handover *h, int64_t time_ns); /* of the first frame; before the first report */
 /* An input in memory that outlives all reports. */
 void handover_lend(struct handover *h, struct view image);
-/* A block of at least `size` octets to read into; earlier ones stay as they are while a report borrows of them.
- * NULL: no memory. */
-uint8_t *handover_block(void *handover, size_t size, size_t *cap);
+/* As struct capfile_blocks asks for, with a handover as ctx; earlier blocks stay as they are while a report borrows of
+ * them. */
+uint8_t *handover_room(void *handover, size_t size, size_t *cap);
+ssize_t handover_read(void *handover, int fd, struct view left, size_t n, uint8_t **octets);
 
 /* ---- the taker ---- */
 

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "capture/talk/handover.h"
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
+#include "capture/handover/handover.h"
+#include "capture/handover/blocks.h"
+#include "capture/handover/stock.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     BATCHES = 16,
-    REPORTS = 128, /* of a batch */
-    BLOCKS = 4,
+    REPORTS = 128,      /* of a batch */
     COPIES = 64 * 1024, /* octets of a batch that are copied */
     LINE = 64,          /* octets of a cache line */
-    PATIENCE = 64,      /* looks before one goes to sleep */
 };
 
 struct batch {
@@ -25,28 +22,14 @@ struct batch {
     struct report report[REPORTS];
 };
 
-struct block {
-    uint8_t *octets;
-    size_t cap;
-    uint64_t until; /* in use until so many batches are done */
-};
-
-/* A number that grows, and who waits for it to do so. */
-struct tide {
-    _Alignas(LINE) _Atomic uint64_t at;
-    _Atomic uint64_t awaited; /* somebody sleeps until it is at this; 0: nobody */
-    pthread_cond_t more;
-};
-
 struct handover {
     struct batch batch[BATCHES];
     struct tide given, done; /* batches */
-    pthread_mutex_t mutex;   /* of who goes to sleep, and who wakes it */
-    atomic_bool refused, abandoned;
+    struct blocks blocks;
+    struct stock *stock;
+    atomic_bool refused;
     /* the giver's */
-    _Alignas(LINE) struct block block[BLOCKS];
-    unsigned current;
-    struct view lent; /* what lies here is borrowed */
+    _Alignas(LINE) struct view lent; /* what lies here is borrowed */
     int64_t first_ns;
     uint32_t *free_slots, n_free, free_cap, made;
     /* the taker's */
@@ -54,16 +37,17 @@ struct handover {
     uint32_t n_handles;
 };
 
-struct handover *handover_new(void)
+struct handover *handover_new(struct stock *stock)
 {
     size_t size = (sizeof(struct handover) + LINE - 1) / LINE * LINE;
     struct handover *h = aligned_alloc(LINE, size);
     if (h == NULL)
         return NULL;
     memset(h, 0, size);
-    pthread_mutex_init(&h->mutex, NULL);
-    pthread_cond_init(&h->given.more, NULL);
-    pthread_cond_init(&h->done.more, NULL);
+    h->stock = stock;
+    tide_init(&h->given);
+    tide_init(&h->done);
+    blocks_init(&h->blocks);
     return h;
 }
 
@@ -71,60 +55,19 @@ void handover_free(struct handover *h)
 {
     if (h == NULL)
         return;
-    for (unsigned i = 0; i < BLOCKS; i++)
-        free(h->block[i].octets);
     free(h->free_slots);
     free(h->handles);
-    pthread_cond_destroy(&h->done.more);
-    pthread_cond_destroy(&h->given.more);
-    pthread_mutex_destroy(&h->mutex);
+    blocks_destroy(&h->blocks);
+    tide_destroy(&h->done);
+    tide_destroy(&h->given);
     free(h);
-}
-
-/* ---- waiting ---- */
-
-static bool has_come(struct handover *h, struct tide *t, uint64_t to)
-{
-    return atomic_load_explicit(&t->at, memory_order_acquire) >= to || atomic_load(&h->abandoned);
-}
-
-/* The other is on its way in most cases: sleep costs more than some looks. */
-static void await(struct handover *h, struct tide *t, uint64_t to)
-{
-    for (unsigned i = 0; i < PATIENCE; i++) {
-        if (has_come(h, t, to))
-            return;
-        sched_yield();
-    }
-    pthread_mutex_lock(&h->mutex);
-    atomic_store(&t->awaited, to);
-    while (atomic_load(&t->at) < to && !atomic_load(&h->abandoned))
-        pthread_cond_wait(&t->more, &h->mutex);
-    atomic_store(&t->awaited, 0);
-    pthread_mutex_unlock(&h->mutex);
-}
-
-static void wake(struct handover *h, struct tide *t)
-{
-    uint64_t awaited = atomic_load(&t->awaited);
-    if (awaited == 0 || atomic_load(&t->at) < awaited)
-        return;
-    pthread_mutex_lock(&h->mutex);
-    pthread_cond_signal(&t->more);
-    pthread_mutex_unlock(&h->mutex);
-}
-
-static void rise(struct handover *h, struct tide *t)
-{
-    atomic_store(&t->at, atomic_load_explicit(&t->at, memory_order_relaxed) + 1);
-    wake(h, t);
 }
 
 /* ---- the giver ---- */
 
 static uint64_t given(const struct handover *h)
 {
-    return atomic_load_explicit(&h->given.at, memory_order_relaxed);
+    return tide_at(&h->given);
 }
 
 static struct batch *filling(struct handover *h)
@@ -132,15 +75,19 @@ static struct batch *filling(struct handover *h)
     return &h->batch[given(h) % BATCHES];
 }
 
+static bool stock_some(void *stock)
+{
+    return stock != NULL && stock_up(stock);
+}
+
 /* The batch goes over, and the next one is empty. */
 static void give(struct handover *h)
 {
     filling(h)->first_ns = h->first_ns;
-    h->block[h->current].until = given(h) + 1;
-    rise(h, &h->given);
-    uint64_t done = atomic_load_explicit(&h->done.at, memory_order_acquire);
-    if (given(h) - done >= BATCHES) /* full: a while, for each waking costs the other, too */
-        await(h, &h->done, given(h) - BATCHES / 2);
+    blocks_current(&h->blocks)->until = given(h) + 1;
+    tide_rise(&h->given);
+    if (tide_at(&h->done) + BATCHES <= given(h)) /* full: a while, for each waking costs the other, too */
+        tide_await(&h->done, given(h) - BATCHES / 2, stock_some, h->stock);
     struct batch *b = filling(h);
     b->n = 0;
     b->step_ends = false;
@@ -180,7 +127,7 @@ RARELY static void put_borrowed(struct handover *h, const struct report *r)
     *to = *r;
     if (n > COPIES) {
         give(h);
-        await(h, &h->done, given(h));
+        tide_await(&h->done, given(h), NULL, NULL);
         return;
     }
     to->packet.octets = copied(b, r->packet.octets, len);
@@ -258,22 +205,34 @@ void handover_lend(struct handover *h, struct view image)
     h->lent = image;
 }
 
-uint8_t *handover_block(void *handover, size_t size, size_t *cap)
+/* Reports of a batch borrow of one block. */
+static struct blocks *leave_block(struct handover *h)
 {
-    struct handover *h = handover;
     if (filling(h)->n > 0)
         give(h);
-    h->current = (h->current + 1) % BLOCKS;
-    struct block *b = &h->block[h->current];
-    await(h, &h->done, b->until);
-    if (b->cap < size) {
-        free(b->octets);
-        b->octets = malloc(size);
-        b->cap = b->octets != NULL ? size : 0;
-    }
-    *cap = b->cap;
+    return &h->blocks;
+}
+
+static void enter_block(struct handover *h)
+{
+    const struct block *b = blocks_current(&h->blocks);
     h->lent = view_of(b->octets, b->cap);
-    return b->octets;
+}
+
+uint8_t *handover_room(void *handover, size_t size, size_t *cap)
+{
+    struct handover *h = handover;
+    uint8_t *octets = blocks_room(leave_block(h), &h->done, size, cap);
+    enter_block(h);
+    return octets;
+}
+
+ssize_t handover_read(void *handover, int fd, struct view left, size_t n, uint8_t **octets)
+{
+    struct handover *h = handover;
+    ssize_t got = blocks_read(leave_block(h), &h->done, fd, left, n, octets);
+    enter_block(h);
+    return got;
 }
 
 /* ---- the taker ---- */
@@ -326,11 +285,16 @@ static void ask_ahead(const struct handover *h, const struct rows *rows, const s
             rows_prefetch(rows, handle[i], step);
 }
 
+static bool read_ahead(void *blocks)
+{
+    return blocks_read_ahead(blocks);
+}
+
 bool handover_take(struct handover *h, struct rows *rows, bool far, struct handover_step *step)
 {
-    uint64_t done = atomic_load_explicit(&h->done.at, memory_order_relaxed);
+    uint64_t done = tide_at(&h->done);
     struct batch *b = &h->batch[done % BATCHES];
-    await(h, &h->given, done + 1);
+    tide_await(&h->given, done + 1, read_ahead, &h->blocks);
     rows_first_time(rows, b->first_ns);
     if (far)
         ask_ahead(h, rows, b);
@@ -339,7 +303,7 @@ bool handover_take(struct handover *h, struct rows *rows, bool far, struct hando
     bool ends = b->step_ends;
     if (ends)
         *step = b->step;
-    rise(h, &h->done);
+    tide_rise(&h->done);
     return ends;
 }
 
@@ -350,9 +314,6 @@ void handover_refuse(struct handover *h)
 
 void handover_abandon(struct handover *h)
 {
-    atomic_store(&h->refused, true);
-    atomic_store(&h->abandoned, true);
-    pthread_mutex_lock(&h->mutex);
-    pthread_cond_broadcast(&h->done.more);
-    pthread_mutex_unlock(&h->mutex);
+    handover_refuse(h);
+    tide_flood(&h->done);
 }
