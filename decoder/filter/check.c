@@ -267,8 +267,8 @@ static bool check_text_operator(struct checker *c)
     struct test *t = c->t;
     struct operand *left = t->left;
     bool octets = is_text(left->type) || left->type == FIELD_BYTES;
-    if (t->compare == COMPARE_TOPIC)
-        return needs(c, is_text(left->type), left, "mqtt_match takes a field with topics");
+    if (t->compare == COMPARE_TOPIC && !is_text(left->type))
+        return wrong(c, left, "mqtt_match takes a field with topics");
     if (!octets)
         return filter_fail(c->error, left->at, left->len, "\"%s\" looks into text and octets; this is %s",
                            t->compare == COMPARE_MATCHES ? "matches" : "contains", type_name(left->type));

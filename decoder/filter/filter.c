@@ -55,17 +55,26 @@ static bool is_member(struct filter *f, const struct row *row, const struct test
     return false;
 }
 
-static bool matches(struct filter *f, const struct test *t, const struct value *v)
+/* Its octets with the letter case that lower() or upper() gave them. False: they are too many. */
+static bool fold_text(struct filter *f, const struct test *t, const struct value *v, struct view *out)
 {
-    if (v->fold != FOLD_NONE && v->text.len > SUBJECT_MAX) {
+    *out = v->text;
+    if (v->fold == FOLD_NONE)
+        return true;
+    if (v->text.len > SUBJECT_MAX) {
         f->gave_up = true;
         return false;
     }
-    struct view subject = v->text;
-    if (v->fold != FOLD_NONE) {
-        value_write_folded(v, 0, v->text.len, t->subject);
-        subject = view_of(t->subject, v->text.len);
-    }
+    value_write_folded(v, 0, v->text.len, t->subject);
+    *out = view_of(t->subject, v->text.len);
+    return true;
+}
+
+static bool matches(struct filter *f, const struct test *t, const struct value *v)
+{
+    struct view subject;
+    if (!fold_text(f, t, v, &subject))
+        return false;
     enum regex_result result = regex_match(t->regex, subject);
     f->gave_up |= result == REGEX_GAVE_UP;
     return result == REGEX_YES;
@@ -107,7 +116,7 @@ static bool holds(struct filter *f, const struct row *row, const struct test *t,
     case COMPARE_CONTAINS:
         return value_contains(&left, &right);
     case COMPARE_TOPIC:
-        return topic_matches(right.text, left.text);
+        return fold_text(f, t, &left, &left.text) && topic_matches(right.text, left.text);
     default:
         return false;
     }

@@ -561,8 +561,7 @@ static size_t count_words(const char *text, size_t len)
 {
     size_t n = 1;
     for (size_t i = 0; i + 1 < len; i++)
-        n += (text[i] == ' ' || text[i] == '|' || text[i] == '&' || text[i] == '\t' || text[i] == '\n' ||
-              text[i] == '(' || text[i] == ')' || text[i] == '"');
+        n += strchr(" \t\r\n|&()\"", text[i]) != NULL;
     return n < STEPS_MAX ? n : STEPS_MAX;
 }
 

@@ -153,7 +153,7 @@ struct test {
     struct operand *left, *right;
     struct member *members;
     struct regex *regex;
-    uint8_t *subject; /* MATCHES on lower() or upper(): the folded text */
+    uint8_t *subject; /* MATCHES and TOPIC on lower() or upper(): the folded text */
 };
 
 /* One step of the program: ask the test, go on at next[result]. */
