@@ -21,7 +21,7 @@ COPY = pathlib.Path("build/planted")
 FAULTS = {
     # exchanges
     "PUBREC of 0x80 or above goes on": ("track/ack.c", "bool failed = c->version == MQTT_V5 && in->packet->reason >= FAILURE;\n    bool again", "bool failed = false;\n    bool again"),
-    "PUBACK of 0x80 or above is complete": ("track/ack.c", "exch_finish(t, x, failed ? TRACK_REFUSED : TRACK_COMPLETE, in->time_ns);", "exch_finish(t, x, TRACK_COMPLETE, in->time_ns);"),
+    "PUBACK of 0x80 or above is complete": ("track/ack.c", "exch_finish(t, x, failed ? TRACK_REFUSED : TRACK_COMPLETE);", "exch_finish(t, x, TRACK_COMPLETE);"),
     "PUBACK ends QoS 2": ("track/ack.c", "else if ((type == MQTT_PUBACK) != (x->kind == TRACK_QOS1))", "else if (type == MQTT_PUBREC && x->kind == TRACK_QOS1)"),
     "both sides share the identifiers": ("track/ack.c", "unsigned type = p->type, starter = type == MQTT_PUBREL ? slot : 1 - slot;", "unsigned type = p->type, starter = type == MQTT_PUBREL ? slot : 0;"),
     "PUBCOMP is not awaited": ("track/ack.c", "exch_owes(t, x, 1 - slot, MQTT_PUBCOMP);\n    if (in->packet->reason != 0)", "exch_owes(t, x, 0, 0);\n    if (in->packet->reason != 0)"),
@@ -35,7 +35,14 @@ FAULTS = {
     "DUP 1 at first sight is never wrong": ("track/publish.c", "if (!anew)\n        return false;", "return false;"),
     "3.1.1 may not send again on a live connection": ("track/publish.c", "return by_version(c, MQTT_S4_4_4_A, MQTT_RULE_NONE);", "return by_version(c, MQTT_R4_2_3_1_2, MQTT_RULE_NONE);"),
     "a refusal is never done with": ("track/publish.c", "past_make(t, c->session)->refused_msg[m->slot] = (struct refusal){ 0 };", ";"),
-    "a lost refusal is held against the sender": ("track/publish.c", "if (until - r->time_ns < t->cfg.reach_ns)\n        return false;", ""),
+    "a lost refusal is held against the sender": ("track/session.c", "    doubt_refusals(t, s);\n    const struct bounds", "    const struct bounds"),
+    "a refusal lost at a take-over is held against the sender": ("track/session.c", "before it */\n    doubt_refusals(t, s);\n", "before it */\n"),
+    "who comes back at once repeats on a live connection": ("track/table.c", "return x == NULL || x->conn == c || x->conn == NULL ? x : id_settled(t, c->session, x);", "return id_settled == NULL ? NULL : x;"),
+    "acknowledgements are ordered over connections": ("track/ack.c", "x->seq == 0 || x->conn != c ||", "x->seq == 0 ||"),
+    "a PUBREL that crosses its PUBCOMP is accused": ("track/ack.c", "p->type == MQTT_PUBREL && c->version != MQTT_V5 &&", "p->type == MQTT_PUBREL && c->version == 99 &&"),
+    "an expired message is missed": ("track/publish.c", "(x->marks & X_EXPIRES) != 0 ? reuse_severity(x)", "(x->marks & X_EXPIRES) == 99 ? reuse_severity(x)"),
+    "a slow packet is silence": ("track/deadline.c", "    if (is_under_way(c, 0))\n        return now + budget;\n", ""),
+    "what comes behind a slow packet is late": ("track/deadline.c", "if (is_under_way(c, x->owed_slot))", "if (false)"),
     "the order of what is sent again goes unseen": ("track/publish.c", "if (x->number < rare_of(c)->resent_number)", "if (false)"),
     "PUBLISH after PUBREL on another connection is fine": ("track/publish.c", "else if (sure && released)", "else if (false && released)"),
     # sessions
