@@ -112,7 +112,7 @@ static uint32_t weigh_ack(unsigned type, struct view body, size_t remaining, uns
     return remaining >= 128 ? 8 : (body.len > 2 ? 18 : 14) + weigh_props(body, 3, remaining);
 }
 
-static uint32_t weigh_request(uint8_t type, struct view body, size_t remaining, unsigned versions)
+static uint32_t weigh_request(struct view body, size_t remaining, unsigned versions)
 {
     if (!is_id(body) || remaining < 5)
         return 0;
@@ -120,7 +120,6 @@ static uint32_t weigh_request(uint8_t type, struct view body, size_t remaining, 
     if (is_version(versions, MQTT_V5) && body.len > 2 && body.ptr[2] < 128)
         five = weigh_string(body, 3 + (size_t)body.ptr[2], remaining, false);
     uint32_t best = three > five ? three : five;
-    (void)type;
     return best == 0 ? 0 : best + 8;
 }
 
@@ -181,7 +180,7 @@ static uint32_t weigh_body(uint8_t first, struct view body, size_t remaining, un
         return weigh_ack(type, body, remaining, versions);
     case MQTT_SUBSCRIBE:
     case MQTT_UNSUBSCRIBE:
-        return weigh_request((uint8_t)type, body, remaining, versions);
+        return weigh_request(body, remaining, versions);
     case MQTT_SUBACK:
         return weigh_codes(body, remaining);
     case MQTT_UNSUBACK:

@@ -81,7 +81,7 @@ static void on_puback(struct track *t, struct conn *c, struct exch *x, unsigned 
         tell_refusal(t, c, x, in, slot);
     else if (x->reason != 0)
         tell_code(t, c, x, in, slot);
-    exch_finish(t, x, failed ? TRACK_REFUSED : TRACK_COMPLETE, in->time_ns);
+    exch_finish(t, x, failed ? TRACK_REFUSED : TRACK_COMPLETE);
 }
 
 static void on_pubrec(struct track *t, struct conn *c, struct exch *x, unsigned slot, const struct track_input *in)
@@ -100,7 +100,7 @@ static void on_pubrec(struct track *t, struct conn *c, struct exch *x, unsigned 
         quota_give(t, c, x);
         exch_note(t, x);
         tell_refusal(t, c, x, in, slot);
-        exch_finish(t, x, TRACK_REFUSED, in->time_ns);
+        exch_finish(t, x, TRACK_REFUSED);
         return;
     }
     if (in->packet->reason != 0)
@@ -152,7 +152,7 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
     quota_give(t, c, x); /* its PUBCOMP was captured before it */
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
-    exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
+    exch_finish(t, x, TRACK_COMPLETE);
 }
 
 static void on_pubcomp(struct track *t, struct conn *c, struct exch *x, unsigned slot, const struct track_input *in)
@@ -176,7 +176,7 @@ static void on_pubcomp(struct track *t, struct conn *c, struct exch *x, unsigned
     quota_give(t, c, x);
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
-    exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
+    exch_finish(t, x, TRACK_COMPLETE);
 }
 
 /* PUBACK for QoS 2, or PUBREC for QoS 1. The exchange goes on waiting for the right one. */
@@ -252,7 +252,7 @@ static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned
     exch_step(t, x, c, place, TRACK_NO_START | ((c->flags & C_RESUMED) != 0 ? TRACK_RESUMED : 0), in);
     if (place == 1 && p->reason >= FAILURE && c->version == MQTT_V5) {
         exch_note(t, x);
-        exch_finish(t, x, TRACK_UNKNOWN, in->time_ns);
+        exch_finish(t, x, TRACK_UNKNOWN);
         return;
     }
     if (kind == TRACK_QOS1)

@@ -65,7 +65,7 @@ static void end_auth(struct track *t, struct exch *x, struct conn *c, const stru
     exch_step(t, x, c, 3, 0, in);
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
-    exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
+    exch_finish(t, x, TRACK_COMPLETE);
 }
 
 void on_auth(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)

@@ -173,7 +173,7 @@ static void evict(struct track *t)
         return;
     if ((c->flags & C_CLOSED) == 0) {
         t->counts.evicted_connections++;
-        conn_end(t, c, TRACK_CLOSE_EVICTED, 2, t->now, 0);
+        conn_end(t, c, TRACK_CLOSE_EVICTED, 2, 0);
     }
     conn_settle(t, c);
     conn_free(t, c);
@@ -294,7 +294,7 @@ void conn_release(struct track *t, struct conn *c, bool lives)
         if (publish && lives)
             x->conn = NULL;
         else
-            exch_finish(t, x, exch_tainted(x) || (c->flags & C_HOLE) != 0 ? TRACK_UNKNOWN : TRACK_ABANDONED, t->now);
+            exch_finish(t, x, exch_tainted(x) || (c->flags & C_HOLE) != 0 ? TRACK_UNKNOWN : TRACK_ABANDONED);
     }
     c->opening = NULL;
     if (c->rare != NULL)
@@ -476,11 +476,11 @@ static bool orderly(const struct conn *c)
 static void hand_out(struct track *t, struct conn *c)
 {
     while (c->wait != NULL)
-        exch_finish(t, c->wait, TRACK_OPEN, t->now);
+        exch_finish(t, c->wait, TRACK_OPEN);
     for (struct exch *x = c->session->parked, *next; x != NULL; x = next) {
         next = x->next;
         if (x->conn == c)
-            exch_finish(t, x, TRACK_OPEN, t->now);
+            exch_finish(t, x, TRACK_OPEN);
     }
 }
 
@@ -528,10 +528,9 @@ static void end_seen(struct track *t, struct conn *c, enum track_close_how how, 
         conn_settle(t, c);
 }
 
-void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame)
+void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, uint64_t frame)
 {
     struct session *s = c->session;
-    (void)time_ns;
     if ((c->flags & C_CLOSED) != 0) {
         conn_settle(t, c);
         return;
@@ -563,7 +562,7 @@ void track_close(struct track *t, track_conn h, enum track_close_how how, unsign
     track_advance(t, time_ns);
     if (c == NULL || c != conn_of(t, h))
         return;
-    conn_end(t, c, how, dir, time_ns, frame);
+    conn_end(t, c, how, dir, frame);
     if (how == TRACK_CLOSE_END || how == TRACK_CLOSE_EVICTED)
         track_forget(t, h);
 }
@@ -573,7 +572,7 @@ void track_forget(struct track *t, track_conn h)
     struct conn *c = conn_of(t, h);
     if (c == NULL)
         return;
-    conn_end(t, c, TRACK_CLOSE_EVICTED, 2, t->now, 0);
+    conn_end(t, c, TRACK_CLOSE_EVICTED, 2, 0);
     c = conn_of(t, h);
     if (c != NULL)
         conn_free(t, c);

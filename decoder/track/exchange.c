@@ -305,11 +305,10 @@ static void leave_conn(struct exch *x, struct conn *c)
 }
 
 /* The record is gone after this; the note of the row under way keeps what it needs. */
-void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, int64_t time_ns)
+void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome)
 {
     struct session *s = x->session;
     bool noted = t->note != NULL && t->note->exchange == x->number;
-    (void)time_ns;
     if (noted) {
         t->note->outcome = (uint8_t)outcome;
         t->note->owed_by = t->note->owed_type = 0;
@@ -364,7 +363,7 @@ void exch_evict(struct track *t)
     if (oldest->conn != NULL)
         oldest->conn->flags |= C_HOLE;
     t->counts.evicted_exchanges++;
-    exch_finish(t, oldest, TRACK_UNKNOWN, t->now);
+    exch_finish(t, oldest, TRACK_UNKNOWN);
 }
 
 /* Into another session, as when a connection's first packets turn out to belong to a known client. */

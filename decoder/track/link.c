@@ -261,7 +261,7 @@ static void second_connack(struct track *t, struct conn *c, const struct track_i
         x->reason = in->packet->reason;
         exch_step(t, x, c, 3, TRACK_OUT_OF_PLACE, in);
         exch_note(t, x);
-        exch_finish(t, x, TRACK_REFUSED, in->time_ns);
+        exch_finish(t, x, TRACK_REFUSED);
     }
     close_is_due(t, c, by_version(c, MQTT_R4_3_2_2_5, MQTT_R5_4_13_2_1), TRACK_DIAG_STAYS_OPEN, MQTT_SERVER, in->frame,
                  t->now);
@@ -312,7 +312,7 @@ void on_connack(struct track *t, struct conn *c, const struct track_input *in)
         refused(t, c, x, in);
     }
     if (x != NULL)
-        exch_finish(t, x, p->reason == 0 ? TRACK_COMPLETE : TRACK_REFUSED, in->time_ns);
+        exch_finish(t, x, p->reason == 0 ? TRACK_COMPLETE : TRACK_REFUSED);
 }
 
 static void end_of_session(struct track *t, struct conn *c, const struct mqtt_packet *p)
@@ -366,7 +366,7 @@ void on_disconnect(struct track *t, struct conn *c, unsigned slot, const struct 
         x->reason = p->reason;
         exch_step(t, x, c, 3, 0, in);
         exch_note(t, x);
-        exch_finish(t, x, TRACK_REFUSED, in->time_ns);
+        exch_finish(t, x, TRACK_REFUSED);
     }
     close_is_due(t, c, rule, TRACK_DIAG_STAYS_OPEN, side, in->frame, t->now);
 }
@@ -406,5 +406,5 @@ void on_ping(struct track *t, struct conn *c, unsigned slot, const struct track_
     exch_last_step(t, x, c, 1, in);
     exch_owes(t, x, 0, 0);
     exch_note(t, x);
-    exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
+    exch_finish(t, x, TRACK_COMPLETE);
 }

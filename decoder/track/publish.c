@@ -146,7 +146,7 @@ static void send_again(struct track *t, struct conn *c, struct exch *x, const st
 
 static void replace(struct track *t, struct conn *c, struct exch *x, const struct message *m, unsigned flags)
 {
-    exch_finish(t, x, exch_tainted(x) ? TRACK_UNKNOWN : TRACK_REPLACED, m->in->time_ns);
+    exch_finish(t, x, exch_tainted(x) ? TRACK_UNKNOWN : TRACK_REPLACED);
     new_message(t, c, m, flags | (m->p->dup ? TRACK_DUP : 0));
 }
 
@@ -180,7 +180,7 @@ static void on_resumed(struct track *t, struct conn *c, struct exch *x, const st
     bool sure = session_sure(c) && !exch_tainted(x);
     if (m->p->dup &&
         differs(x, m)) { /* not what the tracker knows of: no accusation, and the old one is no longer known */
-        exch_finish(t, x, TRACK_UNKNOWN, m->in->time_ns);
+        exch_finish(t, x, TRACK_UNKNOWN);
         new_message(t, c, m, TRACK_DUP | TRACK_NO_START);
         return;
     }
@@ -310,7 +310,7 @@ static void on_early(struct track *t, struct conn *c, struct exch *x, const stru
     exch_owes(t, x, m->slot, x->kind == TRACK_QOS2 ? MQTT_PUBREL : 0);
     exch_note(t, x);
     if (x->kind == TRACK_QOS1)
-        exch_finish(t, x, TRACK_COMPLETE, m->in->time_ns);
+        exch_finish(t, x, TRACK_COMPLETE);
 }
 
 static void on_qos(struct track *t, struct conn *c, const struct message *m)

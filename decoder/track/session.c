@@ -161,14 +161,14 @@ static void finish_parked(struct track *t, struct session *s, enum track_outcome
     for (struct exch *x = s->parked, *next; x != NULL; x = next) {
         next = x->next;
         if (x->conn == NULL && (slots >> x->slot & 1) != 0)
-            exch_finish(t, x, exch_tainted(x) ? TRACK_UNKNOWN : outcome, t->now);
+            exch_finish(t, x, exch_tainted(x) ? TRACK_UNKNOWN : outcome);
     }
 }
 
 static void unlink_conn(struct track *t, struct conn *c)
 {
     while (c->wait != NULL)
-        exch_finish(t, c->wait, TRACK_UNKNOWN, t->now);
+        exch_finish(t, c->wait, TRACK_UNKNOWN);
     conn_join(t, c, NULL);
     c->flags |= C_HOLE;
 }
@@ -178,7 +178,7 @@ void session_free(struct track *t, struct session *s)
     while (s->conns != 0)
         unlink_conn(t, conn_at(t, s->conns));
     while (s->parked != NULL)
-        exch_finish(t, s->parked, TRACK_UNKNOWN, t->now);
+        exch_finish(t, s->parked, TRACK_UNKNOWN);
     will_forget(t, s);
     subs_clear(t, s, NULL);
     key_remove(t, s);
@@ -259,7 +259,7 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
     for (struct exch *x = c->wait, *next; x != NULL; x = next) { /* begun before CONNECT: it belongs nowhere */
         next = x->next;
         if (x->session == fresh)
-            exch_finish(t, x, TRACK_UNKNOWN, t->now);
+            exch_finish(t, x, TRACK_UNKNOWN);
     }
     session_locate(t, known, 0, &client);
     conn_join(t, c, known);
@@ -273,7 +273,7 @@ static void move_exchange(struct track *t, struct exch *x, struct session *to)
 {
     struct exch *old = x->id != 0 ? id_find(t, to, x->slot, x->id) : NULL;
     if (old != NULL)
-        exch_finish(t, old, TRACK_UNKNOWN, t->now);
+        exch_finish(t, old, TRACK_UNKNOWN);
     exch_rekey(t, x, to);
 }
 
@@ -549,9 +549,8 @@ void will_match(struct track *t, struct conn *c, const struct track_input *in, u
     }
 }
 
-void session_end(struct track *t, struct session *s, int64_t time_ns, uint64_t frame)
+void session_end(struct track *t, struct session *s, uint64_t frame)
 {
-    (void)time_ns;
     if ((s->flags & S_WILL_WAITS) != 0)
         will_due(t, s, frame);
     finish_parked(t, s, TRACK_ABANDONED, 3);
@@ -608,7 +607,7 @@ void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t fram
     release_will(t, s, c, frame);
     bool lives = c->version == MQTT_V5 ? s->expiry_s > 0 : (c->flags & C_CLEAN) == 0;
     if (!lives) {
-        session_end(t, s, t->now, frame);
+        session_end(t, s, frame);
         return;
     }
     session_event(t, s, TRACK_SESSION_DETACHED, frame);
@@ -631,7 +630,7 @@ int64_t session_check(struct track *t, struct session *s, int64_t now)
     if ((s->flags & S_EXPIRES) != 0) {
         int64_t ends = state_ends(s);
         if (ends <= now)
-            session_end(t, s, ends, 0);
+            session_end(t, s, 0);
         else if (ends < next)
             next = ends;
     }

@@ -494,16 +494,16 @@ int64_t session_check(struct track *t, struct session *s, int64_t now);
 /* exchange.c */
 struct exch *exch_open(struct track *t, struct conn *c, unsigned kind, unsigned slot, uint16_t id,
                        const struct track_input *in);
-/* One more packet of the exchange: place 0..3 in it. Sets what the row's note says of it. */
 /* Its packet at place 0..3; one of type 0: it was not seen. */
 const struct xstep *exch_at(const struct exch *x, unsigned place);
 void exch_unstep(struct exch *x, unsigned place); /* as if it had not been seen */
+/* One more packet of the exchange: place 0..3 in it. Sets what the row's note says of it. */
 void exch_step(struct track *t, struct exch *x, struct conn *c, unsigned place, unsigned flags,
                const struct track_input *in);
 /* The same for a packet behind which the exchange is finished at once: it need not wait, nor its steps be kept. */
 void exch_last_step(struct track *t, struct exch *x, struct conn *c, unsigned place, const struct track_input *in);
 void exch_owes(struct track *t, struct exch *x, unsigned slot, unsigned type);
-void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome, int64_t time_ns);
+void exch_finish(struct track *t, struct exch *x, enum track_outcome outcome);
 void exch_park(struct exch *x); /* out of its connection's list, into its session's */
 void exch_note(struct track *t, const struct exch *x);
 void exch_fill(const struct exch *x, struct track_exchange *out);
@@ -525,7 +525,7 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
 void session_refuse(struct track *t, struct conn *c, uint64_t frame);
 void session_attach(struct track *t, struct conn *c, struct view client_id);
 void session_detach(struct track *t, struct conn *c, bool orderly, uint64_t frame); /* its connection has ended */
-void session_end(struct track *t, struct session *s, int64_t time_ns, uint64_t frame);
+void session_end(struct track *t, struct session *s, uint64_t frame);
 void session_event(struct track *t, const struct session *s, enum track_session_change change, uint64_t frame);
 void session_free(struct track *t, struct session *s);
 void will_due(struct track *t, struct session *s, uint64_t frame);
@@ -578,7 +578,7 @@ void quota_give(struct track *t, struct conn *c, struct exch *x);
 bool connack_reached(const struct track *t, struct conn *c, const struct track_input *in);
 void aliases_free(struct track *t, struct bounds *b);
 /* conn.c */
-void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, int64_t time_ns, uint64_t frame);
+void conn_end(struct track *t, struct conn *c, enum track_close_how how, unsigned dir, uint64_t frame);
 void conn_free(struct track *t, struct conn *c);
 void conn_settle(struct track *t, struct conn *c); /* nothing more is awaited after its closing */
 void conn_hole(struct track *t, struct conn *c);   /* something of it was not seen */

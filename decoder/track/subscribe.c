@@ -89,7 +89,7 @@ static bool taken_id(struct track *t, struct conn *c, struct exch *old, const st
         judge(t, c, by_version(c, MQTT_R4_2_3_1_2, MQTT_R5_2_2_1_3),
               old->conn == NULL ? reuse_severity(old) : MQTT_SEVERITY_NONE, MQTT_CLIENT);
     misuse(t, c, 0, old->id, 0);
-    exch_finish(t, old, exch_tainted(old) ? TRACK_UNKNOWN : TRACK_REPLACED, in->time_ns);
+    exch_finish(t, old, exch_tainted(old) ? TRACK_UNKNOWN : TRACK_REPLACED);
     return false;
 }
 
@@ -233,7 +233,7 @@ static void subscribed(struct track *t, struct conn *c, struct exch *x, const st
     x->reason = (uint8_t)g.worst;
     tell_grants(t, c, x, &g, in);
     session_event(t, s, TRACK_SESSION_SUBSCRIBED, in->frame);
-    exch_finish(t, x, g.refused > 0 && g.refused >= x->filters ? TRACK_REFUSED : TRACK_COMPLETE, in->time_ns);
+    exch_finish(t, x, g.refused > 0 && g.refused >= x->filters ? TRACK_REFUSED : TRACK_COMPLETE);
 }
 
 static void unsubscribed(struct track *t, struct conn *c, struct exch *x, const struct track_input *in)
@@ -247,7 +247,7 @@ static void unsubscribed(struct track *t, struct conn *c, struct exch *x, const 
     asks_clear(t, x);
     c->unsubscribed = true;
     session_event(t, x->session, TRACK_SESSION_UNSUBSCRIBED, in->frame);
-    exch_finish(t, x, TRACK_COMPLETE, in->time_ns);
+    exch_finish(t, x, TRACK_COMPLETE);
 }
 
 void on_granted(struct track *t, struct conn *c, unsigned slot, const struct track_input *in)

@@ -122,14 +122,14 @@ void track_finish(struct track *t, int64_t time_ns)
     track_advance(t, time_ns);
     while (t->open_first != 0) {
         struct conn *c = conn_at(t, t->open_first);
-        conn_end(t, c, TRACK_CLOSE_END, 2, t->now, 0);
+        conn_end(t, c, TRACK_CLOSE_END, 2, 0);
     }
     for (struct conn *c = conn_at(t, t->closed_first); c != NULL; c = conn_at(t, c->next))
         conn_settle(t, c);
     for (uint32_t i = 0; i < t->exchs.held; i++) { /* what sessions without a connection still hold */
         struct exch *x = slab_at(&t->exchs, i);
         if (x->number != 0)
-            exch_finish(t, x, TRACK_OPEN, t->now);
+            exch_finish(t, x, TRACK_OPEN);
     }
 }
 

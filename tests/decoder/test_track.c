@@ -508,7 +508,6 @@ static void nothing_is_left(void **state)
     talk_free(k);
 }
 
-/* Handles of connections that are gone do nothing. */
 /* A session that is gone is handed out by no table, also when others went before it. */
 static void gone_sessions_are_gone(void **state)
 {
@@ -526,6 +525,7 @@ static void gone_sessions_are_gone(void **state)
     talk_free(k);
 }
 
+/* Handles of connections that are gone do nothing. */
 static void stale_handles(void **state)
 {
     (void)state;
