@@ -2,6 +2,7 @@
 #include "capture/handover/handover.h"
 #include "capture/handover/blocks.h"
 #include "capture/handover/stock.h"
+#include "decoder/base/prefetch.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@ enum {
     REPORTS = 128,      /* of a batch */
     COPIES = 64 * 1024, /* octets of a batch that are copied */
     LINE = 64,          /* octets of a cache line */
+    TO_WRITE = 8, /* reports that are asked for ahead: the other processor had them last, and that may be far away */
+    TO_READ = 16,
 };
 
 struct batch {
@@ -92,6 +95,8 @@ static void give(struct handover *h)
     b->n = 0;
     b->step_ends = false;
     b->copies_len = 0;
+    for (unsigned i = 0; i < TO_WRITE; i++)
+        prefetch_record_to_write(&b->report[i], sizeof b->report[i]);
 }
 
 static size_t aligned(size_t n)
@@ -172,13 +177,17 @@ bool handover_put(struct handover *h, struct report *r)
 {
     if (atomic_load_explicit(&h->refused, memory_order_relaxed))
         return false;
-    if (filling(h)->n == REPORTS)
+    struct batch *b = filling(h);
+    if (b->n == REPORTS) {
         give(h);
+        b = filling(h);
+    }
+    if (b->n + TO_WRITE < REPORTS)
+        prefetch_record_to_write(&b->report[b->n + TO_WRITE], sizeof *b->report);
     if (r->kind == REPORT_PACKET) {
         put_packet(h, r);
         return true;
     }
-    struct batch *b = filling(h);
     if (r->kind == REPORT_OPENED)
         r->handle = take_slot(h);
     else if (r->kind == REPORT_FORGOTTEN)
@@ -298,8 +307,11 @@ bool handover_take(struct handover *h, struct rows *rows, bool far, struct hando
     rows_first_time(rows, b->first_ns);
     if (far)
         ask_ahead(h, rows, b);
-    for (uint32_t i = 0; i < b->n; i++)
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (i + TO_READ < b->n)
+            prefetch_record(&b->report[i + TO_READ], sizeof *b->report);
         take_report(h, rows, &b->report[i]);
+    }
     bool ends = b->step_ends;
     if (ends)
         *step = b->step;
