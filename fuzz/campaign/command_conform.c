@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@ struct conform {
     char name[RUN_NAME];
     uint32_t ended[RUN_NO_BROKER + 1], hints;
     bool trouble, broker_ended;
+    char end[96], *tail; /* how it ended, and its last words; owned */
+    unsigned ends;
 };
 
 int command_list(const struct command *c)
@@ -58,12 +61,73 @@ static void print(const struct report_entry *e)
         printf("         %s\n", e->why);
 }
 
+static void save(struct conform *c, struct report_entry *e, const struct run *run)
+{
+    if (c->command->out == NULL || report_files(&c->report, e, c->command->out, run))
+        return;
+    if (!c->trouble)
+        fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
+    c->trouble = true;
+}
+
+/* ---- a broker that ends ---- */
+
+enum { ENDS_MAX = 100 };
+
+static bool lives(void *ctx)
+{
+    struct conform *c = ctx;
+    if (process_watch(&c->bench.process))
+        return true;
+    process_end_text(&c->bench.process, c->end, sizeof c->end);
+    free(c->tail);
+    c->tail = strdup(c->bench.process.tail);
+    return false;
+}
+
+static bool restart(void *ctx)
+{
+    struct conform *c = ctx;
+    c->broker_ended = true;
+    if (++c->ends < ENDS_MAX && !mqfuzz_stop && bench_restart(&c->bench))
+        return true;
+    if (!mqfuzz_stop)
+        fprintf(stderr, "mqfuzz: the broker ended %u times; the other probes are left out\n", c->ends);
+    return false;
+}
+
+static bool tell_end(struct conform *c, struct report_entry *e, const struct probe_result *result,
+                     const struct run *run)
+{
+    bool alone = result->killed == KILLED_ALONE;
+    *e =
+        (struct report_entry){ .end = RUN_FAILED, .severity = MQTT_SEVERITY_ERROR, .rule = "crash", .oracle = "crash" };
+    snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(result->probe->version));
+    snprintf(e->title, sizeof e->title, "the broker %s during '%.80s'", c->end, result->probe->title);
+    snprintf(e->why, sizeof e->why, "the broker %s%s", c->end,
+             alone ? "" : ", with several probes under way; none of them did it alone");
+    e->plan = pretty(result->probe->script);
+    if (asprintf(&e->trace, "%s\nThe broker's last words:\n%s", result->trace != NULL ? result->trace : "",
+                 c->tail != NULL ? c->tail : "") < 0)
+        e->trace = NULL;
+    e->hint = baseline_has(&c->baseline, e);
+    c->ended[RUN_FAILED] += !result->told;
+    c->hints += !result->told && e->hint;
+    printf("%-8s        broker               %s%s\n", e->hint ? "hint" : "FAIL", e->title,
+           alone ? "" : " (or a probe beside it)");
+    save(c, e, run);
+    fflush(stdout);
+    return !mqfuzz_stop;
+}
+
 static bool each(void *ctx, const struct probe_result *result, const struct run *run)
 {
     struct conform *c = ctx;
     struct report_entry *e = report_add(&c->report);
     if (e == NULL)
         return false;
+    if (result->killed != KILLED_NOBODY)
+        return tell_end(c, e, result, run);
     e->end = result->end;
     e->hint = result->probe->hint && (result->rule == result->probe->rule || result->probe->version == MQTT_V31);
     e->took_ms = result->took_ms;
@@ -81,31 +145,13 @@ static bool each(void *ctx, const struct probe_result *result, const struct run 
     c->hints += e->end == RUN_FAILED && e->hint;
     if (e->end != RUN_PASSED || c->command->verbose)
         print(e);
-    if (report_is_finding(e) && c->command->out != NULL && !report_files(&c->report, e, c->command->out, run)) {
-        if (!c->trouble)
-            fprintf(stderr, "mqfuzz: %s: %s\n", c->command->out, strerror(errno));
-        c->trouble = true;
-    }
-    if (c->bench.process.pid > 0 && !process_watch(&c->bench.process)) {
-        char end[96];
-        process_end_text(&c->bench.process, end, sizeof end);
-        printf("FAIL            broker               the broker %s during '%s' (or a probe beside it)\n", end,
-               e->title);
-        struct report_entry *crash = report_add(&c->report);
-        if (crash != NULL) {
-            *crash = (struct report_entry){
-                .end = RUN_FAILED, .severity = MQTT_SEVERITY_ERROR, .rule = "crash", .oracle = "crash"
-            };
-            snprintf(crash->title, sizeof crash->title, "the broker %s", end);
-            snprintf(crash->why, sizeof crash->why, "while '%.200s' was under way", result->probe->title);
-            crash->trace = strdup(c->bench.process.tail);
-        }
-        c->broker_ended = true;
-        return false;
-    }
+    if (report_is_finding(e))
+        save(c, e, run);
     fflush(stdout);
     return !mqfuzz_stop;
 }
+
+/* ---- which versions, and what it lacks ---- */
 
 enum { HOW = RUN_WHY + 16 };
 
@@ -268,6 +314,8 @@ int command_conform(const struct command *command)
                                  .parallel = command->jobs != 0 ? command->jobs : PROBES_AT_ONCE,
                                  .deadline_ms = command->deadline_ms,
                                  .name = c.name,
+                                 .lives = command->spawn != NULL ? lives : NULL,
+                                 .restart = restart,
                                  .each = each,
                                  .ctx = &c };
     int64_t began = runner_now_ns();
@@ -303,6 +351,7 @@ int command_conform(const struct command *command)
     if (mqfuzz_stop)
         fprintf(stderr, "mqfuzz: stopped by a signal; what was found until then is reported\n");
     probes_free(&list);
+    free(c.tail);
     report_free(&c.report);
     baseline_free(&c.baseline);
     return c.trouble || fflush(stdout) != 0 ? EXIT_TROUBLE : status;

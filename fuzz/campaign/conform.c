@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz/campaign/conform.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,7 @@ void probes_free(struct probe_list *list)
 
 struct under_way {
     const struct probe *probe;
+    bool told; /* how it ended; it is asked again to see whether it kills */
     struct plan plan;
 };
 
@@ -116,24 +118,24 @@ static bool wanted(const struct probe *p, const char *rule)
     return rule == NULL ? !p->later : strcmp(p->rule, rule) == 0 || strstr(p->title, rule) != NULL;
 }
 
-static bool start(struct runner *r, const struct probe *p, const struct conform_options *o, uint32_t number,
-                  bool *memory)
+static struct under_way *start(struct runner *r, const struct probe *p, const struct conform_options *o,
+                               uint32_t number, bool *memory)
 {
     char prefix[24];
     struct under_way *u = calloc(1, sizeof *u);
     *memory = u != NULL;
     if (u == NULL)
-        return false;
+        return NULL;
     snprintf(prefix, sizeof prefix, "%sp%u", o->name, number);
     u->probe = p;
     if (!plan_parse(&u->plan, view_of(p->script, strlen(p->script)), prefix, p->version)) {
         fprintf(stderr, "mqfuzz: probe '%s': %s\n", p->title, u->plan.error); /* a fault of ours: a test looks for it */
         plan_free(&u->plan);
         free(u);
-        return false;
+        return NULL;
     }
     *memory = runner_start(r, &u->plan, u, false) != NULL;
-    return *memory;
+    return *memory ? u : NULL;
 }
 
 /* Without the number of the line, which says nothing: a probe is one line. */
@@ -223,6 +225,14 @@ static void weigh(struct probe_result *result, const struct run *run)
     snprintf(result->why, sizeof result->why, "the broker breaks %s: %.180s", fault->name, fault->sentence);
 }
 
+static void forget(struct run *run)
+{
+    struct under_way *u = run->tag;
+    run_free(run);
+    plan_free(&u->plan);
+    free(u);
+}
+
 static bool finish(struct run *run, const struct conform_options *o)
 {
     struct under_way *u = run->tag;
@@ -240,42 +250,192 @@ static bool finish(struct run *run, const struct conform_options *o)
         result.trace = run_trace(run);
     bool go_on = o->each(o->ctx, &result, run);
     free(result.trace);
-    run_free(run);
-    plan_free(&u->plan);
-    free(u);
+    forget(run);
     return go_on;
+}
+
+/* ---- a broker that ends ---- */
+
+enum { RECENT = 32, LATE_DEATH_MS = 40 };
+
+struct suspect {
+    const struct probe *probe;
+    int64_t sent_ns; /* when it said its last word */
+    bool told;       /* how it ended */
+};
+
+struct asking {
+    const struct probe_list *list;
+    const struct runner_target *target;
+    const struct conform_options *o;
+    struct runner r;
+    uint32_t next[2];              /* of those that may run together, and of the others */
+    bool memory, one;              /* one: of those that go alone is under way */
+    struct suspect *again;         /* to be asked again, the last first */
+    uint32_t n_again, numbers;     /* numbers: probes begun */
+    struct suspect recent[RECENT]; /* that have ended */
+    uint32_t n_recent;
+    const struct probe *beside; /* it ended beside others: they are asked one by one until it is known who did it */
+};
+
+static bool tell_end(const struct asking *a, const struct probe *p, enum probe_killed killed, struct run *run)
+{
+    struct probe_result result = { .probe = p, .rule = p->rule, .end = RUN_FAILED, .killed = killed };
+    result.told = run == NULL || ((struct under_way *)run->tag)->told;
+    result.trace = run != NULL ? run_trace(run) : NULL;
+    bool go_on = a->o->each(a->o->ctx, &result, run);
+    free(result.trace);
+    return go_on;
+}
+
+/* A process that dies closes its connections a little before it is gone; and what kills may be that a client went. */
+static bool died(const struct asking *a, const struct run *ended)
+{
+    bool closed = ended->end == RUN_NO_BROKER;
+    for (uint32_t i = 0; i < ended->n_log; i++)
+        closed = closed || ended->log[i].what == LOG_CLOSED_BY_BROKER || ended->log[i].what == LOG_RESET_BY_BROKER;
+    if (a->o->lives == NULL)
+        return false;
+    if (closed || a->beside != NULL)
+        poll(NULL, 0, a->beside != NULL ? LATE_DEATH_MS : 1);
+    return !a->o->lives(a->o->ctx);
+}
+
+static struct suspect suspect(const struct run *run)
+{
+    const struct under_way *u = run->tag;
+    struct suspect s = { .probe = u->probe, .told = u->told };
+    for (uint32_t i = 0; i < run->n_log; i++)
+        if (run->log[i].what == LOG_SENT)
+            s.sent_ns = run->log[i].time_ns;
+    return s;
+}
+
+static void ask_again(struct asking *a, struct run *run)
+{
+    a->again[a->n_again++] = suspect(run);
+    forget(run);
+}
+
+/* How it went is told, but of one that was only asked again for what it might do. */
+static bool tell(struct asking *a, struct run *run)
+{
+    if (((struct under_way *)run->tag)->told) {
+        forget(run);
+        return true;
+    }
+    struct suspect *s = &a->recent[a->n_recent++ % RECENT];
+    *s = suspect(run);
+    s->told = true;
+    return finish(run, a->o);
+}
+
+static int sent_sooner(const void *a, const void *b)
+{
+    const struct suspect *x = a, *y = b;
+    return x->sent_ns < y->sent_ns ? -1 : x->sent_ns > y->sent_ns;
+}
+
+/* Those under way, and those that have just ended. */
+static void suspect_all(struct asking *a, struct run *ended)
+{
+    a->beside = ((struct under_way *)ended->tag)->probe;
+    ask_again(a, ended);
+    runner_abort(&a->r, "the broker ended");
+    for (struct run *left; a->r.n > 0 && (left = runner_step(&a->r, 0)) != NULL;)
+        ask_again(a, left);
+    for (uint32_t i = 0; i < RECENT && i < a->n_recent; i++)
+        a->again[a->n_again++] = a->recent[i];
+    a->n_recent = 0;
+    qsort(a->again, a->n_again, sizeof *a->again, sent_sooner);
+}
+
+/* It is known who did it: the others are asked beside each other, for what they were to tell. */
+static void clear_the_others(struct asking *a)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < a->n_again; i++)
+        if (!a->again[i].told)
+            a->again[kept++] = a->again[i];
+    a->n_again = kept;
+    a->beside = NULL;
+}
+
+static bool after_the_end(struct asking *a, struct run *ended)
+{
+    bool go_on = true;
+    if (a->beside != NULL) {
+        go_on = tell_end(a, ((struct under_way *)ended->tag)->probe, KILLED_ALONE, ended);
+        forget(ended);
+        clear_the_others(a);
+    } else {
+        suspect_all(a, ended);
+    }
+    a->one = false;
+    if (!go_on || !a->o->restart(a->o->ctx))
+        return false;
+    a->r.target = *a->target;
+    return true;
+}
+
+/* ---- all of them ---- */
+
+static void ask(struct asking *a, const struct probe *p, bool told)
+{
+    struct under_way *u = start(&a->r, p, a->o, ++a->numbers, &a->memory);
+    a->one = (u != NULL && p->alone) || a->one;
+    if (u != NULL)
+        u->told = told;
+}
+
+static void ask_more(struct asking *a)
+{
+    while (a->memory && a->n_again > 0 && (a->r.n == 0 || (a->beside == NULL && a->r.n < a->o->parallel))) {
+        const struct suspect *s = &a->again[--a->n_again];
+        ask(a, s->probe, s->told);
+    }
+    if (a->n_again > 0 || a->beside != NULL)
+        return;
+    for (unsigned alone = 0; alone < 2; alone++)
+        while (a->memory && a->next[alone] < a->list->n && (alone ? !a->one : a->r.n < a->o->parallel)) {
+            const struct probe *p = &a->list->at[a->next[alone]++];
+            if (p->alone == alone && wanted(p, a->o->rule))
+                ask(a, p, false);
+        }
+}
+
+static bool more_to_ask(const struct asking *a)
+{
+    return a->n_again > 0 || a->next[0] < a->list->n || a->next[1] < a->list->n || a->r.n > 0;
 }
 
 bool conform_run(const struct probe_list *list, const struct runner_target *target, const struct conform_options *o)
 {
-    struct runner r;
-    uint32_t next[2] = { 0, 0 }; /* of those that may run together, and of the others */
-    bool ok = true, memory = true, one = false;
-    runner_init(&r, target, o->deadline_ms);
-    memcpy(r.lacks, o->lacks, sizeof r.lacks);
-    while (ok && memory && (next[0] < list->n || next[1] < list->n || r.n > 0)) {
-        for (unsigned alone = 0; alone < 2; alone++)
-            while (memory && next[alone] < list->n && (alone ? !one : r.n < o->parallel)) {
-                const struct probe *p = &list->at[next[alone]++];
-                if (p->alone == alone && wanted(p, o->rule))
-                    one = (start(&r, p, o, next[alone], &memory) && alone) || one;
-            }
-        struct run *ended = runner_step(&r, -1);
+    struct asking a = { .list = list, .target = target, .o = o, .memory = true };
+    bool ok = (a.again = calloc(o->parallel + 2 + RECENT, sizeof *a.again)) != NULL;
+    runner_init(&a.r, target, o->deadline_ms);
+    memcpy(a.r.lacks, o->lacks, sizeof a.r.lacks);
+    while (ok && a.memory && more_to_ask(&a)) {
+        if (a.beside != NULL && a.n_again == 0 && a.r.n == 0) {
+            ok = tell_end(&a, a.beside, KILLED_BESIDE, NULL);
+            a.beside = NULL;
+        }
+        ask_more(&a);
+        struct run *ended = runner_step(&a.r, -1);
         if (ended == NULL)
             continue;
-        one = one && !((struct under_way *)ended->tag)->probe->alone;
-        ok = finish(ended, o);
+        a.one = a.one && !((struct under_way *)ended->tag)->probe->alone;
+        ok = ok && (died(&a, ended) ? after_the_end(&a, ended) : tell(&a, ended));
     }
+    if (ok && a.beside != NULL)
+        tell_end(&a, a.beside, KILLED_BESIDE, NULL);
     if (!ok)
-        runner_abort(&r, "stopped");
-    for (struct run *left; r.n > 0 && (left = runner_step(&r, 0)) != NULL;) {
-        struct under_way *u = left->tag;
-        plan_free(&u->plan);
-        free(u);
-        run_free(left);
-    }
-    runner_done(&r);
-    return ok && memory;
+        runner_abort(&a.r, "stopped");
+    for (struct run *left; a.r.n > 0 && (left = runner_step(&a.r, 0)) != NULL;)
+        forget(left);
+    runner_done(&a.r);
+    free(a.again);
+    return ok && a.memory;
 }
 
 char *run_trace(const struct run *run)

@@ -23,6 +23,9 @@ struct probe_list {
 bool probes_make(struct probe_list *list, unsigned versions);
 void probes_free(struct probe_list *list);
 
+/* The broker ended; while only this probe was under way, or others, too, and none of them does it alone. */
+enum probe_killed { KILLED_NOBODY, KILLED_ALONE, KILLED_BESIDE };
+
 struct probe_result {
     const struct probe *probe;
     enum run_end end; /* RUN_FAILED also when the broker broke a rule on the way */
@@ -31,6 +34,8 @@ struct probe_result {
     struct judge_result judged;
     char *trace; /* what was sent and received, a line each; NULL unless failed or asked for */
     uint32_t took_ms;
+    bool told;                /* with killed: its own result was told before, or is told yet */
+    enum probe_killed killed; /* not KILLED_NOBODY: of the rest only the probe counts, and there may be no run */
 };
 
 struct conform_options {
@@ -41,6 +46,10 @@ struct conform_options {
     bool lacks[PLAN_NEEDS]; /* what the broker says it lacks, also to clients of 3.x */
     const char *name;       /* how topics and client identifiers of this run begin */
     bool keep_traces;
+    /* Does the broker still run? And to start it again: false when that does not go. NULL: it is not ours. What was
+     * under way when it ended is asked again, one probe after the other. */
+    bool (*lives)(void *ctx);
+    bool (*restart)(void *ctx);
     /* Called for each result, in the order in which they end; the result is borrowed for the call. False: stop. */
     bool (*each)(void *ctx, const struct probe_result *result, const struct run *run);
     void *ctx;

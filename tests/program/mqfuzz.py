@@ -51,6 +51,21 @@ def _():
         check(b"PUBREL" in rows.out, rows.out.decode())
 
 
+@case("a broker that ends is started again, all is asked, and which probe it was is said")
+def _():
+    with scratch() as out:
+        done = run("mqfuzz", "conform", "--spawn", f"{BROKER} --fault crash-subscribe", "--version", "3.1.1", "--rule", "wildcard",
+                   "--verbose", "--out", out)
+        text = done.out.decode()
+        equal(done.status, 3, f"{text} {done.err.decode()}")
+        ends = re.findall(r"^FAIL +broker +the broker ended by signal 6 .* during '(.*)'(.*)", text, re.M)
+        equal(ends, [("a wildcard subscription gets them too", "")], "one probe does it, and that alone")
+        listed = run("mqfuzz", "--list", "--version", "3.1.1", "--rule", "wildcard").out.decode().splitlines()
+        check(len(listed) > 3 and text.splitlines()[-1].startswith(f"{len(listed)} probes: "), "the others were asked, too")
+        plan = next(pathlib.Path(out).glob("crash-3.1.1-*.plan"))
+        equal(run("mqfuzz", "--replay", plan, "--spawn", f"{BROKER} --fault crash-subscribe").status, 3, "its plan replays")
+
+
 @case("a baseline silences what is known")
 def _():
     with scratch() as out:
