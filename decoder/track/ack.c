@@ -217,7 +217,8 @@ static bool unknown_is_wrong(const struct conn *c, const struct mqtt_packet *p, 
     if (p->type == MQTT_PUBREL && c->version != MQTT_V5 && (c->ids[starter] >> (p->id & 63) & 1) != 0)
         return false; /* sent again, and crossed the PUBCOMP */
     bool recovery = p->type == MQTT_PUBREL || p->type == MQTT_PUBCOMP;
-    return !recovery || ((c->flags & C_RESUMED) == 0 && p->reason != NOT_FOUND);
+    bool resumes = (c->flags & C_RESUMED) != 0 || (c->flags & (C_CONNACK | C_CLEAN)) == 0; /* or hopes to */
+    return !recovery || (!resumes && p->reason != NOT_FOUND);
 }
 
 static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned starter, bool taken,

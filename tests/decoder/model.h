@@ -67,6 +67,7 @@ struct m_client {
     uint8_t asked_qos;
     bool sub_asked, pinged;
     bool live, client_up, server_up, told; /* a connection; each side's view of it; CONNACK decided */
+    bool early;                            /* sent what was left before CONNACK came */
     bool clean, second;                    /* second: on the other one of its two talk connections */
     uint8_t mapped[2];                     /* Topic Aliases in use, by side: bits of the topics */
     bool will, will_waits;
@@ -502,6 +503,11 @@ static inline void m_accepted(struct model *m, struct m_client *c, const struct 
 {
     unsigned early = c->mine.quota < 0 ? (unsigned)-c->mine.quota : 0;
     c->client_up = true;
+    if (c->early) { /* it goes on, whatever the server has; 5.0 drops what the server has not */
+        if (c->version == MQTT_V5 && !g->sp)
+            m_reset(&c->mine);
+        return;
+    }
     if (early > 0 || c->clean) { /* nothing is left from before; what was sent early counts */
         c->mine.quota = (int)c->window - (int)early;
         return;
@@ -590,8 +596,13 @@ static inline void m_connect(struct model *m, struct m_client *c)
                            .will = c->will,
                            .dup = c->will_waits,
                            .payload = c->will_payload });
-    if (c->clean && m_one_in(m, 3)) /* a client need not wait for CONNACK */
+    c->early = !c->clean && m_one_in(m, 3);
+    if (c->early) { /* a client need not wait for CONNACK */
+        m_resume(&c->mine, c->window);
+        m_send_due(c, 0);
+    } else if (c->clean && m_one_in(m, 3)) {
         m_publish(m, c, 0);
+    }
 }
 
 /* The client connects anew while its old connection is up. */
@@ -644,7 +655,7 @@ static inline void m_act(struct model *m, struct m_client *c)
     } else if (what < 90)
         m_again(m, c, side);
     else if (what == 98 && !m->calm && c->client_up && m_one_in(m, 3))
-        m_hang_up(m, c, m_one_in(m, 2) ? "rst>" : "rst<", true);
+        m_hang_up(m, c, (const char *[]){ "rst>", "rst<", "fin>", "fin<" }[m_random(m, 4)], true);
     else if (what == 97 && c->client_up && c->server_up && m_one_in(m, 3))
         m_take_over(m, c);
     else if (what == 99 && !m->calm && m_waiting(c) == 0 && c->client_up && c->server_up)

@@ -39,6 +39,7 @@ FAULTS = {
     "a refusal lost at a take-over is held against the sender": ("track/session.c", "before it */\n    doubt_refusals(t, s);\n", "before it */\n"),
     "who comes back at once repeats on a live connection": ("track/table.c", "return x == NULL || x->conn == c || x->conn == NULL ? x : id_settled(t, c->session, x);", "return id_settled == NULL ? NULL : x;"),
     "acknowledgements are ordered over connections": ("track/ack.c", "x->seq == 0 || x->conn != c ||", "x->seq == 0 ||"),
+    "a PUBREL before CONNACK belongs to nothing": ("track/ack.c", " || (c->flags & (C_CONNACK | C_CLEAN)) == 0; /* or hopes to */", ";"),
     "a PUBREL that crosses its PUBCOMP is accused": ("track/ack.c", "p->type == MQTT_PUBREL && c->version != MQTT_V5 &&", "p->type == MQTT_PUBREL && c->version == 99 &&"),
     "an expired message is missed": ("track/publish.c", "(x->marks & X_EXPIRES) != 0 ? reuse_severity(x)", "(x->marks & X_EXPIRES) == 99 ? reuse_severity(x)"),
     "a slow packet is silence": ("track/deadline.c", "    if (is_under_way(c, 0))\n        return now + budget;\n", ""),
