@@ -24,8 +24,9 @@ enum { M_PUBLISH = 1, M_RELEASED }; /* states of a flow: PUBLISH sent, PUBREL se
 struct m_msg {
     uint8_t type, qos, code;
     uint16_t id;
-    bool dup, clean, sp, shared, will, ends; /* ends: DISCONNECT with Session Expiry Interval 0 */
-    uint8_t alias;                           /* 1: topic and alias, 2: alias alone */
+    bool dup, clean, sp, shared, will, expires,
+        ends;      /* expires: has a Message Expiry Interval; ends: DISCONNECT with Session Expiry Interval 0 */
+    uint8_t alias; /* 1: topic and alias, 2: alias alone */
     unsigned topic, payload;
     uint64_t acked;
 };
@@ -39,6 +40,7 @@ struct m_flow {
     uint16_t id;
     uint8_t qos, state;
     unsigned topic, payload;
+    bool expires;
     bool due;   /* has to be sent again on this connection */
     bool again; /* was sent again */
 };
@@ -93,7 +95,7 @@ struct model {
     uint64_t random;
     unsigned payload;
     bool calm;                                             /* no closing, no sending again */
-    bool sober;                                            /* no sending again on a live connection */
+    bool sober;                                            /* no sending again on a live connection, nothing expires */
     unsigned takeovers, wills, forwards, aliases, endings; /* how often */
     unsigned finished;                                     /* calm: QoS 1/2 exchanges whose last packet was captured */
 };
@@ -146,7 +148,7 @@ static inline void m_text(uint8_t version, const struct m_msg *g, char *out, siz
                      v5 && g->dup ? " wdelay=100" : "");
         break;
     case MQTT_CONNACK: /* alias: with Server Keep Alive */
-        n = snprintf(out, cap, " sp=%u", g->sp && version != MQTT_V31);
+        n = snprintf(out, cap, " sp=%u code=%u", g->sp && version != MQTT_V31, g->code);
         if (v5)
             snprintf(out + n, cap - (size_t)n, " rm=%u am=4%s", g->topic, g->alias != 0 ? " ska=30" : "");
         break;
@@ -154,6 +156,8 @@ static inline void m_text(uint8_t version, const struct m_msg *g, char *out, siz
         n = snprintf(out, cap, " q=%u p=%u%s", g->qos, g->payload, g->dup ? " dup" : "");
         if (g->qos > 0)
             n += snprintf(out + n, cap - (size_t)n, " id=%u", g->id);
+        if (v5 && g->expires)
+            n += snprintf(out + n, cap - (size_t)n, " mei=1");
         n += g->alias == 2 ? snprintf(out + n, cap - (size_t)n, " t=")
                            : snprintf(out + n, cap - (size_t)n, " t=m/%u", g->topic);
         if (v5 && g->alias != 0)
@@ -286,9 +290,22 @@ static inline void m_reset(struct m_end *e)
     e->next_id = next;
 }
 
-/* A new connection for the session as this side has it. */
-static inline void m_resume(struct m_end *e, unsigned window)
+/* What has expired goes without a packet, and its identifier is free. */
+static inline void m_expire(struct model *m, struct m_end *e)
 {
+    for (unsigned i = 0; i < e->n_out; i++)
+        if (e->out[i].expires && m_one_in(m, 2)) {
+            e->next_id = (uint16_t)(e->out[i].id - 1);
+            memmove(&e->out[i], &e->out[i + 1], (e->n_out - i - 1) * sizeof e->out[0]);
+            e->n_out--;
+            i--;
+        }
+}
+
+/* A new connection for the session as this side has it. */
+static inline void m_resume(struct model *m, struct m_end *e, unsigned window)
+{
+    m_expire(m, e);
     e->acks.n = 0;
     e->quota = (int)window;
     for (unsigned i = 0; i < e->n_out; i++)
@@ -313,6 +330,7 @@ static inline void m_send_due(struct m_client *c, unsigned side)
                                    .id = f->id,
                                    .qos = f->qos,
                                    .dup = true,
+                                   .expires = f->expires,
                                    .topic = f->topic,
                                    .payload = f->payload });
         } else {
@@ -367,8 +385,10 @@ static inline void m_publish(struct model *m, struct m_client *c, unsigned side)
             g.id = (uint16_t)(e->next_id++ % 200 + 1);
         while (m_flow_of(e, g.id) != NULL || (side == 0 && g.id == c->request));
         e->quota--;
-        e->out[e->n_out++] =
-            (struct m_flow){ .id = g.id, .qos = g.qos, .state = M_PUBLISH, .topic = g.topic, .payload = g.payload };
+        g.expires = c->version == MQTT_V5 && g.qos == 1 && !m->sober && m_one_in(m, 4);
+        e->out[e->n_out++] = (struct m_flow){
+            .id = g.id, .qos = g.qos, .state = M_PUBLISH, .expires = g.expires, .topic = g.topic, .payload = g.payload
+        };
     }
     if (up)
         m_alias(m, c, side, &g);
@@ -494,7 +514,7 @@ static inline void m_accept(struct model *m, struct m_client *c, const struct m_
     bool present = c->server_has;
     c->server_has = c->server_up = true;
     m_send(c, 1, (struct m_msg){ .type = MQTT_CONNACK, .sp = present, .topic = c->window, .alias = m_one_in(m, 3) });
-    m_resume(&c->servers, c->window);
+    m_resume(m, &c->servers, c->window);
     m_send_due(c, 1);
 }
 
@@ -516,7 +536,7 @@ static inline void m_accepted(struct model *m, struct m_client *c, const struct 
         m_reset(&c->mine);
     if (c->version == MQTT_V31 && !m_one_in(m, 2))
         m_reset(&c->mine);
-    m_resume(&c->mine, c->window);
+    m_resume(m, &c->mine, c->window);
     m_send_due(c, 0);
 }
 
@@ -598,11 +618,28 @@ static inline void m_connect(struct model *m, struct m_client *c)
                            .payload = c->will_payload });
     c->early = !c->clean && m_one_in(m, 3);
     if (c->early) { /* a client need not wait for CONNACK */
-        m_resume(&c->mine, c->window);
+        m_resume(m, &c->mine, c->window);
         m_send_due(c, 0);
     } else if (c->clean && m_one_in(m, 3)) {
         m_publish(m, c, 0);
     }
+}
+
+/* It tries, and is refused or gives up. */
+static inline void m_try(struct model *m, struct m_client *c)
+{
+    struct m_msg connect = { .type = MQTT_CONNECT, .topic = (unsigned)(c - m->client), .code = 9, .ends = true };
+    unsigned number = m_number(m, c);
+    m_event(m, number, "open");
+    m->k->conn[number].version = c->version;
+    m_pass(m, number, c->version, 0, &connect);
+    if (m_one_in(m, 2)) {
+        m_event(m, number, "rst>");
+        return;
+    }
+    m_pass(m, number, c->version, 1,
+           &(struct m_msg){ .type = MQTT_CONNACK, .topic = 9, .code = c->version == MQTT_V5 ? 0x88 : 3 });
+    m_event(m, number, "fin<");
 }
 
 /* The client connects anew while its old connection is up. */
@@ -675,6 +712,10 @@ static inline void m_step(struct model *m)
 {
     struct m_client *c = &m->client[m_random(m, M_CLIENTS)];
     m->k->now += 1000 * (1 + m_random(m, 3000));
+    if (!c->live && !m->calm && m_one_in(m, 6)) {
+        m_try(m, c);
+        return;
+    }
     if (!c->live) {
         m_connect(m, c);
         return;
