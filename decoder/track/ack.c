@@ -72,6 +72,7 @@ static void on_puback(struct track *t, struct conn *c, struct exch *x, unsigned 
     bool failed = c->version == MQTT_V5 && in->packet->reason >= FAILURE;
     if (slot == 0)
         judge_order(t, c, x, 0);
+    x->marks |= x->conn == NULL ? X_RESUMED : 0;
     exch_last_step(t, x, c, 1, in);
     exch_owes(t, x, 0, 0);
     x->reason = in->packet->reason;
@@ -92,6 +93,7 @@ static void on_pubrec(struct track *t, struct conn *c, struct exch *x, unsigned 
         judge_order(t, c, x, 1);
     if (again && x->conn == c)
         misuse(t, c, x->slot, x->id, slot); /* what follows comes twice, too */
+    x->marks |= x->conn == NULL ? X_RESUMED : 0;
     exch_step(t, x, c, 1, again ? TRACK_RETRANSMITTED : 0, in);
     x->marks |= X_RECEIVED;
     if (failed) {
@@ -139,7 +141,7 @@ static void on_pubrel(struct track *t, struct conn *c, struct exch *x, unsigned 
         judge_order(t, c, x, 2);
     if (again && !resumed)
         misuse(t, c, slot, x->id, slot); /* its PUBCOMP comes twice, too */
-    x->marks |= resumed ? X_RESUMED_REL : 0;
+    x->marks |= resumed ? X_RESUMED : 0;
     exch_step(t, x, c, 2, (again ? TRACK_RETRANSMITTED : 0) | (x->stage == 1 ? TRACK_OUT_OF_PLACE : 0), in);
     x->stage = 3;
     exch_owes(t, x, 1 - slot, MQTT_PUBCOMP);
@@ -221,6 +223,16 @@ static bool unknown_is_wrong(const struct conn *c, const struct mqtt_packet *p, 
     return !recovery || (!resumes && p->reason != NOT_FOUND);
 }
 
+/* It may answer what came on an earlier connection of the session, too: then it is one more, and likeness is no proof.
+ */
+static unsigned unknown_severity(const struct conn *c, const struct mqtt_packet *p, unsigned starter)
+{
+    bool again = (c->flags & C_RESUMED) != 0 && (c->ids[starter] >> (p->id & 63) & 1) != 0;
+    bool dropped = starter == 1 && (c->session->flags & S_CLIENT_OLD) != 0;
+    bool answer = p->type == MQTT_PUBACK || p->type == MQTT_PUBREC;
+    return answer && (again || dropped) ? MQTT_SEVERITY_NOTE : MQTT_SEVERITY_NONE;
+}
+
 static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned starter, bool taken,
                         const struct track_input *in)
 {
@@ -236,7 +248,7 @@ static void unknown_ack(struct track *t, struct conn *c, unsigned slot, unsigned
               "PUBREL for identifier %u, whose PUBLISH PUBREC had refused", p->id);
     } else if (unknown_is_wrong(c, p, starter) && is_sane(c, starter, p->id)) {
         enum mqtt_rule v311 = p->type == MQTT_PUBCOMP ? MQTT_S4_2_3_1_B : MQTT_R4_2_3_1_6;
-        judge(t, c, by_version(c, v311, MQTT_R5_2_2_1_5), MQTT_SEVERITY_NONE, slot_side(c, slot));
+        judge(t, c, by_version(c, v311, MQTT_R5_2_2_1_5), unknown_severity(c, p, starter), slot_side(c, slot));
     }
     misuse(t, c, starter, p->id, slot);
     t->note->flags |= TRACK_NO_START | TRACK_OUT_OF_PLACE;

@@ -290,7 +290,7 @@ void conn_release(struct track *t, struct conn *c, bool lives)
         if (x->conn != c)
             continue;
         bool publish = x->kind == TRACK_QOS1 || x->kind == TRACK_QOS2;
-        x->marks &= (uint16_t) ~(X_COUNTED | X_RESUMED_REL);
+        x->marks &= (uint16_t) ~(X_COUNTED | X_RESUMED);
         if (publish && lives)
             x->conn = NULL;
         else

@@ -185,11 +185,12 @@ void quota_take(struct track *t, struct conn *c, struct exch *x, const struct tr
     x->marks |= X_COUNTED;
 }
 
-/* One back for PUBACK, PUBCOMP and a PUBREC that refuses. The PUBCOMP of an exchange resumed at PUBREL gives one back,
- * too, if the sender has used any by the time it gets there; when that is cannot be seen, so it always counts. */
+/* One back for PUBACK, PUBCOMP and a PUBREC that refuses. Those of an exchange of which no PUBLISH was sent here give
+ * one back, too, if the sender has used any by the time they get there; when that is cannot be seen, so they always
+ * count. */
 void quota_give(struct track *t, struct conn *c, struct exch *x)
 {
-    if (c->version == MQTT_V5 && (x->marks & (X_COUNTED | X_RESUMED_REL)) != 0)
+    if (c->version == MQTT_V5 && (x->marks & (X_COUNTED | X_RESUMED)) != 0)
         bounds_make(t, c)->quota[x->slot]++;
     x->marks &= (uint16_t)~X_COUNTED;
 }

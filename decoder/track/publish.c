@@ -106,8 +106,8 @@ static void await_answer(struct track *t, struct conn *c, struct exch *x, const 
 {
     x->stage = 1;
     exch_owes(t, x, 1 - m->slot, x->kind == TRACK_QOS1 ? MQTT_PUBACK : MQTT_PUBREC);
-    if (m->slot == 1)
-        x->seq = ++c->arrived[x->kind == TRACK_QOS1 ? 0 : 1];
+    if (m->slot == 1) /* what comes again may be answered twice, or by what was owed for the first time */
+        x->seq = m->p->dup ? 0 : ++c->arrived[x->kind == TRACK_QOS1 ? 0 : 1];
     quota_take(t, c, x, m->in);
     exch_note(t, x);
 }
@@ -313,6 +313,12 @@ static void on_early(struct track *t, struct conn *c, struct exch *x, const stru
         exch_finish(t, x, TRACK_COMPLETE);
 }
 
+/* Begun on an earlier connection, and not yet sent again on this one: an acknowledgement may have come first. */
+static bool comes_from_before(const struct conn *c, const struct exch *x, const struct message *m)
+{
+    return x->conn == NULL || (m->p->dup && (c->flags & C_RESUMED) != 0 && (c->ids[m->slot] >> (x->id & 63) & 1) == 0);
+}
+
 static void on_qos(struct track *t, struct conn *c, const struct message *m)
 {
     struct exch *x = id_open(t, c, m->slot, m->in->packet->id);
@@ -320,7 +326,7 @@ static void on_qos(struct track *t, struct conn *c, const struct message *m)
         new_message(t, c, m, m->p->dup ? judge_dup(t, c, m) : 0);
     else if ((x->marks & X_EARLY) != 0 && x->conn == c)
         on_early(t, c, x, m);
-    else if (x->conn == NULL)
+    else if (comes_from_before(c, x, m))
         on_resumed(t, c, x, m);
     else
         on_repeat(t, c, x, m);

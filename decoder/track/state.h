@@ -106,18 +106,18 @@ struct later {
 };
 
 enum exch_mark {
-    X_COUNTED = 1,       /* takes one of the send quota of its connection */
-    X_REPORTED = 2,      /* late: said so already */
-    X_WRONG = 4,         /* was answered with a packet of another QoS */
-    X_PARKED = 8,        /* waits in the session's list */
-    X_BAD = 16,          /* one of its packets breaks a rule of form */
-    X_EARLY = 32,        /* the answer was captured before what it answers */
-    X_PRINTED = 64,      /* print is known */
-    X_RESUMED_REL = 128, /* resumed at PUBREL: cost no quota here */
-    X_RECEIVED = 256,    /* a PUBREC was seen at some time */
-    X_FEW = 512,         /* found by the list of its session, not by the hash table */
-    X_OLD = 1024,        /* may have gone on unseen, or been dropped */
-    X_EXPIRES = 2048,    /* the message has a Message Expiry Interval */
+    X_COUNTED = 1,    /* takes one of the send quota of its connection */
+    X_REPORTED = 2,   /* late: said so already */
+    X_WRONG = 4,      /* was answered with a packet of another QoS */
+    X_PARKED = 8,     /* waits in the session's list */
+    X_BAD = 16,       /* one of its packets breaks a rule of form */
+    X_EARLY = 32,     /* the answer was captured before what it answers */
+    X_PRINTED = 64,   /* print is known */
+    X_RESUMED = 128,  /* goes on here without a PUBLISH: cost no quota */
+    X_RECEIVED = 256, /* a PUBREC was seen at some time */
+    X_FEW = 512,      /* found by the list of its session, not by the hash table */
+    X_OLD = 1024,     /* may have gone on unseen, or been dropped */
+    X_EXPIRES = 2048, /* the message has a Message Expiry Interval */
 };
 
 struct exch {

@@ -302,12 +302,24 @@ static inline void m_expire(struct model *m, struct m_end *e)
         }
 }
 
-/* A new connection for the session as this side has it. */
-static inline void m_resume(struct model *m, struct m_end *e, unsigned window)
+/* What a client owed on the connection before it leaves, or says on this one; what it released will be asked anew. */
+static inline void m_drop_acks(struct model *m, struct m_end *e, bool all)
 {
+    all = all || m->sober || m_one_in(m, 2);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < e->acks.n && !all; i++)
+        if (e->acks.q[i].type == MQTT_PUBACK || e->acks.q[i].type == MQTT_PUBREC)
+            e->acks.q[kept++] = e->acks.q[i];
+    e->acks.n = kept;
+}
+
+/* A new connection for the session as this side has it. */
+static inline void m_resume(struct model *m, struct m_client *c, unsigned side)
+{
+    struct m_end *e = side == 0 ? &c->mine : &c->servers;
     m_expire(m, e);
-    e->acks.n = 0;
-    e->quota = (int)window;
+    m_drop_acks(m, e, side == 1);
+    e->quota = (int)c->window;
     for (unsigned i = 0; i < e->n_out; i++)
         e->out[i].due = true;
 }
@@ -385,7 +397,7 @@ static inline void m_publish(struct model *m, struct m_client *c, unsigned side)
             g.id = (uint16_t)(e->next_id++ % 200 + 1);
         while (m_flow_of(e, g.id) != NULL || (side == 0 && g.id == c->request));
         e->quota--;
-        g.expires = c->version == MQTT_V5 && g.qos == 1 && !m->sober && m_one_in(m, 4);
+        g.expires = c->version == MQTT_V5 && g.qos == 1 && side == 0 && !m->sober && m_one_in(m, 4);
         e->out[e->n_out++] = (struct m_flow){
             .id = g.id, .qos = g.qos, .state = M_PUBLISH, .expires = g.expires, .topic = g.topic, .payload = g.payload
         };
@@ -514,7 +526,7 @@ static inline void m_accept(struct model *m, struct m_client *c, const struct m_
     bool present = c->server_has;
     c->server_has = c->server_up = true;
     m_send(c, 1, (struct m_msg){ .type = MQTT_CONNACK, .sp = present, .topic = c->window, .alias = m_one_in(m, 3) });
-    m_resume(m, &c->servers, c->window);
+    m_resume(m, c, 1);
     m_send_due(c, 1);
 }
 
@@ -536,7 +548,7 @@ static inline void m_accepted(struct model *m, struct m_client *c, const struct 
         m_reset(&c->mine);
     if (c->version == MQTT_V31 && !m_one_in(m, 2))
         m_reset(&c->mine);
-    m_resume(m, &c->mine, c->window);
+    m_resume(m, c, 0);
     m_send_due(c, 0);
 }
 
@@ -618,7 +630,7 @@ static inline void m_connect(struct model *m, struct m_client *c)
                            .payload = c->will_payload });
     c->early = !c->clean && m_one_in(m, 3);
     if (c->early) { /* a client need not wait for CONNACK */
-        m_resume(m, &c->mine, c->window);
+        m_resume(m, c, 0);
         m_send_due(c, 0);
     } else if (c->clean && m_one_in(m, 3)) {
         m_publish(m, c, 0);
