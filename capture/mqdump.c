@@ -130,6 +130,8 @@ static void say_limits(const struct dump *d)
                   "sessions, exchanges and their connections were forgotten early to stay within the memory allowed "
                   "(--max-memory)");
     say_one_limit(c.evicted_flows, "connections were forgotten early to stay within the memory allowed (--max-memory)");
+    say_one_limit(c.unfollowed, "TCP segments are not in this: there was no memory for their connections");
+    say_one_limit(n.refused, "times there was no memory to follow a session: some conduct was not judged");
     say_one_limit(c.evicted_order,
                   "out-of-order segments were given up to stay within the memory allowed (--max-memory)");
     say_one_limit(c.evicted_probes,

@@ -635,6 +635,7 @@ static void count(const struct pipeline *p, struct pipeline_counters *out)
     out->evicted_flows = tcp.evicted_flows;
     out->expired_flows = tcp.expired_flows;
     out->evicted_order = tcp.evicted_order;
+    out->unfollowed = tcp.unfollowed;
     out->evicted_probes = talks.evicted_probes;
     out->cut_packets = talks.cut_packets;
     out->websockets = talks.websockets;

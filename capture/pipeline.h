@@ -128,10 +128,11 @@ struct pipeline_counters {
     uint64_t websockets, tls, tls_opened; /* connections; of TLS, those that gave MQTT or other data */
     uint64_t tls_no_key, tls_unknown;     /* no secret was known; an unknown version or cipher suite */
     uint64_t evicted_flows, expired_flows, evicted_order, evicted_probes, cut_packets; /* a budget was reached */
-    uint32_t flows;                                                                    /* in memory now */
-    uint64_t order_octets, packet_octets_held;                                         /* likewise */
-    uint64_t memory;           /* octets of the flow table and all that hangs on it, now */
-    int64_t first_ns, last_ns; /* capture time of the first and last frame; 0, 0: none */
+    uint64_t unfollowed;                       /* segments of connections for which there was no memory */
+    uint32_t flows;                            /* in memory now */
+    uint64_t order_octets, packet_octets_held; /* likewise */
+    uint64_t memory;                           /* octets of the flow table and all that hangs on it, now */
+    int64_t first_ns, last_ns;                 /* capture time of the first and last frame; 0, 0: none */
 };
 
 enum pipeline_status {

@@ -19,7 +19,7 @@ struct tcp {
     uint32_t next_number;
     uint32_t restarts; /* connections that go by the number of another one */
     int64_t next_idle_ns, next_linger_ns;
-    uint64_t expired;
+    uint64_t expired, unfollowed;
     uint32_t half_reset;       /* connections that linger and are not done */
     enum tcp_end how;          /* of what is going on: for the events of streams */
     const struct stamp *stamp; /* of the segment at hand */
@@ -236,8 +236,10 @@ uint32_t tcp_segment(struct tcp *t, const struct segment *g, uint32_t hash, stru
     unsigned dir;
     t->stamp = stamp;
     struct flow *f = flow_find_hashed(t->flows, g, hash, likely, stamp->time_ns, &dir);
-    if (f == NULL)
+    if (f == NULL) {
+        t->unfollowed++;
         return UINT32_MAX;
+    }
     if (f->number == UINT32_MAX)
         begin(t, f, stamp);
     else if (begins_another(f, dir, g))
@@ -322,6 +324,7 @@ void tcp_count(const struct tcp *t, struct tcp_counters *out)
         .evicted_flows = flow_evicted(t->flows),
         .expired_flows = t->expired,
         .evicted_order = t->shared.evicted,
+        .unfollowed = t->unfollowed,
         .retransmitted = t->shared.retransmitted,
         .reordered = t->shared.reordered,
         .conflicts = t->shared.conflicts,

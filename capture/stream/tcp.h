@@ -51,6 +51,7 @@ struct tcp_limits {
 
 struct tcp_counters {
     uint64_t connections, evicted_flows, expired_flows, evicted_order;
+    uint64_t unfollowed; /* segments of connections for which there was no memory */
     uint64_t retransmitted, reordered, conflicts;
     uint32_t flows;
     uint64_t order_octets, memory;

@@ -10,6 +10,8 @@ void *mem_take(struct track *t, size_t size)
     void *p = t->mem.resize(t->mem.ctx, NULL, 0, size);
     if (p != NULL)
         t->counts.memory += size;
+    else
+        t->counts.refused++;
     return p;
 }
 

@@ -404,7 +404,8 @@ struct track_counts {
     uint64_t packets, late;                                      /* late: with an earlier time stamp than one before */
     uint32_t connections, sessions, open, topics, subscriptions; /* held now */
     uint64_t evicted_connections, evicted_sessions, evicted_exchanges, topics_lost, subscriptions_lost;
-    uint64_t memory; /* octets taken from the allocator now */
+    uint64_t memory;  /* octets taken from the allocator now */
+    uint64_t refused; /* times that it had none: what it was for is not known */
 };
 void track_count(const struct track *t, struct track_counts *out);
 

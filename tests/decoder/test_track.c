@@ -451,7 +451,7 @@ static void limits_hold(void **state)
 /* ---- memory that runs out ---- */
 
 struct scarce {
-    uint64_t left, held;
+    uint64_t left, held, refused;
 };
 
 static void *scarce_resize(void *ctx, void *old, size_t old_size, size_t size)
@@ -462,8 +462,10 @@ static void *scarce_resize(void *ctx, void *old, size_t old_size, size_t size)
         free(old);
         return NULL;
     }
-    if (size > s->left)
+    if (size > s->left) {
+        s->refused++;
         return NULL;
+    }
     s->left -= size;
     s->held += size - old_size;
     return realloc(old, size);
@@ -473,7 +475,7 @@ static void no_memory(void **state)
 {
     (void)state;
     for (uint64_t budget = 0; budget < 300000; budget += 3001) {
-        struct scarce scarce = { budget, 0 };
+        struct scarce scarce = { .left = budget };
         struct talk *k = talk_new(NULL);
         struct track *own = k->track;
         struct track_config c;
@@ -485,6 +487,9 @@ static void no_memory(void **state)
             for (unsigned i = 0; i < 1500; i++)
                 m_step(m);
             talk_finish(k);
+            struct track_counts counts;
+            track_count(k->track, &counts);
+            assert_int_equal(counts.refused, scarce.refused);
             track_free(k->track);
             free(m);
         }

@@ -143,6 +143,18 @@ def _():
         equal((child.wait(timeout=120), child.stderr.read()), (0, b""), f"status and messages with {n}")
 
 
+if not re.search("asan|tsan", program("mqdump")):  # these want far more memory than they use
+
+    @case("memory that runs out is said, with one thread and with two")
+    def _():
+        generate("--preset", "fleet", "--scale", "0.1")
+        for n in ("1", "2"):
+            for octets, said in ((24 << 20, (b"no memory to follow a session",)), (19 << 20, (b"no memory to follow a session", b"TCP segments are not in this"))):
+                limit = lambda octets=octets: resource.setrlimit(resource.RLIMIT_DATA, (octets, octets))
+                r = subprocess.run([program("mqdump"), "-r", scratch, *SUMMARY, "--threads", n], capture_output=True, preexec_fn=limit, timeout=60)
+                equal((r.returncode, [text for text in said if text not in r.stderr]), (0, []), f"{n}, {octets} octets: {r.stderr[-300:]}")
+
+
 @case("a number that is neither 1 nor 2 is refused")
 def _():
     for n in ("0", "3", "two", ""):
