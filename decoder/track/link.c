@@ -51,7 +51,8 @@ static void take_limits(struct track *t, struct conn *c, struct session *s, cons
     b->window[1] = (uint16_t)mqtt_props_number(props, MQTT_PROP_RECEIVE_MAXIMUM, 65535);
     b->quota[1] = b->window[1];
     b->alias_max[1] = (uint16_t)mqtt_props_number(props, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
-    b->packet_max[1] = mqtt_props_number(props, MQTT_PROP_MAXIMUM_PACKET_SIZE, 0);
+    if ((c->flags & C_ODD_NAME) == 0) /* who does not know that version does not look into its properties */
+        b->packet_max[1] = mqtt_props_number(props, MQTT_PROP_MAXIMUM_PACKET_SIZE, 0);
     c->flags |= mqtt_props_number(props, MQTT_PROP_REQUEST_PROBLEM_INFORMATION, 1) == 0 ? C_NO_PROBLEM : 0;
     c->flags |= mqtt_props_number(props, MQTT_PROP_REQUEST_RESPONSE_INFORMATION, 0) == 1 ? C_WANT_RESPONSE : 0;
     struct mqtt_prop method;
