@@ -43,6 +43,7 @@ FAULTS = {
     "a PUBREL that crosses its PUBCOMP is accused": ("track/ack.c", "p->type == MQTT_PUBREL && c->version != MQTT_V5 &&", "p->type == MQTT_PUBREL && c->version == 99 &&"),
     "what is owed from before is answered to nothing": ("track/ack.c", "return answer && (again || dropped) ?", "return answer && (again && dropped) ?"),
     "an answer from before makes a repeat": ("track/publish.c", "else if (comes_from_before(c, x, m))", "else if (x->conn == NULL)"),
+    "an answer from before gives nothing back": ("track/ack.c", "x->marks |= x->conn == NULL ? X_RESUMED : 0;\n    exch_last_step", "exch_last_step"),
     "what comes again is in the order": ("track/publish.c", "x->seq = m->p->dup ? 0 : ++c->arrived", "x->seq = ++c->arrived"),
     "an expired message is missed": ("track/publish.c", "(x->marks & X_EXPIRES) != 0 ? reuse_severity(x)", "(x->marks & X_EXPIRES) == 99 ? reuse_severity(x)"),
     "a slow packet is silence": ("track/deadline.c", "    if (is_under_way(c, 0))\n        return now + budget;\n", ""),
