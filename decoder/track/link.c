@@ -213,7 +213,7 @@ static void judge_accepted(struct track *t, struct conn *c, const struct mqtt_pa
     judge_assigned(t, c, p);
     if (has_prop(&p->props, MQTT_PROP_RESPONSE_INFORMATION) && (c->flags & C_WANT_RESPONSE) == 0)
         judge(t, c, MQTT_R5_3_1_2_28, MQTT_SEVERITY_NONE, MQTT_SERVER);
-    if ((c->flags & C_WILL) != 0 && c->will_qos > c->max_qos)
+    if ((c->flags & C_WILL) != 0 && c->will_qos > c->max_qos && c->will_qos < 3) /* 3 is malformed, whatever it says */
         judge(t, c, MQTT_R5_3_2_2_12, MQTT_SEVERITY_NONE, MQTT_SERVER);
     if ((c->flags & (C_WILL_RETAIN | C_NO_RETAIN)) == (C_WILL_RETAIN | C_NO_RETAIN))
         judge(t, c, MQTT_R5_3_2_2_13, MQTT_SEVERITY_NONE, MQTT_SERVER);
