@@ -432,16 +432,20 @@ static bool was_served(const struct ledger *l, const struct ledger_party *me, ui
     return me->pong_for > sent_at && time_at(l, at) - me->pong_ns >= (int64_t)APART_MS * 1000000;
 }
 
+/* With more or fewer codes than filters, nobody knows which is for which. */
 static void on_codes(struct ledger *l, int16_t number, const struct ledger_party *me, const struct mqtt_packet *p,
                      uint32_t at)
 {
+    size_t filters = 0;
+    for (uint32_t i = 0; i < l->n_subs; i++)
+        filters += l->sub[i].party == number && l->sub[i].id == p->id && l->sub[i].granted_at == LEDGER_NEVER;
     for (uint32_t i = 0; i < l->n_subs; i++) {
         struct ledger_sub *s = &l->sub[i];
         if (s->party != number || s->id != p->id || s->granted_at != LEDGER_NEVER)
             continue;
         s->granted_at = at;
         s->served = was_served(l, me, s->sent_at, at);
-        s->code = s->place < p->list.payload.len ? p->list.payload.ptr[s->place] : 0xff;
+        s->code = p->list.payload.len == filters ? p->list.payload.ptr[s->place] : 0xff;
     }
 }
 

@@ -472,6 +472,8 @@ static void wrong_lists(void **state)
     judged(ASK("~/t", "0xa2"), MQTT_V5, "MQTT-3.9.3-2");
     judged(ASK("~/#", "0xa2"), MQTT_V5, "");
     judged(ASK("$share/g/~/t", "0x9e"), MQTT_V5, "");
+    /* two codes for three filters: which of them is refused? Only the number is wrong */
+    judged(ASK("~/t sub=1:~/t sub=1:$share/g/~/t", "1,0x9e"), MQTT_V5, "MQTT-3.8.4-6");
     judged(ASK("~/t", "0x91"), MQTT_V5, "MQTT-2.2.1-3");
     judged(ASK("~/t", "0x87"), MQTT_V5, "");
 #define LEAVE(filter, code) "60 a > unsubscribe id=2 unsub=" filter "\n61 a < unsuback id=2 codes=" code "\n"
