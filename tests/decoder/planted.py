@@ -28,7 +28,7 @@ FAULTS = {
     "the order of acknowledgements binds servers, too": ("track/ack.c", "if (slot == 0 && !again)\n        judge_order(t, c, x, 1);", "if (!again)\n        judge_order(t, c, x, 1);"),
     "the order of PUBRELs goes unseen": ("track/ack.c", "if (slot == 0 && !again)\n        judge_order(t, c, x, 2);", ""),
     "a repeated PUBREL is fine in 5.0": ("track/ack.c", "by_version(c, MQTT_S4_4_4_A, MQTT_R5_4_4_0_1)", "by_version(c, MQTT_S4_4_4_A, MQTT_RULE_NONE)"),
-    "PUBREL 0x92 in recovery is held against its sender": ("track/ack.c", "return !recovery || ((c->flags & C_RESUMED) == 0 && p->reason != NOT_FOUND);", "return true;"),
+    "PUBREL 0x92 in recovery is held against its sender": ("track/ack.c", "return !recovery || (!resumes && p->reason != NOT_FOUND);", "return true;"),
     "an acknowledgement that closes nothing is fine": ("track/ack.c", "} else if (unknown_is_wrong(c, p, starter) && is_sane(c, starter, p->id)) {", "} else if (false) {"),
     # sending again
     "DUP 1 at first sight is always wrong": ("track/publish.c", "if (!anew)\n        return false;", ""),
