@@ -616,17 +616,24 @@ static bool owed_nothing(const struct weighing *w, const struct ledger_party *p)
     return !owed;
 }
 
-/* Did the broker take all that came before its DISCONNECT? One PUBLISH that it refuses by closing, for whatever reason,
+/* Did the broker take all that came before its DISCONNECT? One packet that it refuses by closing, for whatever reason,
  * and the will is due before the DISCONNECT is read. */
 static bool heard_out(const struct weighing *w, const struct ledger_party *p)
 {
-    for (uint32_t i = 0; i < w->l->n_pubs; i++) {
-        const struct ledger_pub *pub = &w->l->pub[i];
+    const struct ledger *l = w->l;
+    for (uint32_t i = 0; i < l->n_pubs; i++) {
+        const struct ledger_pub *pub = &l->pub[i];
         bool answered = pub->qos > 0 ? pub->acked_at != LEDGER_NEVER : p->pong_for > pub->sent_at;
-        if (&w->l->party[pub->party] == p && !pub->will && !answered)
+        if (&l->party[pub->party] == p && !pub->will && !answered)
             return false;
     }
-    return true;
+    for (uint32_t i = 0; i < l->n_subs; i++)
+        if (&l->party[l->sub[i].party] == p && l->sub[i].granted_at == LEDGER_NEVER)
+            return false;
+    for (uint32_t i = 0; i < l->n_unsubs; i++)
+        if (&l->party[l->unsub[i].party] == p && l->unsub[i].answered_at == LEDGER_NEVER)
+            return false;
+    return !p->answers;
 }
 
 static void weigh_will_at(const struct weighing *w, const struct ledger_party *p, const struct ledger_sub *s)

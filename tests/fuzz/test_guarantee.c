@@ -265,6 +265,12 @@ static void wills(void **state)
     judged(UP("a") SUB("a", "1") WILLED "80 b > publish qos=0 topic=~/u payload=y\n" PING(
                "b", "85") "90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"),
            MQTT_V311, "MQTT-3.1.2-10");
+    /* or an UNSUBSCRIBE, with a filter that is no UTF-8: 3.1 has no rule for that */
+#define BYE_LATER "90 b > disconnect\n90 b gone\n" GOT("a", "91", "1", "w")
+    judged(UP("a") SUB("a", "1") WILLED "80 b > unsubscribe id=3 unsub=u\n" BYE_LATER, MQTT_V31, "");
+    judged(UP("a") SUB("a", "1") WILLED "80 b > unsubscribe id=3 unsub=u\n81 b < unsuback id=3\n" BYE_LATER, MQTT_V31,
+           "MQTT-3.1.2-10");
+    judged(UP("a") SUB("a", "1") WILLED "80 b > subscribe id=3 sub=0:u\n" BYE_LATER, MQTT_V31, "");
     /* whoever said AUTH out of turn is let go before DISCONNECT is read */
     judged(UP("a") SUB("a", "1") WILLED
            "80 b > auth reason=0x19 authentication_method=x\n90 b > disconnect\n90 b close\n" GOT("a", "91", "1", "w"),
