@@ -192,6 +192,8 @@ static void on_resumed(struct track *t, struct conn *c, struct exch *x, const st
         else if (sure && released)
             judge(t, c, by_version(c, MQTT_R4_4_3_3_1, MQTT_R5_4_3_3_6), MQTT_SEVERITY_NONE, side);
         judge_order(t, c, x, m->slot);
+        if (released)
+            misuse(t, c, m->slot, x->id, m->slot); /* the answer to its PUBREL may still come */
         send_again(t, c, x, m, TRACK_RESUMED);
         return;
     }
