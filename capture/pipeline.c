@@ -169,7 +169,7 @@ static bool make_tracker(struct pipeline *p, uint64_t octets)
     };
     struct track_memory memory = { .resize = resize };
     if (p->options.threads > 1) {
-        memory = (struct track_memory){ .resize = stock_resize, .ctx = p->stock = stock_new() };
+        memory = (struct track_memory){ .resize = stock_resize, .ctx = p->stock = stock_new(), .zeroed = true };
         if (p->stock == NULL)
             return false;
     }

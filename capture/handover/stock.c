@@ -84,7 +84,7 @@ static void *take(struct stock *s, size_t size)
     if (k != NULL && k->first != NULL) {
         void *p = k->first;
         memcpy(&k->first, p, sizeof k->first);
-        return p;
+        return memset(p, 0, size);
     }
     size_t n = (size + ALIGN - 1) / ALIGN * ALIGN;
     if (s->chunks == NULL || n > CHUNK - sizeof(struct chunk) - s->used) {
@@ -119,7 +119,7 @@ static bool is_ours(size_t size)
 void *stock_resize(void *stock, void *old, size_t old_size, size_t size)
 {
     void *new = NULL;
-    if (size > 0 && (new = is_ours(size) ? take(stock, size) : malloc(size)) == NULL)
+    if (size > 0 && (new = is_ours(size) ? take(stock, size) : calloc(1, size)) == NULL)
         return NULL;
     if (new != NULL && old != NULL)
         memcpy(new, old, old_size < size ? old_size : size);

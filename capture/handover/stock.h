@@ -13,7 +13,7 @@ struct stock;
 struct stock *stock_new(void);    /* NULL: no memory */
 void stock_free(struct stock *s); /* NULL is fine; and all memory that was taken from it */
 
-/* The taker: as struct track_memory asks for. */
+/* The taker: as struct track_memory asks for, zeroed. */
 void *stock_resize(void *stock, void *old, size_t old_size, size_t size);
 
 /* The giver. False: as much as is wanted is ready. */

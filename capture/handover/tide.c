@@ -2,7 +2,9 @@
 #include "capture/handover/tide.h"
 #include <sched.h>
 
-enum { PATIENCE = 64 }; /* looks before one goes to sleep: that costs more than some looks, and most waits are short */
+enum {
+    PATIENCE = 1000
+}; /* looks before one goes to sleep: that costs more than some looks, and most waits are short */
 
 void tide_init(struct tide *t)
 {

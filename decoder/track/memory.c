@@ -39,7 +39,8 @@ static bool slab_grow(struct track *t, struct slabs *s)
     void *slab = mem_take(t, (size_t)SLAB * s->size);
     if (slab == NULL)
         return false;
-    memset(slab, 0, (size_t)SLAB * s->size);
+    if (!t->mem.zeroed)
+        memset(slab, 0, (size_t)SLAB * s->size);
     s->slab[s->n_slabs++] = slab;
     return true;
 }

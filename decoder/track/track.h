@@ -28,6 +28,7 @@ struct track;
 struct track_memory {
     void *(*resize)(void *ctx, void *old, size_t old_size, size_t size);
     void *ctx;
+    bool zeroed; /* what it gives is all zero, but for contents that it keeps */
 };
 
 /* ---- exchanges -------------------------------------------------------------------------------------------------- */

@@ -118,7 +118,7 @@ static void walk_tables(const struct watch *w)
 
 bool watch_start(struct watch *w, const struct track_config *config)
 {
-    struct track_memory memory = { resize, w };
+    struct track_memory memory = { .resize = resize, .ctx = w };
     struct track_events events = { on_finding, on_exchange, on_session, w };
     w->time_ns = WATCH_START_NS;
     if (w->written) {

@@ -264,7 +264,7 @@ void judge_run(const struct run *run, enum mqtt_severity least, struct judge_res
     j->least = least;
     j->out = out;
     j->ledger = ledger_new(run);
-    j->track = track_new(&config, (struct track_memory){ heap_resize, NULL },
+    j->track = track_new(&config, (struct track_memory){ .resize = heap_resize },
                          (struct track_events){ .finding = on_finding, .ctx = j });
     for (uint32_t i = 0; i < run->n_log; i++) {
         const struct log_entry *entry = &run->log[i];

@@ -172,6 +172,9 @@ static void memory(void **state)
         size_t to = random % 5 == 0 ? 0 : (size_t)1 << (4 + random % 13);
         part[i] = stock_resize(s, part[i], size[i], to);
         assert_true((part[i] != NULL) == (to > 0));
+        for (size_t at = size[i]; at < to; at++)
+            if (part[i][at] != 0)
+                fail_msg("part %u, octet %zu is not zero", i, at);
         for (size_t at = size[i] < to ? 0 : to; at < to; at++)
             part[i][at] = (uint8_t)(i + at);
         for (size_t at = 0; at < to && at < size[i]; at += 97)

@@ -109,7 +109,7 @@ static inline struct talk *talk_new(const struct track_config *config)
     if (config != NULL)
         c = *config;
     k->now = 1000000000000;
-    k->track = track_new(&c, (struct track_memory){ talk_resize, k },
+    k->track = track_new(&c, (struct track_memory){ .resize = talk_resize, .ctx = k },
                          (struct track_events){ talk_on_finding, talk_on_exchange, talk_on_session, k });
     return k;
 }

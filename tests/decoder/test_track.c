@@ -480,7 +480,7 @@ static void no_memory(void **state)
         struct track *own = k->track;
         struct track_config c;
         track_defaults(&c);
-        k->track = track_new(&c, (struct track_memory){ scarce_resize, &scarce },
+        k->track = track_new(&c, (struct track_memory){ .resize = scarce_resize, .ctx = &scarce },
                              (struct track_events){ talk_on_finding, NULL, NULL, k });
         if (k->track != NULL) {
             struct model *m = model_new(k, budget + 1, false);
