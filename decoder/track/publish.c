@@ -318,7 +318,9 @@ static void on_early(struct track *t, struct conn *c, struct exch *x, const stru
 /* Begun on an earlier connection, and not yet sent again on this one: an acknowledgement may have come first. */
 static bool comes_from_before(const struct conn *c, const struct exch *x, const struct message *m)
 {
-    return x->conn == NULL || (m->p->dup && (c->flags & C_RESUMED) != 0 && (c->ids[m->slot] >> (x->id & 63) & 1) == 0);
+    bool message = x->kind == TRACK_QOS1 || x->kind == TRACK_QOS2; /* a request is of one connection */
+    return x->conn == NULL ||
+           (message && m->p->dup && (c->flags & C_RESUMED) != 0 && (c->ids[m->slot] >> (x->id & 63) & 1) == 0);
 }
 
 static void on_qos(struct track *t, struct conn *c, const struct message *m)
