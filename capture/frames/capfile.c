@@ -147,9 +147,10 @@ static bool inflate_more(struct capfile *c)
 static ssize_t read_lent(struct capfile *c, size_t n)
 {
     struct view left = view_of(c->block + c->pos, c->end - c->pos);
-    ssize_t got = c->lent.read(c->lent.ctx, c->fd, left, n, &c->block);
-    if (c->block + c->pos != left.ptr) {
-        c->data = c->block;
+    uint8_t *block = c->block;
+    ssize_t got = c->lent.read(c->lent.ctx, c->fd, left, n, &block);
+    if (block != c->block) {
+        c->data = c->block = block;
         c->pos = 0;
         c->end = left.len;
     }

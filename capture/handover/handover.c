@@ -10,7 +10,6 @@ enum {
     BATCHES = 16,
     REPORTS = 128,      /* of a batch */
     COPIES = 64 * 1024, /* octets of a batch that are copied */
-    LINE = 64,          /* octets of a cache line */
     TO_WRITE = 8, /* reports that are asked for ahead: the other processor had them last, and that may be far away */
     TO_READ = 16,
 };
@@ -32,18 +31,18 @@ struct handover {
     struct stock *stock;
     atomic_bool refused;
     /* the giver's */
-    _Alignas(LINE) struct view lent; /* what lies here is borrowed */
+    _Alignas(CACHE_LINE) struct view lent; /* what lies here is borrowed */
     int64_t first_ns;
     uint32_t *free_slots, n_free, free_cap, made;
     /* the taker's */
-    _Alignas(LINE) uint64_t *handles; /* by slot: what the rows know the connection by */
+    _Alignas(CACHE_LINE) uint64_t *handles; /* by slot: what the rows know the connection by */
     uint32_t n_handles;
 };
 
 struct handover *handover_new(struct stock *stock)
 {
-    size_t size = (sizeof(struct handover) + LINE - 1) / LINE * LINE;
-    struct handover *h = aligned_alloc(LINE, size);
+    size_t size = (sizeof(struct handover) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    struct handover *h = aligned_alloc(CACHE_LINE, size);
     if (h == NULL)
         return NULL;
     memset(h, 0, size);
@@ -281,11 +280,11 @@ static void ask_ahead(const struct handover *h, const struct rows *rows, const s
     for (uint32_t i = 0; i < b->n; i++) {
         const struct report *r = &b->report[i];
         if (r->handle < h->n_handles)
-            __builtin_prefetch(&h->handles[r->handle]);
+            prefetch_line(&h->handles[r->handle]);
         if (r->kind == REPORT_PACKET)
-            __builtin_prefetch(r->packet.octets);
-        if (r->kind == REPORT_PACKET && ((uintptr_t)r->packet.octets & (LINE - 1)) + r->packet.held > LINE)
-            __builtin_prefetch(r->packet.octets + LINE);
+            prefetch_line(r->packet.octets);
+        if (r->kind == REPORT_PACKET && ((uintptr_t)r->packet.octets & (CACHE_LINE - 1)) + r->packet.held > CACHE_LINE)
+            prefetch_line(r->packet.octets + CACHE_LINE);
     }
     for (uint32_t i = 0; i < b->n; i++)
         handle[i] = handle_of(h, b->report[i].handle);

@@ -60,8 +60,9 @@ bool stock_up(struct stock *s)
 {
     if (atomic_load_explicit(&s->ready, memory_order_relaxed) != NULL)
         return false;
-    atomic_store(&s->ready, make_chunk());
-    return true;
+    struct chunk *c = make_chunk();
+    atomic_store(&s->ready, c);
+    return c != NULL;
 }
 
 static struct chunk *next_chunk(struct stock *s)

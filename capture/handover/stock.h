@@ -16,5 +16,5 @@ void stock_free(struct stock *s); /* NULL is fine; and all memory that was taken
 /* The taker: as struct track_memory asks for, zeroed. */
 void *stock_resize(void *stock, void *old, size_t old_size, size_t size);
 
-/* The giver. False: as much as is wanted is ready. */
+/* The giver. False: as much as is wanted is ready, or there is no more. */
 bool stock_up(struct stock *s);

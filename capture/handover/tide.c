@@ -2,9 +2,8 @@
 #include "capture/handover/tide.h"
 #include <sched.h>
 
-enum {
-    PATIENCE = 1000
-}; /* looks before one goes to sleep: that costs more than some looks, and most waits are short */
+/* Looks before one goes to sleep: that costs more than some looks, and most waits are short. */
+enum { PATIENCE = 1000 };
 
 void tide_init(struct tide *t)
 {

@@ -2,15 +2,16 @@
  *
  * capture/handover/tide.h -- a number that one thread raises and the other waits for. */
 #pragma once
+#include "decoder/base/prefetch.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct tide {
-    _Alignas(64) _Atomic uint64_t at; /* in a line of the cache of its own, with what belongs to it */
-    _Atomic uint64_t awaited;         /* somebody sleeps until it is at this; 0: nobody */
-    pthread_mutex_t mutex;            /* of who goes to sleep, and who wakes it */
+    _Alignas(CACHE_LINE) _Atomic uint64_t at; /* in a line of the cache of its own, with what belongs to it */
+    _Atomic uint64_t awaited;                 /* somebody sleeps until it is at this; 0: nobody */
+    pthread_mutex_t mutex;                    /* of who goes to sleep, and who wakes it */
     pthread_cond_t more;
 };
 

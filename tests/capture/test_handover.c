@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,24 +75,39 @@ static size_t read_records(struct blocks *b, struct tide *done, int fd, size_t l
     }
 }
 
+struct lender {
+    struct blocks blocks;
+    struct tide done;
+};
+
+static void begin(struct lender *l)
+{
+    *l = (struct lender){ 0 };
+    blocks_init(&l->blocks);
+    tide_init(&l->done);
+}
+
+static void end(struct lender *l, int fd)
+{
+    close(fd);
+    tide_destroy(&l->done);
+    blocks_destroy(&l->blocks);
+}
+
 static void read_whole(size_t longest, bool with_taker)
 {
-    struct blocks b = { 0 };
-    struct tide done;
-    blocks_init(&b);
-    tide_init(&done);
+    struct lender l;
+    begin(&l);
     int fd = make_file();
-    struct taker t = { .blocks = &b };
+    struct taker t = { .blocks = &l.blocks };
     pthread_t thread;
     if (with_taker)
         assert_int_equal(pthread_create(&thread, NULL, read_ahead, &t), 0);
-    assert_int_equal(read_records(&b, &done, fd, longest), FILE_LEN);
+    assert_int_equal(read_records(&l.blocks, &l.done, fd, longest), FILE_LEN);
     atomic_store(&t.stop, true);
     if (with_taker)
         pthread_join(thread, NULL);
-    close(fd);
-    tide_destroy(&done);
-    blocks_destroy(&b);
+    end(&l, fd);
 }
 
 static void whole_file(void **state)
@@ -108,46 +124,80 @@ static void whole_file(void **state)
 static void read_by_the_taker(void **state)
 {
     (void)state;
-    struct blocks b = { 0 };
-    struct tide done;
-    blocks_init(&b);
-    tide_init(&done);
+    struct lender l;
+    begin(&l);
     int fd = make_file();
     uint8_t none = 0, *octets;
-    assert_false(blocks_read_ahead(&b)); /* nobody has asked */
-    ssize_t got = blocks_read(&b, &done, fd, view_of(&none, 0), 0, &octets);
+    assert_false(blocks_read_ahead(&l.blocks)); /* nobody has asked */
+    ssize_t got = blocks_read(&l.blocks, &l.done, fd, view_of(&none, 0), 0, &octets);
     assert_in_range(got, 1, FILE_LEN);
-    assert_true(blocks_read_ahead(&b));
-    assert_false(blocks_read_ahead(&b)); /* once */
+    assert_true(blocks_read_ahead(&l.blocks));
+    assert_false(blocks_read_ahead(&l.blocks)); /* once */
     off_t at = lseek(fd, 0, SEEK_CUR);
     uint8_t *before = octets;
-    assert_in_range(blocks_read(&b, &done, fd, view_of(before + got - 10, 10), 0, &octets), 1, FILE_LEN);
+    assert_in_range(blocks_read(&l.blocks, &l.done, fd, view_of(before + got - 10, 10), 0, &octets), 1, FILE_LEN);
     assert_int_equal(lseek(fd, 0, SEEK_CUR), at);
     assert_memory_equal(octets, before + got - 10, 10);
     assert_int_equal(octets[10], octet_at((size_t)got));
-    close(fd);
-    tide_destroy(&done);
-    blocks_destroy(&b);
+    end(&l, fd);
+}
+
+struct giver {
+    struct lender *lender;
+    int fd;
+    atomic_bool finished;
+};
+
+static void *read_once_more(void *giver)
+{
+    struct giver *g = giver;
+    uint8_t none = 0, *octets;
+    blocks_read(&g->lender->blocks, &g->lender->done, g->fd, view_of(&none, 0), 0, &octets);
+    atomic_store(&g->finished, true);
+    return NULL;
+}
+
+/* A block of which a batch borrows is read to again when that is done, and not before. */
+static void borrowed(void **state)
+{
+    (void)state;
+    struct lender l;
+    begin(&l);
+    struct giver g = { .lender = &l, .fd = make_file() };
+    uint8_t none = 0, *octets, *first = NULL;
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        assert_in_range(blocks_read(&l.blocks, &l.done, g.fd, view_of(&none, 0), 0, &octets), 1, FILE_LEN);
+        first = i == 0 ? octets : first;
+        blocks_current(&l.blocks)->until = i + 1;
+    }
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, read_once_more, &g), 0);
+    while (atomic_load(&l.done.awaited) == 0 && !atomic_load(&g.finished))
+        sched_yield();
+    assert_false(atomic_load(&g.finished));
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(first[i], octet_at(i));
+    tide_rise(&l.done);
+    pthread_join(thread, NULL);
+    assert_int_not_equal(memcmp(first, (uint8_t[]){ octet_at(0), octet_at(1), octet_at(2) }, 3), 0);
+    end(&l, g.fd);
 }
 
 /* What is left stays in reach. */
 static void cannot_read(void **state)
 {
     (void)state;
-    struct blocks b = { 0 };
-    struct tide done;
-    blocks_init(&b);
-    tide_init(&done);
+    struct lender l;
+    begin(&l);
     int fd = open("tests", O_RDONLY | O_DIRECTORY);
     uint8_t *octets;
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(blocks_read(&b, &done, fd, view_of((const uint8_t *)"left", 4), 9, &octets), -1);
+        struct view left = view_of((const uint8_t *)"left", 4);
+        assert_int_equal(blocks_read(&l.blocks, &l.done, fd, left, 9, &octets), -1);
         assert_int_equal(errno, EISDIR);
         assert_memory_equal(octets, "left", 4);
     }
-    close(fd);
-    tide_destroy(&done);
-    blocks_destroy(&b);
+    end(&l, fd);
 }
 
 /* Sizes of all sorts, taken, resized and given back: contents stay, and nobody has another's. */
@@ -191,6 +241,7 @@ static void memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(whole_file), cmocka_unit_test(read_by_the_taker),
-                                        cmocka_unit_test(cannot_read), cmocka_unit_test(memory) };
+                                        cmocka_unit_test(borrowed), cmocka_unit_test(cannot_read),
+                                        cmocka_unit_test(memory) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
