@@ -10,16 +10,10 @@ enum {
     HEAD = 64 * 1024,  /* room before them, for what is left of the last block: most often a part of a frame */
 };
 
-void blocks_init(struct blocks *b)
-{
-    tide_init(&b->reads);
-}
-
 void blocks_destroy(struct blocks *b)
 {
     for (unsigned i = 0; i < BLOCKS; i++)
         free(b->block[i].octets);
-    tide_destroy(&b->reads);
 }
 
 static struct block *next_of(struct blocks *b)

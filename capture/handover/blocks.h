@@ -18,7 +18,7 @@ struct block {
     uint64_t until; /* in use until so many batches are done */
 };
 
-struct blocks {
+struct blocks { /* zeroed at first */
     struct block block[BLOCKS];
     unsigned current;
     uint64_t by_taker; /* reads of the taker that the giver has had */
@@ -30,7 +30,6 @@ struct blocks {
     ssize_t got; /* as read(2) says */
 };
 
-void blocks_init(struct blocks *b);
 void blocks_destroy(struct blocks *b);
 
 static inline struct block *blocks_current(struct blocks *b)

@@ -47,9 +47,6 @@ struct handover *handover_new(struct stock *stock)
         return NULL;
     memset(h, 0, size);
     h->stock = stock;
-    tide_init(&h->given);
-    tide_init(&h->done);
-    blocks_init(&h->blocks);
     return h;
 }
 
@@ -60,8 +57,6 @@ void handover_free(struct handover *h)
     free(h->free_slots);
     free(h->handles);
     blocks_destroy(&h->blocks);
-    tide_destroy(&h->done);
-    tide_destroy(&h->given);
     free(h);
 }
 
@@ -88,7 +83,7 @@ static void give(struct handover *h)
     filling(h)->first_ns = h->first_ns;
     blocks_current(&h->blocks)->until = given(h) + 1;
     tide_rise(&h->given);
-    if (tide_at(&h->done) + BATCHES <= given(h)) /* full: a while, for each waking costs the other, too */
+    if (tide_at(&h->done) + BATCHES <= given(h)) /* full: a while, so that one nap is enough */
         tide_await(&h->done, given(h) - BATCHES / 2, stock_some, h->stock);
     struct batch *b = filling(h);
     b->n = 0;

@@ -1,63 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture/handover/tide.h"
-#include <sched.h>
+#include <time.h>
 
-/* Looks before one goes to sleep: that costs more than some looks, and most waits are short. */
-enum { PATIENCE = 1000 };
+/* Most waits are short: looks that cost no more than asking the kernel for a nap, about 40 microseconds of them. The
+ * naps are short, too, and nobody has to wake who takes one, which costs the other thread more than this one's late
+ * return: what it waits for comes in batches, several ahead. No sched_yield(2): two threads that yield to each other
+ * share one processor for long while another one has nothing to do. */
+enum { LOOKS = 2000, NAP_NS = 50000 };
 
-void tide_init(struct tide *t)
+static inline void rest(void)
 {
-    pthread_mutex_init(&t->mutex, NULL);
-    pthread_cond_init(&t->more, NULL);
-    atomic_init(&t->at, 0);
-    atomic_init(&t->awaited, 0);
+#if defined __x86_64__ || defined __i386__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("isb");
+#endif
 }
 
-void tide_destroy(struct tide *t)
+void tide_await(const struct tide *t, uint64_t to, bool (*meanwhile)(void *ctx), void *ctx)
 {
-    pthread_cond_destroy(&t->more);
-    pthread_mutex_destroy(&t->mutex);
-}
-
-static void sleep_until(struct tide *t, uint64_t to)
-{
-    pthread_mutex_lock(&t->mutex);
-    atomic_store(&t->awaited, to);
-    while (atomic_load(&t->at) < to)
-        pthread_cond_wait(&t->more, &t->mutex);
-    atomic_store(&t->awaited, 0);
-    pthread_mutex_unlock(&t->mutex);
-}
-
-void tide_await(struct tide *t, uint64_t to, bool (*meanwhile)(void *ctx), void *ctx)
-{
-    for (unsigned i = 0; i < PATIENCE; i++) {
-        if (tide_at(t) >= to)
-            return;
-        if (meanwhile == NULL || !meanwhile(ctx))
-            sched_yield();
+    for (unsigned looks = 0; tide_at(t) < to; looks++) {
+        if (meanwhile != NULL && meanwhile(ctx))
+            continue;
+        if (looks < LOOKS)
+            rest();
+        else
+            nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
     }
-    sleep_until(t, to);
-}
-
-static void wake(struct tide *t)
-{
-    uint64_t awaited = atomic_load(&t->awaited);
-    if (awaited == 0 || atomic_load(&t->at) < awaited)
-        return;
-    pthread_mutex_lock(&t->mutex);
-    pthread_cond_signal(&t->more);
-    pthread_mutex_unlock(&t->mutex);
-}
-
-void tide_rise(struct tide *t)
-{
-    atomic_store(&t->at, atomic_load_explicit(&t->at, memory_order_relaxed) + 1);
-    wake(t);
-}
-
-void tide_flood(struct tide *t)
-{
-    atomic_store(&t->at, UINT64_MAX);
-    wake(t);
 }

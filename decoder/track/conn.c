@@ -104,21 +104,26 @@ static void prefetch_exchanges(const struct track *t, const struct conn *c, cons
         prefetch_record(s->few, sizeof *s->few);
     prefetch_record(s->subs, sizeof *s->subs);
     prefetch_record(s->own, sizeof *s->own);
-    if ((s->flags & S_KEYED) == 0 && s->client_id != NULL) {
+    if (c->broker_print == 0 && s->family == 6)
+        prefetch_record(s->v6, sizeof *s->v6);
+    if ((s->flags & S_KEYED) == 0 && s->client_id != NULL)
         key_prefetch(t, s);
-        prefetch_record(s->family == 6 ? s->v6 : NULL, sizeof *s->v6);
-    }
 }
 
-static void prefetch_asked(const struct exch *wait, const struct exch *few)
+static void prefetch_asked(const struct session *s, const struct exch *wait)
 {
+    const struct exch *few = s->few;
     const struct ask *a = wait != NULL ? wait->asks : NULL;
     if (a != NULL) {
         prefetch_record(a->sub, sizeof *a->sub);
         prefetch_record(a->next, sizeof *a->next);
     }
-    if (few != NULL && few != wait)
+    if (few != NULL && few != wait) {
         prefetch_record(few->topic, sizeof *few->topic);
+        prefetch_record(few->asks, sizeof *few->asks);
+    }
+    if (s->subs != NULL)
+        prefetch_record(s->subs->next, sizeof *s->subs);
 }
 
 void track_prefetch(const struct track *t, track_conn h, unsigned step)
@@ -135,7 +140,7 @@ void track_prefetch(const struct track *t, track_conn h, unsigned step)
     else if (s != NULL && step == 2)
         prefetch_exchanges(t, c, s);
     else if (s != NULL)
-        prefetch_asked(c->wait, s->few);
+        prefetch_asked(s, c->wait);
 }
 
 static void leave(struct track *t, struct conn *c)

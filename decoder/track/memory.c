@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * decoder/track/memory.c -- slabs of equal records, and records of any size, from the caller's allocator. */
+#include "decoder/base/prefetch.h"
 #include "decoder/track/state.h"
 
 #include <string.h>
@@ -51,10 +52,13 @@ void *slab_take(struct track *t, struct slabs *s)
     if (p != NULL) {
         memcpy(&s->free, p, sizeof s->free);
         memset(p, 0, sizeof s->free);
+        prefetch_record(s->free, s->size);
     } else {
         if (s->held == s->n_slabs * SLAB && !slab_grow(t, s))
             return NULL;
         p = slab_at(s, s->held++);
+        if (s->held % SLAB != 0)
+            prefetch_record((char *)p + s->size, s->size);
     }
     s->used++;
     return p;

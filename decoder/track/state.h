@@ -19,6 +19,7 @@ enum {
     SLAB = 64,
     WHEEL = 512,
     WHEEL_SHIFT = 28,
+    WHEEL_FINE = 16, /* as an entry tells it */
     PREV_ALIASES = 64,
     DUE_WILLS = 32,
     DUP_RING = 8,
@@ -41,12 +42,13 @@ struct __attribute__((packed, aligned(4))) timer {
 struct wheel_entry { /* of no meaning any more when its timer has another serial */
     uint32_t owner;  /* index of a connection, or of what comes after one with AFTER_OWNER */
     uint32_t serial;
+    uint32_t due; /* or when it is to be looked at, in WHEEL_FINE, modulo 2^32 */
 };
 
 struct wheel_chunk { /* a place is a stack of them */
     struct wheel_chunk *below;
     uint32_t n;
-    struct wheel_entry entry[30];
+    struct wheel_entry entry[41];
 };
 
 #define AFTER_OWNER 0x80000000u
@@ -242,20 +244,20 @@ struct session {
     uint16_t keep_alive_s;
     uint32_t open, print, n_hashed; /* n_hashed: exchanges in the table */
     int64_t silence_ns;
-    struct own *own; /* NULL: none */
-    /* the rest */
-    struct after *after;          /* NULL: nothing of it */
-    struct past *past;            /* likewise */
-    struct exch *parked;          /* the first; its prev is the last */
-    uint32_t index, older, newer; /* index of its record + 1; the others by theirs, 0: none */
-    uint32_t n_subs;              /* subscriptions in force */
-    int64_t first_ns, connected_ns, closed_ns;
-    union { /* addresses of the client, [0], and the server */
+    struct own *own;     /* NULL: none */
+    struct after *after; /* NULL: nothing of it */
+    struct past *past;   /* likewise */
+    union {              /* addresses of the client, [0], and the server */
         uint8_t v4[2][4];
         struct six *v6;
     };
     uint16_t port[2];
-    uint32_t conns; /* index of one of those that belong to it, 0: none; the others by their mates */
+    uint32_t n_subs; /* subscriptions in force */
+    /* the rest */
+    struct exch *parked; /* the first; its prev is the last */
+    uint32_t index, older, newer; /* index of its record + 1; the others by theirs, 0: none */
+    uint32_t conns;               /* index of one of those that belong to it, 0: none; the others by their mates */
+    int64_t first_ns, connected_ns, closed_ns;
     uint32_t hash, stream, expiry_s;
     uint32_t connections;
 };

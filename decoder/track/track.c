@@ -9,8 +9,8 @@
 static const int64_t second = 1000000000;
 
 /* What the header promises. A hash table has at most four places for each record when it has just grown, that of
- * the sessions three, and the wheel two entries for each connection. */
-enum { WHEEL_PLACE = 20 };
+ * the sessions three, and the wheel three entries for each connection or session that ends. */
+enum { WHEEL_PLACE = 40 };
 _Static_assert(sizeof(struct conn) + sizeof(struct bounds) + sizeof(struct rare) + WHEEL_PLACE <= TRACK_COST_CONNECTION,
                "enum track_cost");
 _Static_assert(sizeof(struct session) + sizeof(struct after) + sizeof(struct past) + sizeof(struct tallies) +

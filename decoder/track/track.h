@@ -11,7 +11,7 @@
  * Events come out of these calls and of track_advance, in the order of becoming certain.
  *
  * Memory: everything is taken from the allocator in slabs and bounded by the limits. A plain connection that is up and
- * its session take less than 576 octets, texts and one subscription included; what only some have (bounds of 5.0, a
+ * its session take less than 592 octets, texts and one subscription included; what only some have (bounds of 5.0, a
  * will, a broken rule, counts beyond 16 bits...) is made when they have it, and enum track_cost says what one of each
  * kind costs with all of that. A client that opens 65,535 exchanges costs 16 MiB, and no more than max_exchanges allow
  * in all. Once a subscription was seen: 128 KiB for the latest 2,048 messages that clients published, by which their
@@ -211,7 +211,7 @@ struct track_events { /* any may be NULL */
 
 /* Octets of one at most, with all it may come to have and its places in tables; texts come on top. */
 enum track_cost {
-    TRACK_COST_CONNECTION = 468,
+    TRACK_COST_CONNECTION = 488,
     TRACK_COST_SESSION = 672,
     TRACK_COST_EXCHANGE = 224,
     TRACK_COST_TOPIC = 16,
