@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct tide { /* 0 at first */
+struct tide {                                 /* 0 at first */
     _Alignas(CACHE_LINE) _Atomic uint64_t at; /* in a line of the cache of its own */
 };
 

@@ -2,6 +2,7 @@
  *
  * decoder/stats/keep.c -- memory and hash tables of the statistics. */
 #include "decoder/stats/keep.h"
+#include "decoder/base/prefetch.h"
 #include "decoder/base/utf8.h"
 #include <string.h>
 
@@ -98,9 +99,14 @@ bool keep_set_init(struct keep_set *t, struct keep *k, size_t size)
     return t->places != NULL;
 }
 
+static uint32_t set_place(const struct keep_set *t, uint64_t hash)
+{
+    return (uint32_t)(hash >> 20) & t->mask;
+}
+
 static uint32_t set_find(const struct keep_set *t, uint64_t hash)
 {
-    uint32_t at = (uint32_t)(hash >> 20) & t->mask;
+    uint32_t at = set_place(t, hash);
     while (t->places[at] != 0 && t->places[at] != hash)
         at = (at + 1) & t->mask;
     return at;
@@ -125,9 +131,8 @@ static bool set_grow(struct keep_set *t)
     return false;
 }
 
-bool keep_count(struct keep_set *t, struct view text)
+static bool set_add(struct keep_set *t, uint64_t hash)
 {
-    uint64_t hash = hash_of(t->seed, text, 0) | 1;
     uint32_t at = set_find(t, hash);
     if (t->places[at] == hash)
         return true;
@@ -139,4 +144,20 @@ bool keep_count(struct keep_set *t, struct view text)
     t->places[at] = hash;
     t->n++;
     return true;
+}
+
+bool keep_count(struct keep_set *t, struct view text)
+{
+    uint64_t *place = &t->waiting[t->turn++ % KEEP_WAITING], waited = *place;
+    *place = hash_of(t->seed, text, 0) | 1;
+    prefetch_line(&t->places[set_place(t, *place)]);
+    return waited == 0 || set_add(t, waited);
+}
+
+uint32_t keep_counted(struct keep_set *t)
+{
+    for (uint32_t i = 0; i < KEEP_WAITING; i++)
+        if (t->waiting[i] != 0)
+            set_add(t, t->waiting[i]);
+    return t->n;
 }

@@ -36,14 +36,19 @@ void *keep_at(const struct keep_table *t, uint32_t i);
 uint32_t keep_find(struct keep_table *t, struct view text, uint64_t number, bool *added);
 
 /* How many different texts there were, and nothing else of them: eight octets each. Texts are told apart by 64 bits of
- * hash, so that among 100,000 two count as one in one run of thousands of millions. */
+ * hash, so that among 100,000 two count as one in one run of thousands of millions. The place of one is far away in
+ * memory: it is asked for, and looked at when some more have come. */
+enum { KEEP_WAITING = 8 };
+
 struct keep_set {
     struct keep *keep;
     uint64_t *places; /* hashes; 0: empty. A power of two of them, at most seven of eight in use */
     uint64_t seed;
     size_t left; /* octets that it may still take */
-    uint32_t n, mask;
+    uint32_t n, mask, turn;
+    uint64_t waiting[KEEP_WAITING]; /* hashes; 0: none */
 };
 
 bool keep_set_init(struct keep_set *t, struct keep *k, size_t size); /* takes `size` octets at most. False: no memory */
-bool keep_count(struct keep_set *t, struct view text);               /* false: it is new, and there is no room */
+bool keep_count(struct keep_set *t, struct view text); /* false: one that waited is new, and there is no room */
+uint32_t keep_counted(struct keep_set *t);

@@ -456,7 +456,7 @@ static void print_totals(struct stats *s, struct out *o, bool json, const struct
 {
     static const struct column columns[] = { { "figure", "figure", 44, true }, { "value", "value", 16, false } };
     (void)track;
-    const struct totals *c = s->state;
+    struct totals *c = s->state;
     const struct stats_figure figures[] = {
         { "control packets", "packets", packets_of(c, ANY, ANY) },
         { "octets of them", "octets", c->octets },
@@ -468,7 +468,7 @@ static void print_totals(struct stats *s, struct out *o, bool json, const struct
         { "MQTT 5.0", "mqtt_5_0", packets_of(c, 5, ANY) },
         { "version not known", "version_unknown", packets_of(c, 0, ANY) },
         { "connections", "connections", c->streams },
-        { "client identifiers", "clients", c->clients.n },
+        { "client identifiers", "clients", keep_counted(&c->clients) },
         { "PUBLISH QoS 0", "publish_qos0", published_with(c, 6, 0) },
         { "PUBLISH QoS 1", "publish_qos1", published_with(c, 6, 2) },
         { "PUBLISH QoS 2", "publish_qos2", published_with(c, 6, 4) },

@@ -254,7 +254,7 @@ struct session {
     uint16_t port[2];
     uint32_t n_subs; /* subscriptions in force */
     /* the rest */
-    struct exch *parked; /* the first; its prev is the last */
+    struct exch *parked;          /* the first; its prev is the last */
     uint32_t index, older, newer; /* index of its record + 1; the others by theirs, 0: none */
     uint32_t conns;               /* index of one of those that belong to it, 0: none; the others by their mates */
     int64_t first_ns, connected_ns, closed_ns;

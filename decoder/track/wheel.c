@@ -137,7 +137,8 @@ void timer_set(struct track *t, uint32_t owner, int64_t due)
         sweep(t);
     int64_t tick = due >> WHEEL_SHIFT, first = t->tick + 1, last = t->tick + WHEEL - 1;
     uint32_t fine = (uint32_t)(due >> WHEEL_FINE);
-    if (tick < first || tick > last) { /* long gone: the next turn looks at it; far off: looked at in between, set again */
+    if (tick < first ||
+        tick > last) { /* long gone: the next turn looks at it; far off: looked at in between, set again */
         tick = tick < first ? first : last;
         fine = (uint32_t)tick << (WHEEL_SHIFT - WHEEL_FINE);
     }
