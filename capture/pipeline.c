@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "capture/pipeline.h"
 #include "capture/frames/live.h"
 #include "capture/frames/privilege.h"
@@ -16,6 +17,7 @@
 #include "decoder/track/track.h"
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -275,6 +277,13 @@ static bool go_unprivileged(const struct pipeline *p, char *error)
     return p->recorder == NULL || record_begin(p->recorder, error);
 }
 
+/* Two threads on it would wait for each other in vain. */
+static bool has_one_processor(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1;
+}
+
 struct pipeline *pipeline_open(const struct pipeline_options *options, const struct pipeline_events *events, void *ctx,
                                char *error, bool *usage)
 {
@@ -285,6 +294,8 @@ struct pipeline *pipeline_open(const struct pipeline_options *options, const str
         return NULL;
     }
     p->options = *options;
+    if (has_one_processor())
+        p->options.threads = 1;
     p->events = *events;
     p->ctx = ctx;
     p->source = source_open(options, error, usage);
