@@ -288,6 +288,20 @@ static void sessions_expire(void **state)
 }
 
 /* Who still has to answer when the capture ends is told with the exchange, and of none that is over. */
+/* The wheel of deadlines counts in steps that come round after 78 hours. */
+static void a_long_pause(void **state)
+{
+    (void)state;
+    static const char *const pauses[] = { "+40s", "+200000s", "+281475s" };
+    for (size_t i = 0; i < sizeof pauses / sizeof pauses[0]; i++) {
+        struct talk *k = talk_new(NULL);
+        talk_play(k, "1 open; 1> connect v=4 id=a ka=10; 1< connack");
+        talk_play(k, pauses[i]);
+        assert_int_equal(talk_says(k, MQTT_R4_3_1_2_24, MQTT_SEVERITY_ERROR), 1);
+        talk_free(k);
+    }
+}
+
 static void the_end_tells_who_owes(void **state)
 {
     (void)state;
@@ -556,6 +570,7 @@ int main(void)
         cmocka_unit_test(a_message_sent_again_is_young),
         cmocka_unit_test(wills),
         cmocka_unit_test(sessions_expire),
+        cmocka_unit_test(a_long_pause),
         cmocka_unit_test(the_end_tells_who_owes),
         cmocka_unit_test(a_gap_makes_unknown),
         cmocka_unit_test(the_tables),
