@@ -21,10 +21,13 @@ PKGS     = libpcap ncursesw libcrypto libpcre2-8 zlib
 # mqdump -q. Plain stores instead, where the compiler knows how.
 STORES  := -mmemset-strategy=vector_loop:256:noalign,libcall:-1:noalign -mmemcpy-strategy=unrolled_loop:256:noalign,libcall:-1:noalign
 STORES  := $(shell $(CC) $(STORES) -E -x c /dev/null >/dev/null 2>&1 && echo '$(STORES)')
+# Functions at the beginning of a line of the cache, loops of half of one: two to four per cent of the time of mqdump -q.
+PLACES  := -falign-functions=64 -falign-loops=32
+PLACES  := $(shell $(CC) -Werror $(PLACES) -S -o /dev/null -x c /dev/null >/dev/null 2>&1 && echo '$(PLACES)')
 # mqdump is optimised as one whole, which takes up to a tenth of its instructions away: by gcc, and under no sanitizer.
 WHOLE   := $(if $(findstring -fsanitize,$(CFLAGS)),,$(shell $(CC) --version | grep -q 'Free Software' && echo -flto))
 # pcap.h needs u_char, which strict c11 hides: hence _DEFAULT_SOURCE
-FLAGS    = -std=c11 -D_DEFAULT_SOURCE $(WARN) $(STORES) -I. -MMD -MP $(CPPFLAGS) $(CFLAGS) $(COVER)
+FLAGS    = -std=c11 -D_DEFAULT_SOURCE $(WARN) $(STORES) $(PLACES) -I. -MMD -MP $(CPPFLAGS) $(CFLAGS) $(COVER)
 
 CAPTURE_LIBS = -lpcap -lcap -lseccomp -lpcre2-8 -lcrypto -lz -pthread
 MQFUZZ_LIBS  = -lpcap -lpcre2-8 -lssl -lcrypto
@@ -64,7 +67,7 @@ $B/libfuzz.a: $(call parts,fuzz $(addprefix fuzz/,talk plan peer judge campaign)
 
 $B/mqdump: $(if $(WHOLE),$(patsubst $B/%,$B/whole/%,$(call objs,$(CAPTURE) $(DECODER))),$B/capture/mqdump.o $B/libcapture.a $(LIB))
 	@$(say) LD $@
-	$Q$(CC) $(if $(WHOLE),$(CFLAGS) -flto=auto) $(LDFLAGS) -o $@ $^ $(CAPTURE_LIBS)
+	$Q$(CC) $(if $(WHOLE),$(CFLAGS) $(PLACES) -flto=auto) $(LDFLAGS) -o $@ $^ $(CAPTURE_LIBS)
 $B/mqshark: $B/tui/mqshark.o $B/libtui.a $B/libcapture.a $(LIB)
 	@$(say) LD $@
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -lncursesw -ltinfo $(CAPTURE_LIBS)
