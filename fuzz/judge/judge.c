@@ -23,6 +23,7 @@ struct connection {
     track_conn track;
     bool closed;
     bool unclear;   /* its client has begun a packet of type 0, or speaks another level: its answers prove nothing */
+    bool zero_id;   /* a packet of the client had Packet Identifier 0 */
     uint64_t shape; /* of what the broker sent on it */
 };
 
@@ -77,12 +78,19 @@ static bool hands_on(const struct mqtt_rule_info *info, const struct mqtt_packet
            (!rule_forces_refusal(info) || strcmp(info->id, "MQTT-3.3.2-14") == 0);
 }
 
+/* An identifier 0 that came from the client: what there is to blame is that the broker took that. */
+static bool gives_back(const struct connection *c, unsigned rule)
+{
+    return c->zero_id && (rule == MQTT_S3_2_3_B || rule == MQTT_S4_2_3_1_A || rule == MQTT_S5_2_2_1_A);
+}
+
 static void on_verdict(struct judge *j, uint32_t connection, const struct mqtt_verdict *v, const struct mqtt_packet *p,
                        struct view octets)
 {
     const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)v->rule);
     bool unsure = j->connection[connection].unclear && info->where != MQTT_WHERE_PACKET;
-    if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info, p) || unsure)
+    if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info, p) || unsure ||
+        gives_back(&j->connection[connection], v->rule))
         return;
     size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
                     ? octets.len
@@ -120,6 +128,7 @@ static void on_packet(struct judge *j, struct connection *c, unsigned dir, struc
     mqtt_conn_packet(&c->conn, dir, octets, &p, &v);
     if (dir == 0 && p.type == MQTT_CONNECT && p.header_len > 0 && (p.connect.level == 0x83 || p.connect.level == 0x84))
         c->unclear = true; /* bridges, to some brokers */
+    c->zero_id = c->zero_id || (dir == 0 && p.has_id && p.id == 0);
     uint64_t frame = (uint64_t)(entry - j->run->log) + 1;
     struct track_input in = { .packet = &p,
                               .dir = (uint8_t)dir,

@@ -98,6 +98,14 @@ static bool belongs(const struct ledger *l, struct view name)
     return false;
 }
 
+/* Whether one identifier and two users are one session is for the broker to say. */
+static void compare_users(struct ledger_party *me, struct ledger_party *before)
+{
+    if (same(me->user, before->user) && (me->user.ptr == NULL) == (before->user.ptr == NULL))
+        return;
+    me->faulty = before->faulty = true;
+}
+
 static void join_session(struct ledger *l, int16_t number, struct ledger_party *me, struct view id)
 {
     uint32_t i = 0;
@@ -110,7 +118,10 @@ static void join_session(struct ledger *l, int16_t number, struct ledger_party *
         me->previous = l->session[i].last;
     me->session = (int16_t)i;
     l->session[i].last = number;
-    if (me->previous >= 0 && l->party[me->previous].end_at == LEDGER_NEVER)
+    if (me->previous < 0)
+        return;
+    compare_users(me, &l->party[me->previous]);
+    if (l->party[me->previous].end_at == LEDGER_NEVER)
         l->party[me->previous].taken = true;
 }
 
@@ -176,6 +187,7 @@ static void on_connect(struct ledger *l, int16_t number, struct ledger_party *me
     me->max_packet = mqtt_props_number(&p->props, MQTT_PROP_MAXIMUM_PACKET_SIZE, UINT32_MAX);
     me->known_level = names_version(c, p->version);
     me->plain_id = is_plain_id(c->client_id);
+    me->user = c->has_username ? keep(l, c->username) : view_of(NULL, 0);
     me->did |= (uint16_t)(did_if(c->will && c->will_retain, DID_RETAIN) | did_if(c->will && c->will_qos > 0, DID_QOS) |
                           did_if(me->max_packet != UINT32_MAX, DID_LARGE) |
                           did_if(c->will && has(&c->will_props, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR), DID_FORMAT) |

@@ -55,6 +55,7 @@ struct ledger_party {
     uint32_t their_max_packet, their_receive_max; /* as CONNACK says */
     uint32_t asked_expiry_s;                      /* of CONNECT; expiry_s is what CONNACK made of it */
     uint32_t server_keep_alive_s;                 /* 0: none told */
+    struct view user;                             /* as CONNECT says; ptr NULL: nobody */
     int16_t session, previous;                    /* of the same session; -1: none */
     bool answers;                                 /* said PUBACK, PUBREC, PUBREL, PUBCOMP or AUTH */
     uint32_t connect_at, accepted_at, end_at, left_at;

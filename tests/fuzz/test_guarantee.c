@@ -146,6 +146,18 @@ static void bridge(void **state)
     judged(UP_AS("131 name=MQIsdp"), MQTT_V31, "");
 }
 
+/* An acknowledgement of 0 is the broker's fault where nobody sent it one; else what it took is. */
+static void identifier_0(void **state)
+{
+    (void)state;
+    judged(UP("a") "2 a > raw 32 06 00 01 74 00 00 78\n2 a < raw 40 02 00 00\n" PING("a", "1500"), MQTT_V311,
+           "MQTT-2.3.1-1");
+    judged(UP("a") "2 a > raw 82 06 00 00 00 01 74 00\n2 a < raw 90 03 00 00 00\n" PING("a", "1500"), MQTT_V311,
+           "MQTT-2.3.1-1");
+    judged(UP("a") "2 a > raw 32 06 00 01 74 00 01 78\n2 a < raw 40 02 00 00\n" PING("a", "1500"), MQTT_V311,
+           "S4-2.3.1-a MQTT-4.3.2-2");
+}
+
 static void away(void **state)
 {
     (void)state;
@@ -156,6 +168,16 @@ static void away(void **state)
     judged(KEPT BACK "101 a < raw 20 02 01 00\n" PING("a", "1500"), MQTT_V311, "MQTT-3.1.2-5");
     judged(KEPT BACK "101 a < raw 20 02 01 00\n" GOT("a", "102", "1", "x") PING("a", "1500"), MQTT_V311, "");
     judged(KEPT BACK "101 a < raw 20 02 00 00\n" PING("a", "1500"), MQTT_V311, "MQTT-3.2.2-2");
+    /* some brokers keep sessions by user and client identifier */
+#define TWICE(first, second)                                                                                           \
+    "0 a open\n0 a > connect keep=60" first                                                                            \
+    "\n1 a < connack reason=0\n" SUB("a", "1") "4 a > disconnect\n4 a close\n"                                         \
+                                               "100 a open\n100 a > connect keep=60" second                            \
+                                               "\n101 a < raw 20 02 00 00\n" PING("a", "1500")
+    judged(TWICE(" user=joe", " user=joe"), MQTT_V311, "MQTT-3.2.2-2");
+    judged(TWICE(" user=joe", " user=jim"), MQTT_V311, "");
+    judged(TWICE(" user=joe", ""), MQTT_V311, "");
+    judged(TWICE("", " user=joe"), MQTT_V311, "");
     judged(KEPT BACK "101 a < raw 20 03 01 00 00\n" PING("a", "1500"), MQTT_V5, "MQTT-3.1.2-23");
     judged(KEPT BACK "101 a < raw 20 03 01 00 00\n" PING("a", "400"), MQTT_V5, "MQTT-3.1.2-23?");
     judged("0 a open\n0 a > connect keep=60\n1 a < raw 20 02 01 00\n" PING("a", "1500"), MQTT_V311, "MQTT-3.2.2-3");
@@ -602,6 +624,7 @@ int main(void)
         cmocka_unit_test(nothing_happened),
         cmocka_unit_test(lost),
         cmocka_unit_test(bridge),
+        cmocka_unit_test(identifier_0),
         cmocka_unit_test(away),
         cmocka_unit_test(unsubscribed),
         cmocka_unit_test(copies_order_and_qos),
