@@ -24,6 +24,7 @@ struct connection {
     bool closed;
     bool unclear;   /* its client has begun a packet of type 0, or speaks another level: its answers prove nothing */
     bool zero_id;   /* a packet of the client had Packet Identifier 0 */
+    bool miscount;  /* a SUBSCRIBE or UNSUBSCRIBE of the client named nothing, or ended within an entry */
     uint64_t shape; /* of what the broker sent on it */
 };
 
@@ -78,10 +79,25 @@ static bool hands_on(const struct mqtt_rule_info *info, const struct mqtt_packet
            (!rule_forces_refusal(info) || strcmp(info->id, "MQTT-3.3.2-14") == 0);
 }
 
-/* An identifier 0 that came from the client: what there is to blame is that the broker took that. */
-static bool gives_back(const struct connection *c, unsigned rule)
+/* An answer with the client's fault in it, an identifier 0 or the codes for what is no list of filters: what there is
+ * to blame is that the broker took the request. */
+static bool gives_back(const struct connection *c, unsigned rule, const struct mqtt_packet *p)
 {
-    return c->zero_id && (rule == MQTT_S3_2_3_B || rule == MQTT_S4_2_3_1_A || rule == MQTT_S5_2_2_1_A);
+    switch (rule) {
+    case MQTT_S3_2_3_B:
+    case MQTT_S4_2_3_1_A:
+    case MQTT_S5_2_2_1_A:
+        return c->zero_id;
+    case MQTT_S4_3_9_3_A:
+    case MQTT_R4_3_8_4_5:
+    case MQTT_R5_3_8_4_6:
+    case MQTT_S5_3_11_3_A:
+        return c->miscount;
+    case MQTT_S3_2_1_D:
+        return c->miscount && p->type == MQTT_SUBACK && p->remaining == 2;
+    default:
+        return false;
+    }
 }
 
 static void on_verdict(struct judge *j, uint32_t connection, const struct mqtt_verdict *v, const struct mqtt_packet *p,
@@ -90,7 +106,7 @@ static void on_verdict(struct judge *j, uint32_t connection, const struct mqtt_v
     const struct mqtt_rule_info *info = mqtt_rule_info((enum mqtt_rule)v->rule);
     bool unsure = j->connection[connection].unclear && info->where != MQTT_WHERE_PACKET;
     if (v->side != MQTT_SERVER || v->severity < j->least || hands_on(info, p) || unsure ||
-        gives_back(&j->connection[connection], v->rule))
+        gives_back(&j->connection[connection], v->rule, p))
         return;
     size_t at = octets.len > 0 && octets.ptr >= j->run->octets && octets.ptr < j->run->octets + j->run->n_octets
                     ? octets.len
@@ -118,6 +134,25 @@ static void note_state(struct connection *c, const struct mqtt_packet *p, const 
     c->shape ^= c->shape >> 29;
 }
 
+static bool is_whole_list(const struct mqtt_packet *p)
+{
+    struct mqtt_filter filter;
+    size_t at = 0;
+    while (mqtt_list_next(p, &at, &filter))
+        continue;
+    return at > 0 && at == p->list.payload.len;
+}
+
+/* What an answer may give back. */
+static void note_request(struct connection *c, unsigned dir, const struct mqtt_packet *p)
+{
+    if (dir != 0)
+        return;
+    c->zero_id = c->zero_id || (p->has_id && p->id == 0);
+    if (p->type == MQTT_SUBSCRIBE || p->type == MQTT_UNSUBSCRIBE)
+        c->miscount = c->miscount || !is_whole_list(p);
+}
+
 static void on_packet(struct judge *j, struct connection *c, unsigned dir, struct view octets,
                       const struct log_entry *entry)
 {
@@ -128,7 +163,7 @@ static void on_packet(struct judge *j, struct connection *c, unsigned dir, struc
     mqtt_conn_packet(&c->conn, dir, octets, &p, &v);
     if (dir == 0 && p.type == MQTT_CONNECT && p.header_len > 0 && (p.connect.level == 0x83 || p.connect.level == 0x84))
         c->unclear = true; /* bridges, to some brokers */
-    c->zero_id = c->zero_id || (dir == 0 && p.has_id && p.id == 0);
+    note_request(c, dir, &p);
     uint64_t frame = (uint64_t)(entry - j->run->log) + 1;
     struct track_input in = { .packet = &p,
                               .dir = (uint8_t)dir,

@@ -158,6 +158,17 @@ static void identifier_0(void **state)
            "S4-2.3.1-a MQTT-4.3.2-2");
 }
 
+/* One code for each Topic Filter, where there were none or half of one. */
+static void no_filters(void **state)
+{
+    (void)state;
+#define LISTED(request, answer) UP("a") "2 a > raw " request "\n2 a < raw " answer "\n" PING("a", "1500")
+    judged(LISTED("82 02 00 05", "90 03 00 05 00"), MQTT_V311, "MQTT-3.8.3-3");
+    judged(LISTED("82 09 00 05 00 01 74 00 00 05 75", "90 04 00 05 00 00"), MQTT_V311, "S4-1.5.3-b");
+    judged(LISTED("82 06 00 05 00 01 74 00", "90 04 00 05 00 00"), MQTT_V311, "S4-3.9.3-a");
+    judged(LISTED("82 0a 00 05 00 01 74 00 00 01 75 00", "90 03 00 05 00"), MQTT_V311, "MQTT-3.8.4-5");
+}
+
 static void away(void **state)
 {
     (void)state;
@@ -625,6 +636,7 @@ int main(void)
         cmocka_unit_test(lost),
         cmocka_unit_test(bridge),
         cmocka_unit_test(identifier_0),
+        cmocka_unit_test(no_filters),
         cmocka_unit_test(away),
         cmocka_unit_test(unsubscribed),
         cmocka_unit_test(copies_order_and_qos),
