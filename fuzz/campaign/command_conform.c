@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fuzz/campaign/command.h"
+#include "fuzz/campaign/ends.h"
 
 enum { PROBES_AT_ONCE = 24 };
 
@@ -16,8 +17,8 @@ struct conform {
     char name[RUN_NAME];
     uint32_t ended[RUN_NO_BROKER + 1], hints;
     bool trouble, broker_ended;
-    char end[96], *tail; /* how it ended, and its last words; owned */
-    unsigned ends;
+    struct ends ends;
+    unsigned n_ends;
 };
 
 int command_list(const struct command *c)
@@ -77,57 +78,85 @@ enum { ENDS_MAX = 100 };
 static bool lives(void *ctx)
 {
     struct conform *c = ctx;
-    if (process_watch(&c->bench.process))
-        return true;
-    process_end_text(&c->bench.process, c->end, sizeof c->end);
-    free(c->tail);
-    c->tail = strdup(c->bench.process.tail);
-    return false;
+    return ends_lives(&c->ends, &c->bench.process);
+}
+
+static bool settled(void *ctx)
+{
+    const struct conform *c = ctx;
+    return ends_settled(&c->ends);
 }
 
 static bool restart(void *ctx)
 {
     struct conform *c = ctx;
     c->broker_ended = true;
-    if (++c->ends < ENDS_MAX && !mqfuzz_stop && bench_restart(&c->bench))
+    if (++c->n_ends < ENDS_MAX && !mqfuzz_stop && bench_restart(&c->bench))
         return true;
     if (!mqfuzz_stop)
-        fprintf(stderr, "mqfuzz: the broker ended %u times; the other probes are left out\n", c->ends);
+        fprintf(stderr, "mqfuzz: the broker ended %u times; the other probes are left out\n", c->n_ends);
     return false;
 }
 
-static bool tell_end(struct conform *c, struct report_entry *e, const struct probe_result *result,
-                     const struct run *run)
+/* report: of a sanitizer; NULL: the broker ended. */
+static void entitle(const struct conform *c, struct report_entry *e, const struct probe_result *result,
+                    const char *report)
 {
-    bool alone = result->killed == KILLED_ALONE;
-    *e =
-        (struct report_entry){ .end = RUN_FAILED, .severity = MQTT_SEVERITY_ERROR, .rule = "crash", .oracle = "crash" };
+    const char *oracle = report != NULL ? "sanitizer" : "crash", *broker = report != NULL ? "" : "the broker ";
+    const char *what = report != NULL ? report : c->ends.how;
+    *e = (struct report_entry){ .end = RUN_FAILED, .severity = MQTT_SEVERITY_ERROR };
+    snprintf(e->oracle, sizeof e->oracle, "%s", oracle);
+    snprintf(e->rule, sizeof e->rule, "%s", oracle);
     snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(result->probe->version));
-    snprintf(e->title, sizeof e->title, "the broker %s during '%.80s'", c->end, result->probe->title);
-    snprintf(e->why, sizeof e->why, "the broker %s%s", c->end,
-             alone ? "" : ", with several probes under way; none of them did it alone");
+    snprintf(e->title, sizeof e->title, "%s%.90s during '%.80s'", broker, what, result->probe->title);
+    snprintf(e->why, sizeof e->why, "%s%.100s%s%s%.100s", broker, what, report != NULL ? "; the broker goes on" : "",
+             result->killed == KILLED_ALONE ? "" : ", with several probes under way; none of them did it alone",
+             report != NULL ? "" : c->ends.said);
+}
+
+static bool tell_end(struct conform *c, const struct probe_result *result, const struct run *run, const char *report,
+                     bool counts)
+{
+    struct report_entry *e = report_add(&c->report);
+    if (e == NULL)
+        return false;
+    entitle(c, e, result, report);
     e->plan = pretty(result->probe->script);
     if (asprintf(&e->trace, "%s\nThe broker's last words:\n%s", result->trace != NULL ? result->trace : "",
-                 c->tail != NULL ? c->tail : "") < 0)
+                 c->ends.tail != NULL ? c->ends.tail : "") < 0)
         e->trace = NULL;
     e->hint = baseline_has(&c->baseline, e);
-    c->ended[RUN_FAILED] += !result->told;
-    c->hints += !result->told && e->hint;
-    printf("%-8s        broker               %s%s\n", e->hint ? "hint" : "FAIL", e->title,
-           alone ? "" : " (or a probe beside it)");
+    printf("%-8s        %-20s %s%s\n", e->hint ? "hint" : "FAIL", report != NULL ? "sanitizer" : "broker", e->title,
+           result->killed == KILLED_ALONE ? "" : " (or a probe beside it)");
     save(c, e, run);
+    c->ended[RUN_FAILED] += counts;
+    c->hints += counts && e->hint;
+    return true;
+}
+
+/* Of one that did it alone, what it did; else all that nobody did alone. */
+static bool tell_ends(struct conform *c, const struct probe_result *result, const struct run *run)
+{
+    bool alone = result->killed == KILLED_ALONE, ok = true, counts = !result->told;
+    if (c->ends.ended && !(alone && c->ends.goes_on)) {
+        c->ends.ended = false;
+        ok = tell_end(c, result, run, NULL, counts);
+        counts = false;
+    }
+    for (const char *report; ok && (report = ends_tell(&c->ends, !alone)) != NULL; counts = false)
+        ok = tell_end(c, result, run, report, counts);
     fflush(stdout);
-    return !mqfuzz_stop;
+    return ok && !mqfuzz_stop;
 }
 
 static bool each(void *ctx, const struct probe_result *result, const struct run *run)
 {
     struct conform *c = ctx;
+    if (result->killed != KILLED_NOBODY)
+        return tell_ends(c, result, run);
     struct report_entry *e = report_add(&c->report);
     if (e == NULL)
         return false;
-    if (result->killed != KILLED_NOBODY)
-        return tell_end(c, e, result, run);
     e->end = result->end;
     e->hint = result->probe->hint && (result->rule == result->probe->rule || result->probe->version == MQTT_V31);
     e->took_ms = result->took_ms;
@@ -315,6 +344,7 @@ int command_conform(const struct command *command)
                                  .deadline_ms = command->deadline_ms,
                                  .name = c.name,
                                  .lives = command->spawn != NULL ? lives : NULL,
+                                 .settled = settled,
                                  .restart = restart,
                                  .each = each,
                                  .ctx = &c };
@@ -351,7 +381,7 @@ int command_conform(const struct command *command)
     if (mqfuzz_stop)
         fprintf(stderr, "mqfuzz: stopped by a signal; what was found until then is reported\n");
     probes_free(&list);
-    free(c.tail);
+    ends_free(&c.ends);
     report_free(&c.report);
     baseline_free(&c.baseline);
     return c.trouble || fflush(stdout) != 0 ? EXIT_TROUBLE : status;

@@ -367,7 +367,8 @@ static bool after_the_end(struct asking *a, struct run *ended)
     if (a->beside != NULL) {
         go_on = tell_end(a, ((struct under_way *)ended->tag)->probe, KILLED_ALONE, ended);
         forget(ended);
-        clear_the_others(a);
+        if (a->o->settled(a->o->ctx))
+            clear_the_others(a);
     } else {
         suspect_all(a, ended);
     }

@@ -47,8 +47,9 @@ struct conform_options {
     const char *name;       /* how topics and client identifiers of this run begin */
     bool keep_traces;
     /* Does the broker still run? And to start it again: false when that does not go. NULL: it is not ours. What was
-     * under way when it ended is asked again, one probe after the other. */
+     * under way when it ended is asked again, one probe after the other, until it is settled who did what. */
     bool (*lives)(void *ctx);
+    bool (*settled)(void *ctx);
     bool (*restart)(void *ctx);
     /* Called for each result, in the order in which they end; the result is borrowed for the call. False: stop. */
     bool (*each)(void *ctx, const struct probe_result *result, const struct run *run);

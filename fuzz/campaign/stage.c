@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fuzz/campaign/campaign.h"
+#include "fuzz/peer/last_words.h"
 
 enum { STATES_CAP = 1 << 22, GLANCE_MS = 400, PATIENT_TRIES = 3 };
 #define CANARY_EVERY_NS 100000000
@@ -181,92 +182,6 @@ static void set(struct outcome *o, const char *oracle, const char *rule, unsigne
     snprintf(o->rule, sizeof o->rule, "%s", rule);
 }
 
-/* The function that a sanitizer saw allocate what was lost: the first below those that allocate for everybody. */
-static bool leak(const struct process *p, char *out, size_t cap)
-{
-    static const char *const allocators[] = { "malloc", "calloc",      "realloc",     "strdup",
-                                              "alloc",  "interceptor", "operator new" };
-    const char *at = strstr(p->tail, "leak of ");
-    at = at != NULL ? strstr(at, "#0 ") : NULL; /* its stack */
-    while (at != NULL && (at = strstr(at, " in ")) != NULL) {
-        size_t n = strcspn(at += 4, " (\n");
-        char name[80];
-        bool allocates = false;
-        snprintf(name, sizeof name, "%.*s", (int)n, at);
-        for (size_t i = 0; i < sizeof allocators / sizeof *allocators; i++)
-            allocates = allocates || strstr(name, allocators[i]) != NULL;
-        if (allocates)
-            continue;
-        snprintf(out, cap, "memory is leaked that %s asked for", name);
-        return true;
-    }
-    return false;
-}
-
-/* What runtimes say of an error that nobody caught: the line itself, and the first of its places that is no inner one.
- */
-static bool uncaught(const struct process *p, char *out, size_t cap)
-{
-    static const char *const words[] = {
-        "Error: ", "Error [", "panic: ", "panicked at ", "Exception in thread ", "terminate called "
-    };
-    const char *at = NULL;
-    for (size_t i = 0; at == NULL && i < sizeof words / sizeof *words; i++)
-        at = strstr(p->tail, words[i]);
-    if (at == NULL)
-        return false;
-    const char *place = strstr(at, "\n    at ");
-    while (place != NULL && strstr(place, "(node:") != NULL &&
-           strcspn(place + 1, "\n") > (size_t)(strstr(place, "(node:") - place))
-        place = strstr(place + 1, "\n    at ");
-    while (at > p->tail && at[-1] != '\n')
-        at--;
-    int n = (int)strcspn(at, "\n"), where = place != NULL ? (int)strcspn(place + 8, "(\n") : 0;
-    while (where > 0 && place[8 + where - 1] == ' ')
-        where--;
-    snprintf(out, cap, "%.*s%s%.*s", n < 120 ? n : 120, at, where > 0 ? " at " : "", where < 60 ? where : 60,
-             where > 0 ? place + 8 : "");
-    return true;
-}
-
-/* The one line of a sanitizer's latest report that names fault and place. */
-static bool summary(const struct process *p, char *out, size_t cap)
-{
-    const char *line = NULL;
-    for (const char *at = p->tail; (at = strstr(at, "SUMMARY: ")) != NULL; at++)
-        line = at;
-    if (line == NULL)
-        line = strstr(p->tail, "runtime error: ");
-    if (line == NULL)
-        return uncaught(p, out, cap);
-    if (strstr(line, "leaked in") != NULL && leak(p, out, cap))
-        return true;
-    line += strncmp(line, "SUMMARY: ", 9) == 0 ? 9 : 0;
-    size_t n = strcspn(line, "\n");
-    n -= n > 4 && memcmp(line + n - 4, " in ", 4) == 0 ? 4 : 0; /* UBSan names no function without symbols */
-    snprintf(out, cap, "%.*s", (int)n, line);
-    return true;
-}
-
-/* What UBSan says of the latest fault, with its values; "": nothing. */
-static void detail(const struct process *p, char *out, size_t cap)
-{
-    static const char mark[] = "runtime error: ";
-    const char *said = NULL;
-    for (const char *at = p->tail; (at = strstr(at, mark)) != NULL; at++)
-        said = at + sizeof mark - 1;
-    snprintf(out, cap, "%.*s", said != NULL ? (int)strcspn(said, "\n") : 0, said != NULL ? said : "");
-}
-
-/* How long a report takes: one that ends the process is waited for, another only until its last line. */
-static int report_wait_ms(const struct process *p)
-{
-    if (!p->sanitizer)
-        return 0;
-    bool deadly = strstr(p->tail, "ERROR: ") != NULL;
-    return deadly ? 1000 : strstr(p->tail, "SUMMARY: ") == NULL ? 200 : 0;
-}
-
 /* The broker ended; or it goes on after a sanitizer's report, which is then taken off its output. A dying process
  * closes its sockets, or prints its report, before it can be waited for: hence wait_ms. */
 static bool broker_ended(struct stage *s, struct outcome *o, int wait_ms)
@@ -275,25 +190,22 @@ static bool broker_ended(struct stage *s, struct outcome *o, int wait_ms)
     char end[96], said[160];
     if (p->pid <= 0)
         return false;
-    for (int waited = 0; process_watch(p) && waited < (wait_ms > 0 ? wait_ms : report_wait_ms(p)); waited += 10)
+    for (int waited = 0; process_watch(p) && waited < (wait_ms > 0 ? wait_ms : words_wait_ms(p)); waited += 10)
         poll(NULL, 0, 10);
     bool runs = process_watch(p);
     if (runs && !p->sanitizer)
         return false;
     process_end_text(p, end, sizeof end);
     set(o, runs ? "sanitizer" : "crash", runs ? "sanitizer" : "crash", MQTT_SEVERITY_ERROR);
-    if (!summary(p, o->title, sizeof o->title))
+    if (!words_title(p, o->title, sizeof o->title))
         snprintf(o->title, sizeof o->title, "the broker %s", end);
-    detail(p, said, sizeof said);
+    words_detail(p, said, sizeof said);
     if (runs)
         snprintf(o->why, sizeof o->why, "%s; the broker goes on", said[0] != '\0' ? said : "a sanitizer reported");
     else
         snprintf(o->why, sizeof o->why, "the broker %s", end);
-    if (runs) {
-        p->sanitizer = false;
-        p->n_tail = 0;
-        p->tail[0] = '\0';
-    }
+    if (runs)
+        words_forget(p);
     return true;
 }
 
@@ -575,7 +487,7 @@ void stage_farewell(struct stage *s, struct outcome *o)
     process_end_text(p, end, sizeof end);
     if (p->sanitizer || (p->ended && WIFSIGNALED(p->status) && WTERMSIG(p->status) != SIGTERM)) {
         set(o, "end", "end", MQTT_SEVERITY_ERROR);
-        if (!summary(p, o->title, sizeof o->title))
+        if (!words_title(p, o->title, sizeof o->title))
             snprintf(o->title, sizeof o->title, "the broker %s when asked to end", end);
         snprintf(o->why, sizeof o->why, "the broker %s when asked to end", end);
     }

@@ -66,6 +66,22 @@ def _():
         equal(run("mqfuzz", "--replay", plan, "--spawn", f"{BROKER} --fault crash-subscribe").status, 3, "its plan replays")
 
 
+@case("conform tells what a sanitizer reported of a broker that goes on: each place once, and which probe it was")
+def _():
+    with scratch() as out:
+        grumbling = toy("grumbles", "{port}", program("mqbroker"))
+        done = run("mqfuzz", "conform", "--spawn", grumbling, "--version", "3.1.1", "--rule", "refused", "--out", out)
+        text = done.out.decode()
+        equal(done.status, 3, f"{text} {done.err.decode()}")
+        told = re.findall(r"^FAIL +sanitizer +UndefinedBehaviorSanitizer: undefined-behavior x.c:(\d):1 during '(.*)'(.*)", text, re.M)
+        equal(sorted(place for place, _, _ in told), ["2", "4", "5"], text)
+        check(all("refused" in title and beside == "" for _, title, beside in told), f"{told}")
+        listed = run("mqfuzz", "--list", "--version", "3.1.1", "--rule", "refused").out.decode().splitlines()
+        check(text.splitlines()[-1].startswith(f"{len(listed)} probes: "), f"all of {len(listed)} were asked: {text}")
+        report = sorted(pathlib.Path(out).glob("sanitizer*.md"))[0].read_text()
+        check("the broker goes on" in report and "runtime error: no good" in report, report)
+
+
 @case("a baseline silences what is known")
 def _():
     with scratch() as out:

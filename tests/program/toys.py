@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -102,6 +103,14 @@ def speak_old(client):
                 client.sendall(b"\x20\x02\x00\x01")
             else:
                 client.close()
+
+
+def grumbles(port, broker):
+    """mqbroker, with what UBSan would say where a CONNECT is refused: one place for each reason, again and again."""
+    with subprocess.Popen([broker, "-v", "-p", port], stderr=subprocess.PIPE, text=True) as child:
+        for line in child.stderr:
+            for code in re.findall(r" refuse .* reason=0x8([0-9])", line):
+                print(f"x.c:{code}:1: runtime error: no good\nSUMMARY: UndefinedBehaviorSanitizer: undefined-behavior x.c:{code}:1 in ", flush=True)
 
 
 def crowded(port):
@@ -245,4 +254,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, grumbles, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
