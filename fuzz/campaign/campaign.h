@@ -65,10 +65,11 @@ struct flight {
     struct plan plan;
     struct run *run; /* NULL: not begun, or looked at */
     bool slow;       /* takes its time on purpose */
-    bool ended, lost, edges, looked, own, alone;
-    uint8_t look;    /* patient tries that are left; 0: it is no second look */
-    uint16_t kind;   /* of what it was suspected of */
-    uint64_t starts; /* of the broker, when it began */
+    bool ended, lost, edges, looked, own;
+    bool alone, waiting; /* no other that goes alone is under way beside it; its turn has not come */
+    uint8_t look;        /* patient tries that are left; 0: it is no second look */
+    uint16_t kind;       /* of what it was suspected of */
+    uint64_t starts;     /* of the broker, when it began */
     uint64_t begun, states;
     struct flight *next_ended;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz/campaign/ends.h -- how the broker of conform ended; or what sanitizers reported while it went on, which is as good
- * as an end the first time that it is said. */
+ * fuzz/campaign/ends.h -- how the broker of conform ended; or what sanitizers reported while it went on, which is as
+ * good as an end the first time that it is said. */
 #pragma once
 #include "fuzz/peer/process.h"
 

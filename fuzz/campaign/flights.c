@@ -27,12 +27,35 @@ void flight_clear(struct flight *f)
     *f = (struct flight){ 0 };
 }
 
+/* Those that go alone wait for each other, and hold up nobody else. */
+static void begin_lone(struct flights *fs)
+{
+    const struct flight *lone = fs->lone;
+    if (fs->n_waiting == 0 || (lone != NULL && lone->alone && lone->run != NULL && !lone->ended))
+        return;
+    struct flight *f = &fs->at[fs->waiting[fs->first_waiting]];
+    if (!f->slow && fs->stage->quick >= fs->limit)
+        return;
+    fs->first_waiting = (fs->first_waiting + 1) % FLIGHTS;
+    fs->n_waiting--;
+    f->waiting = false;
+    fs->lone = f;
+    stage_begin(fs->stage, f); /* no memory: it is not looked at */
+}
+
+static void turn(struct flights *fs)
+{
+    begin_lone(fs);
+    stage_turn(fs->stage, 1000);
+    begin_lone(fs);
+}
+
 static void learn(struct flights *fs, struct flight *f)
 {
-    while (f->run != NULL && !f->ended) {
+    while (f->waiting || (f->run != NULL && !f->ended)) {
         if (mqfuzz_stop)
             runner_abort(&fs->stage->runner, "stopped");
-        stage_turn(fs->stage, 1000);
+        turn(fs);
     }
     flights_look(fs);
     if (f->looked && f->look == 0)
@@ -78,14 +101,6 @@ static uint32_t waits_ms(const struct plan *plan)
     return ms;
 }
 
-static const struct flight *one_alone(const struct flights *fs)
-{
-    for (const struct flight *f = fs->at; f < fs->at + FLIGHTS; f++)
-        if (f->alone && f->run != NULL && !f->ended)
-            return f;
-    return NULL;
-}
-
 /* As many beside each other as are answered soon. Whose edges are counted goes alone, but for what only waits. */
 static void find_pace(struct flights *fs)
 {
@@ -98,12 +113,18 @@ static void find_pace(struct flights *fs)
         fs->limit++;
 }
 
-static void wait_for_room(struct flights *fs, const struct flight *f)
+static bool begin(struct flights *fs, struct flight *f)
 {
     find_pace(fs);
-    const struct stage *s = fs->stage;
-    while ((f->slow ? s->slow >= SLOW_MAX : s->quick >= fs->limit) || (f->alone && one_alone(fs) != NULL))
-        stage_turn(fs->stage, 1000);
+    if (f->alone) {
+        f->waiting = true;
+        fs->waiting[(fs->first_waiting + fs->n_waiting++) % FLIGHTS] = (uint16_t)(f - fs->at);
+        begin_lone(fs);
+        return true;
+    }
+    while (f->slow ? fs->stage->slow >= SLOW_MAX : fs->stage->quick >= fs->limit)
+        turn(fs);
+    return stage_begin(fs->stage, f);
 }
 
 bool flights_begin(struct flights *fs, const struct talk *talk, uint64_t number, unsigned look, unsigned kind, bool own)
@@ -119,8 +140,7 @@ bool flights_begin(struct flights *fs, const struct talk *talk, uint64_t number,
     }
     uint32_t ms = waits_ms(&f->plan);
     f->slow = ms >= SLOW_MS;
-    wait_for_room(fs, f);
-    if (stage_begin(fs->stage, f)) {
+    if (begin(fs, f)) {
         fs->due[place] = number + WINDOW + (f->slow ? (uint64_t)ms * PLANS_PER_MS : 0);
         return true;
     }
@@ -145,8 +165,8 @@ void flights_look(struct flights *fs)
 
 void flights_drain(struct flights *fs, bool all)
 {
-    while ((fs->stage->quick > 0 || (all && fs->stage->slow > 0)) && !mqfuzz_stop)
-        stage_turn(fs->stage, 1000);
+    while ((fs->stage->quick > 0 || fs->n_waiting > 0 || (all && fs->stage->slow > 0)) && !mqfuzz_stop)
+        turn(fs);
 }
 
 bool flights_any(const struct flights *fs)
@@ -174,7 +194,7 @@ unsigned flights_suspects(const struct flights *fs, const struct flight *out[FLI
 {
     unsigned n = 0;
     for (uint32_t i = 0; i < FLIGHTS; i++)
-        if (fs->due[i] != 0 && fs->at[i].starts == fs->stage->starts)
+        if (fs->due[i] != 0 && !fs->at[i].waiting && fs->at[i].starts == fs->stage->starts)
             out[n++] = &fs->at[i];
     qsort(out, n, sizeof *out, likelier);
     return n;

@@ -23,7 +23,10 @@ struct flights {
     uint64_t due[FLIGHTS]; /* the plan before which it is learned from; 0: a free place */
     uint32_t next_free;    /* a place that may be */
     uint64_t begun;
-    uint32_t limit; /* of quick ones at a time: fewer where the broker is slow or ends often */
+    uint16_t waiting[FLIGHTS]; /* places of those that go alone and wait for each other, in turn */
+    uint32_t first_waiting, n_waiting;
+    const struct flight *lone; /* the one that goes alone now */
+    uint32_t limit;            /* of quick ones at a time: fewer where the broker is slow or ends often */
 };
 
 void flights_init(struct flights *fs, struct stage *stage, const struct flights_host *host);

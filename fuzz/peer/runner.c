@@ -704,19 +704,21 @@ static bool do_expect(struct runner *e, struct run *r, struct link *l, const str
                       int64_t now)
 {
     uint32_t before = r->step;
-    int64_t until = r->deadline_ns;
+    int64_t since = r->since_ns;
     bool met = s->want == PLAN_CLOSED || s->want == PLAN_REFUSED ? do_expect_closed(r, l, s, late)
                : s->want == PLAN_ALIVE                           ? do_expect_alive(r, l, s, late)
                                                                  : do_expect_packet(r, l, s, late);
     if (met && s->soft && !late)
-        learn_pace(e, (int64_t)wait_of(e, r, s) * 1000 - (until - now) / 1000);
+        learn_pace(e, (now - since) / 1000);
     return met || r->step != before; /* a soft one that was missed goes on, too */
 }
 
 static bool deadline_passed(struct runner *e, struct run *r, const struct plan_step *s, int64_t now)
 {
-    if (r->deadline_ns == 0)
+    if (r->deadline_ns == 0) {
+        r->since_ns = now;
         r->deadline_ns = now + (int64_t)wait_of(e, r, s) * 1000000;
+    }
     return now >= r->deadline_ns;
 }
 

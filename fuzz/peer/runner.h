@@ -65,7 +65,7 @@ struct run {
     uint32_t n_octets, octets_cap;
     uint64_t sent_packets, received_packets, connections; /* so far */
     struct link *link;                                    /* [PLAN_CLIENTS]; private */
-    int64_t deadline_ns;                                  /* private, as all below */
+    int64_t since_ns, deadline_ns;                        /* of the step; private, as all below */
     int64_t again_ns;                                     /* when a connection that does not come is asked for again */
     int64_t began_ns;
     uint32_t sent_part;
