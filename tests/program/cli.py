@@ -14,7 +14,8 @@ from harness import CAPTURES, Stream, case, check, equal, program, run
 
 BASIC = CAPTURES / "mqtt311_basics.pcap"
 USAGE, INPUT = 1, 2  # exit status
-tmp = pathlib.Path(tempfile.mkdtemp(prefix="mqshark-cli-"))
+scratch = tempfile.TemporaryDirectory(prefix="mqshark-cli-")  # gone when the program ends
+tmp = pathlib.Path(scratch.name)
 
 
 def rows(result):

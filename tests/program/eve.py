@@ -17,7 +17,8 @@ from harness import CAPTURES, ROOT, Stream, case, check, equal, program, run
 SCHEMA = json.loads((ROOT / "docs" / "eve.schema.json").read_text(encoding="utf-8"))
 BASIC, MANY = "mqtt311_basics.pcap", "mqtt5_everything_mosquitto.pcap"
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "null": type(None)}
-tmp = pathlib.Path(tempfile.mkdtemp(prefix="mqshark-eve-"))
+scratch = tempfile.TemporaryDirectory(prefix="mqshark-eve-")  # gone when the program ends
+tmp = pathlib.Path(scratch.name)
 
 
 def is_type(value, name):

@@ -11,7 +11,8 @@ import tempfile
 import harness
 from harness import CAPTURES, case, check, equal, run
 
-tmp = pathlib.Path(tempfile.mkdtemp(prefix="mqshark-redacted-"))
+scratch = tempfile.TemporaryDirectory(prefix="mqshark-redacted-")  # gone when the program ends
+tmp = pathlib.Path(scratch.name)
 NAMES = ["mqtt5_everything_mosquitto", "mqtt311_basics", "mqtt311_qos2_killed", "mqtt311_protocol_errors", "mqtt5_protocol_errors",
          "mqtt5_limits_reasons", "mqtt_auth_acl", "der_reordered_duplicated", "der_missing_segment", "der_vlan", "der_rawip_bigendian",
          "mqtt311_any_sll2", "mqtt5_basics_ipv6", "mqtt5_snaplen96", "arkime__mqtt_big"]
