@@ -18,7 +18,7 @@ struct conform {
     uint32_t ended[RUN_NO_BROKER + 1], hints;
     bool trouble, broker_ended;
     struct ends ends;
-    unsigned n_ends;
+    unsigned n_ends, reports;
 };
 
 int command_list(const struct command *c)
@@ -75,10 +75,10 @@ static void save(struct conform *c, struct report_entry *e, const struct run *ru
 
 enum { ENDS_MAX = 100 };
 
-static bool lives(void *ctx)
+static enum broker_is look(void *ctx)
 {
     struct conform *c = ctx;
-    return ends_lives(&c->ends, &c->bench.process);
+    return ends_look(&c->ends, &c->bench.process);
 }
 
 static bool settled(void *ctx)
@@ -87,66 +87,84 @@ static bool settled(void *ctx)
     return ends_settled(&c->ends);
 }
 
-static bool restart(void *ctx)
-{
-    struct conform *c = ctx;
-    c->broker_ended = true;
-    if (++c->n_ends < ENDS_MAX && !mqfuzz_stop && bench_restart(&c->bench))
-        return true;
-    if (!mqfuzz_stop)
-        fprintf(stderr, "mqfuzz: the broker ended %u times; the other probes are left out\n", c->n_ends);
-    return false;
-}
-
-/* report: of a sanitizer; NULL: the broker ended. */
+/* report: of a sanitizer; NULL: the broker ended. result: NULL: before any probe. */
 static void entitle(const struct conform *c, struct report_entry *e, const struct probe_result *result,
-                    const char *report)
+                    const struct ends_report *report)
 {
-    const char *oracle = report != NULL ? "sanitizer" : "crash", *broker = report != NULL ? "" : "the broker ";
-    const char *what = report != NULL ? report : c->ends.how;
+    bool goes_on = report != NULL, beside = result != NULL && result->killed == KILLED_BESIDE;
+    const char *name = goes_on ? "sanitizer" : "crash", *broker = goes_on ? "" : "the broker ";
+    const char *what = goes_on ? report->title : c->ends.how;
     *e = (struct report_entry){ .end = RUN_FAILED, .severity = MQTT_SEVERITY_ERROR };
-    snprintf(e->oracle, sizeof e->oracle, "%s", oracle);
-    snprintf(e->rule, sizeof e->rule, "%s", oracle);
-    snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(result->probe->version));
-    snprintf(e->title, sizeof e->title, "%s%.90s during '%.80s'", broker, what, result->probe->title);
-    snprintf(e->why, sizeof e->why, "%s%.100s%s%s%.100s", broker, what, report != NULL ? "; the broker goes on" : "",
-             result->killed == KILLED_ALONE ? "" : ", with several probes under way; none of them did it alone",
-             report != NULL ? "" : c->ends.said);
+    snprintf(e->oracle, sizeof e->oracle, "%s", name);
+    snprintf(e->rule, sizeof e->rule, "%s", name);
+    if (result == NULL) {
+        snprintf(e->title, sizeof e->title, "%s%.100s before any probe", broker, what);
+    } else {
+        snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(result->probe->version));
+        snprintf(e->title, sizeof e->title, "%s%.90s during '%.80s'", broker, what, result->probe->title);
+        e->plan = pretty(result->probe->script);
+    }
+    snprintf(e->why, sizeof e->why, "%s%.100s%s%s%.100s", broker, what, goes_on ? "; the broker goes on" : "",
+             beside ? ", with several probes under way; none of them did it alone" : "", goes_on ? "" : c->ends.said);
 }
 
-static bool tell_end(struct conform *c, const struct probe_result *result, const struct run *run, const char *report,
-                     bool counts)
+static bool tell_end(struct conform *c, const struct probe_result *result, const struct run *run,
+                     const struct ends_report *report)
 {
     struct report_entry *e = report_add(&c->report);
     if (e == NULL)
         return false;
     entitle(c, e, result, report);
-    e->plan = pretty(result->probe->script);
-    if (asprintf(&e->trace, "%s\nThe broker's last words:\n%s", result->trace != NULL ? result->trace : "",
-                 c->ends.tail != NULL ? c->ends.tail : "") < 0)
+    const char *trace = result != NULL ? result->trace : NULL, *tail = report != NULL ? report->tail : c->ends.tail;
+    if (asprintf(&e->trace, "%s\nThe broker's last words:\n%s", trace != NULL ? trace : "", tail != NULL ? tail : "") <
+        0)
         e->trace = NULL;
     e->hint = baseline_has(&c->baseline, e);
+    c->reports += report != NULL;
     printf("%-8s        %-20s %s%s\n", e->hint ? "hint" : "FAIL", report != NULL ? "sanitizer" : "broker", e->title,
-           result->killed == KILLED_ALONE ? "" : " (or a probe beside it)");
+           result != NULL && result->killed == KILLED_BESIDE ? " (or a probe beside it)" : "");
     save(c, e, run);
-    c->ended[RUN_FAILED] += counts;
-    c->hints += counts && e->hint;
+    if (report == NULL && result != NULL && !result->told) {
+        c->ended[RUN_FAILED]++;
+        c->hints += e->hint;
+    }
     return true;
 }
 
-/* Of one that did it alone, what it did; else all that nobody did alone. */
+/* Of one that did it alone, what it did; else all that nobody did alone. A crash speaks for the reports before it. */
 static bool tell_ends(struct conform *c, const struct probe_result *result, const struct run *run)
 {
-    bool alone = result->killed == KILLED_ALONE, ok = true, counts = !result->told;
-    if (c->ends.ended && !(alone && c->ends.goes_on)) {
+    bool alone = result->killed == KILLED_ALONE, crashed = c->bench.process.ended, ok = true;
+    if (c->ends.ended && (crashed || !alone)) {
         c->ends.ended = false;
-        ok = tell_end(c, result, run, NULL, counts);
-        counts = false;
+        ok = tell_end(c, result, run, NULL);
     }
-    for (const char *report; ok && (report = ends_tell(&c->ends, !alone)) != NULL; counts = false)
-        ok = tell_end(c, result, run, report, counts);
+    for (const struct ends_report *report; ok && (report = ends_tell(&c->ends, !alone)) != NULL;)
+        ok = (alone && crashed) || tell_end(c, result, run, report);
     fflush(stdout);
     return ok && !mqfuzz_stop;
+}
+
+/* What it says before the first probe is no probe's doing. */
+static void tell_beginning(struct conform *c)
+{
+    if (c->command->spawn == NULL || look(c) != BROKER_REPORTED)
+        return;
+    for (const struct ends_report *report; (report = ends_tell(&c->ends, false)) != NULL;)
+        tell_end(c, NULL, NULL, report);
+}
+
+static bool restart(void *ctx)
+{
+    struct conform *c = ctx;
+    c->broker_ended = true;
+    bool again = ++c->n_ends < ENDS_MAX && !mqfuzz_stop && bench_restart(&c->bench);
+    if (again)
+        tell_beginning(c);
+    else if (!mqfuzz_stop)
+        fprintf(stderr, "mqfuzz: the broker %s; the other probes are left out\n",
+                c->n_ends < ENDS_MAX ? "does not start again" : "had to start anew too often");
+    return again;
 }
 
 static bool each(void *ctx, const struct probe_result *result, const struct run *run)
@@ -343,9 +361,9 @@ int command_conform(const struct command *command)
                                  .parallel = command->jobs != 0 ? command->jobs : PROBES_AT_ONCE,
                                  .deadline_ms = command->deadline_ms,
                                  .name = c.name,
-                                 .lives = command->spawn != NULL ? lives : NULL,
-                                 .settled = settled,
+                                 .look = command->spawn != NULL ? look : NULL,
                                  .restart = restart,
+                                 .settled = settled,
                                  .each = each,
                                  .ctx = &c };
     int64_t began = runner_now_ns();
@@ -361,19 +379,24 @@ int command_conform(const struct command *command)
     }
     ask_what_it_lacks(&c.bench, c.name, o.lacks);
     o.deaf = deaf(&c, versions);
-    conform_run(&list, &c.bench.target, &o);
+    tell_beginning(&c);
+    bool complete = conform_run(&list, &c.bench.target, &o);
     bench_close(&c.bench);
     uint32_t asked = 0;
     for (unsigned end = 0; end <= RUN_NO_BROKER; end++)
         asked += c.ended[end];
-    if (asked == 0 && command->rule != NULL && !mqfuzz_stop) {
+    if (asked == 0 && command->rule != NULL && complete) {
         fprintf(stderr, "mqfuzz: no probe is for '%s' or has it in its title: see --list\n", command->rule);
         c.trouble = true;
     }
-    printf("%u probes: %u pass, %u fail, %u hints, %u unknown, %u not applicable (%.1f s)\n", asked,
-           c.ended[RUN_PASSED], c.ended[RUN_FAILED] - c.hints, c.hints, c.ended[RUN_UNKNOWN],
-           c.ended[RUN_NOT_APPLICABLE], (double)(runner_now_ns() - began) / 1e9);
+    printf("%u probes: %u pass, %u fail, %u hints, %u unknown, %u not applicable", asked, c.ended[RUN_PASSED],
+           c.ended[RUN_FAILED] - c.hints, c.hints, c.ended[RUN_UNKNOWN], c.ended[RUN_NOT_APPLICABLE]);
+    if (c.reports > 0)
+        printf(", %u reports of sanitizers", c.reports);
+    printf(" (%.1f s)\n", (double)(runner_now_ns() - began) / 1e9);
     int status = command_reports(command, &c.report);
+    if (!complete && status == EXIT_CLEAN && !mqfuzz_stop)
+        status = EXIT_TROUBLE;
     if (c.ended[RUN_NO_BROKER] > 0 && !c.broker_ended) {
         fprintf(stderr, "mqfuzz: the broker does not accept connections at %s\n", c.report.target);
         status = EXIT_TROUBLE;

@@ -270,7 +270,7 @@ struct asking {
     const struct conform_options *o;
     struct runner r;
     uint32_t next[2];              /* of those that may run together, and of the others */
-    bool memory, one;              /* one: of those that go alone is under way */
+    bool memory, one, gone;        /* one: of those that go alone is under way; gone: the broker, for good */
     struct suspect *again;         /* to be asked again, the last first */
     uint32_t n_again, numbers;     /* numbers: probes begun */
     struct suspect recent[RECENT]; /* that have ended */
@@ -289,16 +289,16 @@ static bool tell_end(const struct asking *a, const struct probe *p, enum probe_k
 }
 
 /* A process that dies closes its connections a little before it is gone; and what kills may be that a client went. */
-static bool died(const struct asking *a, const struct run *ended)
+static enum broker_is look(const struct asking *a, const struct run *ended)
 {
     bool closed = ended->end == RUN_NO_BROKER;
     for (uint32_t i = 0; i < ended->n_log; i++)
         closed = closed || ended->log[i].what == LOG_CLOSED_BY_BROKER || ended->log[i].what == LOG_RESET_BY_BROKER;
-    if (a->o->lives == NULL)
-        return false;
+    if (a->o->look == NULL)
+        return BROKER_RUNS;
     if (closed || a->beside != NULL)
         poll(NULL, 0, a->beside != NULL ? LATE_DEATH_MS : 1);
-    return !a->o->lives(a->o->ctx);
+    return a->o->look(a->o->ctx);
 }
 
 static struct suspect suspect(const struct run *run)
@@ -361,22 +361,30 @@ static void clear_the_others(struct asking *a)
     a->beside = NULL;
 }
 
-static bool after_the_end(struct asking *a, struct run *ended)
+/* This one did it, alone. When the broker goes on, what was asked has an answer, too. */
+static bool blame(struct asking *a, struct run *ended, bool goes_on)
+{
+    bool go_on = tell_end(a, ((struct under_way *)ended->tag)->probe, KILLED_ALONE, ended);
+    if (goes_on && go_on)
+        go_on = tell(a, ended);
+    else
+        forget(ended);
+    if (a->o->settled(a->o->ctx))
+        clear_the_others(a);
+    return go_on;
+}
+
+static bool after_the_end(struct asking *a, struct run *ended, bool goes_on)
 {
     bool go_on = true;
-    if (a->beside != NULL) {
-        go_on = tell_end(a, ((struct under_way *)ended->tag)->probe, KILLED_ALONE, ended);
-        forget(ended);
-        if (a->o->settled(a->o->ctx))
-            clear_the_others(a);
-    } else {
+    if (a->beside != NULL)
+        go_on = blame(a, ended, goes_on);
+    else
         suspect_all(a, ended);
-    }
     a->one = false;
-    if (!go_on || !a->o->restart(a->o->ctx))
-        return false;
+    a->gone = go_on && !a->o->restart(a->o->ctx);
     a->r.target = *a->target;
-    return true;
+    return go_on && !a->gone;
 }
 
 /* ---- all of them ---- */
@@ -426,9 +434,10 @@ bool conform_run(const struct probe_list *list, const struct runner_target *targ
         if (ended == NULL)
             continue;
         a.one = a.one && !((struct under_way *)ended->tag)->probe->alone;
-        ok = ok && (died(&a, ended) ? after_the_end(&a, ended) : tell(&a, ended));
+        enum broker_is broker = ok ? look(&a, ended) : BROKER_RUNS;
+        ok = ok && (broker == BROKER_RUNS ? tell(&a, ended) : after_the_end(&a, ended, broker == BROKER_REPORTED));
     }
-    if (ok && a.beside != NULL)
+    if ((ok || a.gone) && a.beside != NULL)
         tell_end(&a, a.beside, KILLED_BESIDE, NULL);
     if (!ok)
         runner_abort(&a.r, "stopped");

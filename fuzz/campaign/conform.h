@@ -23,7 +23,10 @@ struct probe_list {
 bool probes_make(struct probe_list *list, unsigned versions);
 void probes_free(struct probe_list *list);
 
-/* The broker ended; while only this probe was under way, or others, too, and none of them does it alone. */
+/* A broker whose sanitizer reported goes on, and is started anew all the same: who was it? */
+enum broker_is { BROKER_RUNS, BROKER_REPORTED, BROKER_ENDED };
+
+/* That happened; while only this probe was under way, or others, too, and none of them does it alone. */
 enum probe_killed { KILLED_NOBODY, KILLED_ALONE, KILLED_BESIDE };
 
 struct probe_result {
@@ -46,17 +49,18 @@ struct conform_options {
     bool lacks[PLAN_NEEDS]; /* what the broker says it lacks, also to clients of 3.x */
     const char *name;       /* how topics and client identifiers of this run begin */
     bool keep_traces;
-    /* Does the broker still run? And to start it again: false when that does not go. NULL: it is not ours. What was
-     * under way when it ended is asked again, one probe after the other, until it is settled who did what. */
-    bool (*lives)(void *ctx);
-    bool (*settled)(void *ctx);
+    /* What is the broker now, which is said once? And to start it anew: false when that does not go. NULL: it is not
+     * ours. What was under way when it ended or reported is asked again, one probe after the other, until it is settled
+     * who did what. */
+    enum broker_is (*look)(void *ctx);
     bool (*restart)(void *ctx);
+    bool (*settled)(void *ctx);
     /* Called for each result, in the order in which they end; the result is borrowed for the call. False: stop. */
     bool (*each)(void *ctx, const struct probe_result *result, const struct run *run);
     void *ctx;
 };
 
-/* False: stopped, or out of memory. */
+/* False: stopped, out of memory, or the broker cannot be started again. */
 bool conform_run(const struct probe_list *list, const struct runner_target *target,
                  const struct conform_options *options);
 

@@ -52,36 +52,59 @@ static bool uncaught(const struct process *p, char *out, size_t cap)
     return true;
 }
 
-static void take_line(const char *line, char *out, size_t cap)
+static void take_summary(const char *line, char *out, size_t cap)
 {
-    line += strncmp(line, "SUMMARY: ", 9) == 0 ? 9 : 0;
+    line += strlen("SUMMARY: ");
     size_t n = strcspn(line, "\n");
     n -= n > 4 && memcmp(line + n - 4, " in ", 4) == 0 ? 4 : 0; /* UBSan names no function without symbols */
     snprintf(out, cap, "%.*s", (int)n, line);
 }
 
+/* A report without a summary, as GCC's UBSan writes it, in the words of one: without values, which change. */
+static void take_beginning(const char *text, const char *mark, char *out, size_t cap)
+{
+    if (mark[0] == 'r') {
+        const char *place = mark;
+        while (place > text && place[-1] != '\n')
+            place--;
+        size_t n = (size_t)(mark - place);
+        snprintf(out, cap, "UndefinedBehaviorSanitizer: undefined-behavior %.*s", n > 2 ? (int)n - 2 : 0, place);
+        return;
+    }
+    mark = strchr(mark, ' ') + 1;
+    size_t n = strcspn(mark, "\n(");
+    for (size_t i = 0; i + 4 <= n; i++)
+        if (memcmp(mark + i, " on ", 4) == 0)
+            n = i;
+    n -= n > 0 && mark[n - 1] == ' ';
+    snprintf(out, cap, "%.*s", (int)n, mark);
+}
+
 bool words_next(const char **at, char *out, size_t cap)
 {
-    const char *line = strstr(*at, "SUMMARY: ");
-    if (line == NULL)
+    const char *mark = process_report(*at), *summary = strstr(*at, "SUMMARY: ");
+    const char *after = mark != NULL ? process_report(mark + 1) : NULL, *taken = summary;
+    if (mark == NULL && summary == NULL)
         return false;
-    take_line(line, out, cap);
-    *at = line + strcspn(line, "\n");
+    if (summary == NULL || (mark != NULL && after != NULL && after < summary)) {
+        take_beginning(*at, mark, out, cap);
+        taken = mark;
+    } else {
+        take_summary(summary, out, cap);
+    }
+    *at = taken + strcspn(taken, "\n");
     return true;
 }
 
 bool words_title(const struct process *p, char *out, size_t cap)
 {
-    const char *line = NULL;
-    for (const char *at = p->tail; (at = strstr(at, "SUMMARY: ")) != NULL; at++)
-        line = at;
-    if (line == NULL)
-        line = strstr(p->tail, "runtime error: ");
-    if (line == NULL)
+    bool any = false;
+    for (const char *at = p->tail; words_next(&at, out, cap);)
+        any = true;
+    if (!any)
         return uncaught(p, out, cap);
-    if (strstr(line, "leaked in") != NULL && leak(p, out, cap))
-        return true;
-    take_line(line, out, cap);
+    if (strstr(out, "leaked in") != NULL)
+        leak(p, out, cap);
     return true;
 }
 

@@ -5,10 +5,11 @@
 #pragma once
 #include "fuzz/peer/process.h"
 
-/* The one line of the latest report that names fault and place. False: there is none. */
-bool words_title(const struct process *p, char *out, size_t cap);
-/* The titles of all reports of sanitizers, one after the other. *at starts at the output; false: there is no more. */
+/* The titles of the reports, one after the other: the line that names fault and place. *at starts at the output; false:
+ * there is no more. */
 bool words_next(const char **at, char *out, size_t cap);
+/* That of the latest, or else the error that nobody caught. False: there is none. */
+bool words_title(const struct process *p, char *out, size_t cap);
 /* What UBSan says of the latest fault, with its values; "": nothing. */
 void words_detail(const struct process *p, char *out, size_t cap);
 /* How long a report takes: one that ends the process is waited for, another only until its last line. */

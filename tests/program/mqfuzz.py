@@ -82,6 +82,16 @@ def _():
         check("the broker goes on" in report and "runtime error: no good" in report, report)
 
 
+@case("a report of a broker that cannot be started again is told, and that the rest is left out")
+def _():
+    with scratch() as out:
+        grumbling = toy("grumbles", "{port}", program("mqbroker"), out / "there")
+        done = run("mqfuzz", "conform", "--spawn", grumbling, "--version", "3.1.1", "--rule", "refused and closed")
+        equal(done.status, 3, f"{done}")
+        check(re.search(rb"^FAIL +sanitizer .* x.c:4:1 during 'an unknown protocol level", done.out, re.M), f"{done}")
+        check(b"does not start again; the other probes are left out" in done.err, f"{done}")
+
+
 @case("a baseline silences what is known")
 def _():
     with scratch() as out:
