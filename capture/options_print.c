@@ -2,13 +2,10 @@
  *
  * capture/options_print.c -- what the programs say of themselves: --help, --version, -G fields. */
 #include "capture/options.h"
+#include "decoder/base/version.h"
 
 #include <pcap/pcap.h>
 #include <string.h>
-
-#ifndef MQSHARK_VERSION
-#define MQSHARK_VERSION "0.1.0"
-#endif
 
 enum { NAME_COLUMN = 31, LINE_COLUMNS = 80 };
 

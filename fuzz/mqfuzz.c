@@ -10,11 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "decoder/base/version.h"
 #include "fuzz/campaign/command.h"
-
-#ifndef MQSHARK_VERSION
-#define MQSHARK_VERSION "0.1.0"
-#endif
 
 volatile sig_atomic_t mqfuzz_stop;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuzz/broker/mqbroker.c -- the program: options in, a served broker out. */
+#include "decoder/base/version.h"
 #include "fuzz/broker/server.h"
 #include <errno.h>
 #include <getopt.h>
@@ -249,7 +250,7 @@ static int parse(int argc, char **argv)
             return 0;
         }
         if (row->letter == 'V') {
-            printf("mqbroker 0.1\n");
+            printf("mqbroker %s\n", MQSHARK_VERSION);
             return 0;
         }
         if (strcmp(row->name, "fault") == 0 && strcmp(optarg, "help") == 0) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz/campaign/command.h"
 #include "fuzz/campaign/ends.h"
 
-enum { PROBES_AT_ONCE = 24 };
+enum { PROBES_AT_ONCE = 24, LATE_MS = 50 };
 
 struct conform {
     const struct command *command;
@@ -16,7 +17,7 @@ struct conform {
     struct report report;
     char name[RUN_NAME];
     uint32_t ended[RUN_NO_BROKER + 1], hints;
-    bool trouble, broker_ended;
+    bool trouble, broker_ended, asked; /* asked: the last probe is through */
     struct ends ends;
     unsigned n_ends, reports;
 };
@@ -87,7 +88,7 @@ static bool settled(void *ctx)
     return ends_settled(&c->ends);
 }
 
-/* report: of a sanitizer; NULL: the broker ended. result: NULL: before any probe. */
+/* report: of a sanitizer; NULL: the broker ended. result: NULL: while no probe was under way. */
 static void entitle(const struct conform *c, struct report_entry *e, const struct probe_result *result,
                     const struct ends_report *report)
 {
@@ -98,7 +99,8 @@ static void entitle(const struct conform *c, struct report_entry *e, const struc
     snprintf(e->oracle, sizeof e->oracle, "%s", name);
     snprintf(e->rule, sizeof e->rule, "%s", name);
     if (result == NULL) {
-        snprintf(e->title, sizeof e->title, "%s%.100s before any probe", broker, what);
+        snprintf(e->title, sizeof e->title, "%s%.100s %s", broker, what,
+                 c->asked ? "after the last probe" : "before any probe");
     } else {
         snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(result->probe->version));
         snprintf(e->title, sizeof e->title, "%s%.90s during '%.80s'", broker, what, result->probe->title);
@@ -145,12 +147,13 @@ static bool tell_ends(struct conform *c, const struct probe_result *result, cons
     return ok && !mqfuzz_stop;
 }
 
-/* What it says before the first probe is no probe's doing. */
-static void tell_beginning(struct conform *c)
+/* What it says before the first probe, or behind the last one, is told of none. */
+static void tell_beside(struct conform *c)
 {
-    if (c->command->spawn == NULL || look(c) != BROKER_REPORTED)
-        return;
-    for (const struct ends_report *report; (report = ends_tell(&c->ends, false)) != NULL;)
+    enum broker_is broker = c->command->spawn != NULL ? look(c) : BROKER_RUNS;
+    if (broker == BROKER_ENDED && c->asked)
+        tell_end(c, NULL, NULL, NULL);
+    for (const struct ends_report *report; broker == BROKER_REPORTED && (report = ends_tell(&c->ends, false)) != NULL;)
         tell_end(c, NULL, NULL, report);
 }
 
@@ -160,7 +163,7 @@ static bool restart(void *ctx)
     c->broker_ended = true;
     bool again = ++c->n_ends < ENDS_MAX && !mqfuzz_stop && bench_restart(&c->bench);
     if (again)
-        tell_beginning(c);
+        tell_beside(c);
     else if (!mqfuzz_stop)
         fprintf(stderr, "mqfuzz: the broker %s; the other probes are left out\n",
                 c->n_ends < ENDS_MAX ? "does not start again" : "had to start anew too often");
@@ -379,8 +382,12 @@ int command_conform(const struct command *command)
     }
     ask_what_it_lacks(&c.bench, c.name, o.lacks);
     o.deaf = deaf(&c, versions);
-    tell_beginning(&c);
+    tell_beside(&c);
     bool complete = conform_run(&list, &c.bench.target, &o);
+    c.asked = true;
+    poll(NULL, 0, complete ? LATE_MS : 0);
+    if (complete)
+        tell_beside(&c);
     bench_close(&c.bench);
     uint32_t asked = 0;
     for (unsigned end = 0; end <= RUN_NO_BROKER; end++)

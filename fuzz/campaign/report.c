@@ -7,9 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef MQSHARK_VERSION
-#define MQSHARK_VERSION "0.1.0"
-#endif
+#include "decoder/base/version.h"
 
 struct report_entry *report_add(struct report *r)
 {

@@ -41,7 +41,8 @@ static bool came(struct canary *c, uint8_t *in, size_t *held, uint8_t expected)
 
 /* Everything out and a packet of this type back in, before the time is over: as much of it as this process ran, not
  * what it was stopped for. */
-static bool exchange(struct canary *c, const uint8_t *out, size_t n, uint8_t expected)
+static bool exchange(struct canary *c, const struct runner_target *target, const uint8_t *out, size_t n,
+                     uint8_t expected)
 {
     enum { TURN_MS = 100 };
     const int64_t turn_max = 2 * TURN_MS * INT64_C(1000000);
@@ -65,6 +66,7 @@ static bool exchange(struct canary *c, const uint8_t *out, size_t n, uint8_t exp
             return false;
         if (got < 0)
             poll(&(struct pollfd){ .fd = c->fd, .events = POLLIN }, 1, TURN_MS);
+        runner_hear(target);
         if (c->meanwhile != NULL && !c->meanwhile(c->ctx))
             return false;
         int64_t now = runner_now_ns(), turn = now - before;
@@ -100,6 +102,7 @@ static bool open_socket(struct canary *c, const struct runner_target *target)
         if (c->error != ETIMEDOUT || left <= 0)
             return false;
         canary_close(c);
+        runner_hear(target);
         if (c->meanwhile != NULL && !c->meanwhile(c->ctx))
             return false;
     }
@@ -125,7 +128,7 @@ bool canary_connect(struct canary *c, const struct runner_target *target)
     canary_close(c);
     c->refused = c->n_first = 0;
     c->closed = false;
-    if (open_socket(c, target) && exchange(c, n > 0 ? room : plain.ptr, n > 0 ? n : plain.len, MQTT_CONNACK))
+    if (open_socket(c, target) && exchange(c, target, n > 0 ? room : plain.ptr, n > 0 ? n : plain.len, MQTT_CONNACK))
         return true;
     canary_close(c); /* an answer that comes late is not for the next question */
     return false;
@@ -134,7 +137,7 @@ bool canary_connect(struct canary *c, const struct runner_target *target)
 bool canary_lives(struct canary *c, const struct runner_target *target)
 {
     static const uint8_t ping[] = { MQTT_PINGREQ << 4, 0 };
-    if (c->fd >= 0 && exchange(c, ping, sizeof ping, MQTT_PINGRESP))
+    if (c->fd >= 0 && exchange(c, target, ping, sizeof ping, MQTT_PINGRESP))
         return true;
     return canary_connect(c, target); /* it may have been taken over by a client of the same name */
 }

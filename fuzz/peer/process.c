@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { OUTPUT_PIPE = 1 << 20, HEAR_EVERY_NS = 10000000 };
+
 static struct sockaddr_in loopback(uint16_t port)
 {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -105,7 +107,8 @@ bool process_start(struct process *p, const char *command, int wait_ms, char *er
         close(ends[1]);
         return false;
     }
-    fcntl(ends[1], F_SETFL, 0); /* the broker's end blocks as a pipe does */
+    fcntl(ends[1], F_SETFL, 0);                /* the broker's end blocks as a pipe does */
+    fcntl(ends[1], F_SETPIPE_SZ, OUTPUT_PIPE); /* large, where that is allowed */
     p->pid = fork();
     if (p->pid == 0)
         run_child(p, ends[1]);
@@ -269,8 +272,20 @@ uint64_t process_sleeps(const struct process *p)
     return n;
 }
 
-void process_target(const struct process *p, struct runner_target *out)
+static void hear(void *process)
 {
+    struct process *p = process;
+    int64_t now = runner_now_ns();
+    if (now - p->heard_ns < HEAR_EVERY_NS)
+        return;
+    p->heard_ns = now;
+    process_watch(p);
+}
+
+void process_target(struct process *p, struct runner_target *out)
+{
+    out->hear = hear;
+    out->hear_ctx = p;
     struct sockaddr_in a = loopback(p->port);
     memcpy(&out->addr, &a, sizeof a);
     out->addr_len = sizeof a;

@@ -9,8 +9,9 @@
 enum { PROCESS_TAIL = 16384, PROCESS_ERROR = 256 };
 
 struct process {
-    pid_t pid;  /* 0: not running */
-    int output; /* pipe with its stdout and stderr */
+    pid_t pid;        /* 0: not running */
+    int output;       /* pipe with its stdout and stderr */
+    int64_t heard_ns; /* when that was last read while somebody waited */
     uint16_t port;
     int status; /* of waitpid(), once it has ended */
     bool ended;
@@ -38,6 +39,7 @@ bool process_usage(const struct process *p, struct process_usage *out);
 uint64_t process_sleeps(const struct process *p);
 /* Where the first report of a sanitizer begins. NULL: there is none. */
 const char *process_report(const char *text);
-void process_target(const struct process *p, struct runner_target *out);
+/* Where it is; who waits for it reads its output meanwhile, so *p stays where it is. */
+void process_target(struct process *p, struct runner_target *out);
 /* "ended by signal 11 (Segmentation fault)", "ended with status 0" */
 void process_end_text(const struct process *p, char *out, size_t cap);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READ_CHUNK = 65536, OCTETS_MAX = 4 << 20, IMPATIENT_MS = 100, ANSWER_US = 10000 };
+enum { READ_CHUNK = 65536, OCTETS_MAX = 4 << 20, IMPATIENT_MS = 100, ANSWER_US = 10000, HEAR_MS = 50 };
 #define AGAIN_NS 3000000
 
 /* One packet that came and that no expectation has taken yet. */
@@ -870,7 +870,9 @@ struct run *runner_step(struct runner *e, int timeout_ms)
         bool busy = false; /* some have not had their first turn */
         for (uint32_t i = 0; i < e->n && !busy; i++)
             busy = e->runs[i]->ready;
-        int left = timeout_ms < 0 ? -1 : now >= until ? 0 : (int)((until - now + 999999) / 1000000);
+        runner_hear(&e->target);
+        int left = timeout_ms < 0 ? HEAR_MS : now >= until ? 0 : (int)((until - now + 999999) / 1000000);
+        left = left < HEAR_MS ? left : HEAR_MS;
         serve(e, busy ? 0 : wait_ms(e, left, now));
         advance_all(e);
     }

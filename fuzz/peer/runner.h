@@ -17,6 +17,10 @@ struct runner_target {
     socklen_t addr_len;
     struct login login; /* for every CONNECT that breaks no rule and names no user */
     struct wire_kind wire;
+    /* Called again and again while somebody waits for this broker, which may wait for its output to be read; or NULL.
+     */
+    void (*hear)(void *ctx);
+    void *hear_ctx;
 };
 
 enum log_what {
@@ -107,5 +111,6 @@ const char *run_end_name(enum run_end end); /* "pass", "fail", "unknown", "n/a" 
 
 /* "HOST:PORT", "[::1]:PORT", "PORT". False: error says why. Only loopback addresses unless allow_remote. */
 bool runner_resolve(const char *text, bool allow_remote, struct runner_target *out, char *error, size_t cap);
+void runner_hear(const struct runner_target *target);
 bool runner_is_near(const struct runner_target *target); /* on this machine */
 int64_t runner_now_ns(void);                             /* monotonic */

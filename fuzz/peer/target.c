@@ -44,3 +44,9 @@ bool runner_resolve(const char *text, bool allow_remote, struct runner_target *o
     freeaddrinfo(list);
     return ok;
 }
+
+void runner_hear(const struct runner_target *target)
+{
+    if (target->hear != NULL)
+        target->hear(target->hear_ctx);
+}

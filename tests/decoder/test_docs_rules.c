@@ -4,6 +4,7 @@
  * shows it, or why it is not. Printed from the tables and from what the sources name; `make docs-tables` writes it,
  * tests/program/documents.py compares. */
 #include "decoder/mqtt/tables.h"
+#include "decoder/track/track.h"
 
 #include <ctype.h>
 #include <glob.h>
@@ -297,7 +298,9 @@ static const char introduction[] =
     "- **broker probe**, **client probe**: needs an active tester, because it concerns other clients, stored state or "
     "the\n"
     "  reaction to an illegal stimulus. `mqdump` judges the part of them that a capture happens to show.\n"
-    "  `mqfuzz conform` asks a broker; the number is that of its probes for the statement.\n"
+    "  `mqfuzz conform` asks a broker; the number is that of the probes written by hand. For most rules of class "
+    "packet\n"
+    "  the mutator makes one more (`mqfuzz conform --list`).\n"
     "- **not visible**: storage or capability that no octet on the wire tells of.\n"
     "- *Told with* another rule: one octet can break several statements; the verdict is given once, under the most "
     "specific\n"
@@ -307,6 +310,19 @@ static const char introduction[] =
     "  packet cannot be parsed and 0x82 where it can.\n"
     "- In *italics*: what keeps a passive checker from a false accusation.\n"
     "\n";
+
+/* What -z findings, -T eve and the screen name beside the statements. */
+static void print_diagnoses(FILE *out)
+{
+    fprintf(out, "## Findings that are no statement's\n\nWhat the course of a connection shows, right or wrong; `-z "
+                 "findings`, `mqtt_finding.name` of "
+                 "`-T eve` and `--fail-on` know them by these\nnames. The severity is the usual one.\n\n| name | "
+                 "severity | what it means |\n|---|---|---|\n");
+    for (unsigned d = TRACK_DIAG_NONE + 1; d < TRACK_DIAG_COUNT; d++) {
+        const struct track_diag_info *info = track_diag_info(d);
+        fprintf(out, "| `%s` | %s | %s |\n", info->name, mqtt_severity_name(info->severity), info->meaning);
+    }
+}
 
 static char *render(void)
 {
@@ -328,6 +344,7 @@ static char *render(void)
     print_section(out, &code, &tests, MQTT_V311, "S4", "MQTT 3.1.1, rules without a number");
     print_section(out, &code, &tests, MQTT_V5, "MQTT", "MQTT 5.0, numbered statements");
     print_section(out, &code, &tests, MQTT_V5, "S5", "MQTT 5.0, rules without a number");
+    print_diagnoses(out);
     fclose(out);
     naming_done(&code);
     naming_done(&tests);

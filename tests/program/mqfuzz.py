@@ -86,9 +86,9 @@ def _():
 def _():
     with scratch() as out:
         grumbling = toy("grumbles", "{port}", program("mqbroker"), out / "there")
-        done = run("mqfuzz", "conform", "--spawn", grumbling, "--version", "3.1.1", "--rule", "refused and closed")
+        done = run("mqfuzz", "conform", "--spawn", grumbling, "--version", "3.1.1", "--rule", "refused")
         equal(done.status, 3, f"{done}")
-        check(re.search(rb"^FAIL +sanitizer .* x.c:4:1 during 'an unknown protocol level", done.out, re.M), f"{done}")
+        check(re.search(rb"^FAIL +sanitizer .* x.c:[245]:1 during '.*' .or a probe beside it", done.out, re.M), f"{done}")
         check(b"does not start again; the other probes are left out" in done.err, f"{done}")
 
 

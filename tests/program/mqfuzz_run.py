@@ -322,6 +322,15 @@ def _():
         check(".pcapng" not in report, "no capture is named that is not there")
 
 
+@case("a broker that writes much is read, so that it does not wait")
+def _():
+    with scratch() as out:
+        plan = out / "connect.plan"
+        plan.write_text("version 3.1.1\na > connect\na <! connack reason=0\na <! alive\n")
+        done = run("mqfuzz", "--replay", plan, "--spawn", toy("talks"))
+        equal(done.status, 0, f"{done}")
+
+
 @case("a report's conversation is the one of its small plan")
 def _():
     with scratch() as out:

@@ -107,15 +107,53 @@ def speak_old(client):
 
 
 def grumbles(port, broker, once=None):
-    """mqbroker, with what UBSan would say where a CONNECT is refused: one place for each reason, again and again. GCC's has no summary
-    and Clang's has one. once: a file that is made, and it does not start when that is there."""
+    """mqbroker behind what UBSan would say of a CONNECT that is refused: one place for each reason, again and again, before the answer.
+    GCC's has no summary and Clang's has one. once: a file that is made, and it does not start when that is there."""
     if once:
         open(once, "x").close()  # pylint: disable=consider-using-with
-    with subprocess.Popen([broker, "-v", "-p", port], stderr=subprocess.PIPE, text=True) as child:
-        for line in child.stderr:
-            for code in re.findall(r" refuse .* reason=0x8([0-9])", line):
-                summary = "" if code == "5" else f"SUMMARY: UndefinedBehaviorSanitizer: undefined-behavior x.c:{code}:1 in \n"
-                print(f"x.c:{code}:1: runtime error: no good: {random.random()}\n{summary}", end="", flush=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        inner = free.getsockname()[1]
+    with subprocess.Popen([broker, "-p", str(inner)], stdout=subprocess.PIPE) as child:
+        child.stdout.readline()  # it listens
+        each(port, relay, inner)
+
+
+def relay(client, inner):
+    with socket.create_connection(("127.0.0.1", inner)) as server:
+        threading.Thread(target=pump, args=(server, client, lambda octets: None), daemon=True).start()
+        pump(client, server, grumble)
+
+
+def pump(source, sink, look):
+    with contextlib.suppress(OSError):
+        while octets := source.recv(65536):
+            look(octets)
+            sink.sendall(octets)
+    for side in (source, sink):
+        with contextlib.suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
+
+
+def grumble(octets):
+    """octets: of a CONNECT of 3.1.1, if it is one."""
+    if octets[0] != 0x10 or len(octets) < 14:
+        return
+    line = 4 if octets[8] == 99 else 2 if octets[9] & 1 else 5 if not octets[9] & 2 and octets[12:14] == b"\0\0" else 0
+    summary = "" if line == 5 else f"SUMMARY: UndefinedBehaviorSanitizer: undefined-behavior x.c:{line}:1 in \n"
+    if line:
+        print(f"x.c:{line}:1: runtime error: no good: {random.random()}\n{summary}", end="", flush=True)
+
+
+def talks(port):
+    """Writes 3 MiB before it answers a CONNECT, and waits until somebody reads them."""
+    each(port, speak_much)
+
+
+def speak_much(client):
+    while octets := client.recv(4096):
+        if octets[0] == 0x10:
+            print("connect\n" * (3 << 17), end="", flush=True)
+        client.sendall(CONNACK if octets[0] == 0x10 else PINGRESP if b"\xc0\x00" in octets else b"")
 
 
 def crowded(port):
@@ -259,4 +297,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, grumbles, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, grumbles, talks, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
