@@ -97,7 +97,8 @@ static struct page print_markdown(void)
     assert_non_null(p.at);
     put(&p, "# Fields\n\nThe names of the display filter (`-Y`, mqshark-filter(7)), of `-e`, and of `-T json`; `mqdump "
             "-G fields` prints "
-            "the same.\nWritten from `decoder/show/fields.def` by `make docs-tables`.\n");
+            "the same fields, with tshark's words for their types.\nWritten from `decoder/show/fields.def` by `make "
+            "docs-tables`.\n");
     for (int f = 0; f < FIELD_COUNT; f++) {
         const struct field_info *info = field_info((enum field)f);
         const struct group *group = group_of((enum field)f);
