@@ -187,7 +187,7 @@ static void test_memory(void **state)
     s->config.max_memory = 100000;
     begin(s);
     for (int i = 0; i < 24; i++)
-        snprintf(script + strlen(script), 100,
+        snprintf(script + strlen(script), 120,
                  "a > publish topic=t/%d size=4000 qos=1 retain=1 id=%d; a <! puback id=%d%s\n", i, i + 1, i + 1,
                  i < 15 ? " reason=0x10" : "");
     strcat(script, "a > publish topic=t/last size=4000 qos=1 retain=1 id=99; a <! puback id=99 reason=0x97\n"
