@@ -165,7 +165,10 @@ void flights_look(struct flights *fs)
 
 void flights_drain(struct flights *fs, bool all)
 {
-    while ((fs->stage->quick > 0 || fs->n_waiting > 0 || (all && fs->stage->slow > 0)) && !mqfuzz_stop)
+    const struct stage *s = fs->stage;
+    while (!all && s->quick > 0 && !mqfuzz_stop)
+        stage_turn(fs->stage, 1000); /* those that wait for their turn wait on */
+    while (all && (s->quick > 0 || s->slow > 0 || fs->n_waiting > 0) && !mqfuzz_stop)
         turn(fs);
 }
 
