@@ -76,7 +76,8 @@ static void on_finding(void *ctx, const struct track_finding *f)
 static bool hands_on(const struct mqtt_rule_info *info, const struct mqtt_packet *p)
 {
     return p->type == MQTT_PUBLISH && info->version == MQTT_V5 && info->where == MQTT_WHERE_PACKET &&
-           (!rule_forces_refusal(info) || strcmp(info->id, "MQTT-3.3.2-14") == 0);
+           (!rule_forces_refusal(info) || strcmp(info->id, "MQTT-3.3.2-14") == 0 ||
+            strcmp(info->id, "MQTT-4.7.3-1") == 0);
 }
 
 /* An answer with the client's fault in it, an identifier 0 or the codes for what is no list of filters: what there is

@@ -612,12 +612,20 @@ void ledger_packet(struct ledger *l, unsigned conn, bool by_broker, const struct
     }
 }
 
+/* An empty Response Topic: no topic only because it is to serve as one, and no class of error is named for it. */
+static bool is_implied(unsigned rule, const struct mqtt_packet *p)
+{
+    bool will = p->type == MQTT_CONNECT && p->connect.will_topic.len > 0;
+    return rule == MQTT_R5_4_7_3_1 && (p->type == MQTT_PUBLISH || will);
+}
+
 void ledger_fault(struct ledger *l, unsigned conn, uint16_t rule, const struct mqtt_packet *p, uint32_t at)
 {
     struct ledger_party *me = party(l, conn, at);
     if (me == NULL)
         return;
-    if (!me->faulty && p != NULL && rule_forces_refusal(mqtt_rule_info((enum mqtt_rule)rule))) {
+    bool refusal = rule_forces_refusal(mqtt_rule_info((enum mqtt_rule)rule));
+    if (!me->faulty && p != NULL && refusal && !is_implied(rule, p)) {
         me->bad_rule = rule;
         me->bad_type = p->type;
         me->bad_connect = p->type == MQTT_CONNECT && !me->there; /* a second one is answered by closing */

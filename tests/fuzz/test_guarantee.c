@@ -169,6 +169,18 @@ static void no_filters(void **state)
     judged(LISTED("82 0a 00 05 00 01 74 00 00 01 75 00", "90 03 00 05 00"), MQTT_V311, "MQTT-3.8.4-5");
 }
 
+/* A Response Topic goes on as it came, and nothing says what is to become of an empty one. */
+static void empty_response_topic(void **state)
+{
+    (void)state;
+    judged(UP("a") SUB("a", "0") UP("b") "60 b > publish topic=~/t payload=x response_topic=\"\"\n"
+                                         "61 a < publish topic=~/t payload=x response_topic=\"\"\n" PING("b", "1500"),
+           MQTT_V5, "");
+    judged(UP("b") "60 b > publish topic=\"\" payload=x\n" PING("b", "1500"), MQTT_V311, "MQTT-4.7.3-1");
+    judged(UP("b") "60 b > subscribe id=1 sub=0:\n61 b < suback id=1 codes=0\n" PING("b", "1500"), MQTT_V5,
+           "MQTT-4.7.3-1");
+}
+
 static void away(void **state)
 {
     (void)state;
@@ -637,6 +649,7 @@ int main(void)
         cmocka_unit_test(bridge),
         cmocka_unit_test(identifier_0),
         cmocka_unit_test(no_filters),
+        cmocka_unit_test(empty_response_topic),
         cmocka_unit_test(away),
         cmocka_unit_test(unsubscribed),
         cmocka_unit_test(copies_order_and_qos),
