@@ -374,7 +374,8 @@ static void weigh_shared(const struct weighing *w, const struct ledger_pub *pub,
         return;
     for (uint32_t i = 0; i < w->l->n_deliveries; i++) {
         const struct ledger_delivery *d = &w->l->delivery[i];
-        if (!is_of(d, d->session, pub->topic, pub->payload) || d->again || d->dup || counted[d->session])
+        bool stored = pub->retain && d->retain; /* comes with a SUBSCRIBE, which is another fault */
+        if (!is_of(d, d->session, pub->topic, pub->payload) || d->again || d->dup || stored || counted[d->session])
             continue;
         counted[d->session] = true;
         unsigned in_group = 0, others = 0;

@@ -373,6 +373,11 @@ static void shared_and_local(void **state)
            MQTT_V5, "S5-4.8.2-a");
     judged(UP("a") SHARE("a") UP("c") SHARE("c") UP("b") PUB("b", "60", "7", "x") GOT("a", "61", "1", "x"), MQTT_V5,
            "");
+    /* one that subscribed later got the stored one: not it, but that is wrong */
+    judged(UP("a") SHARE("a") UP("b") PUB_KEPT("b", "60", "7") GOT("a", "61", "1", "x")
+               UP("c") "80 c > subscribe id=1 sub=1:$share/g/~/t\n81 c < suback id=1 codes=1\n"
+                       "82 c < publish qos=1 retain=1 id=9 topic=~/t payload=x\n82 c > puback id=9\n" PING("c", "1500"),
+           MQTT_V5, "MQTT-3.3.1-9");
     judged(UP("a") "2 a > subscribe id=1 sub=5:~/t\n3 a < suback id=1 codes=1\n" PUB("a", "60", "7", "x")
                GOT("a", "61", "1", "x"),
            MQTT_V5, "MQTT-3.8.3-3");
