@@ -8,7 +8,7 @@
 #include "fuzz/campaign/command.h"
 #include "fuzz/campaign/ends.h"
 
-enum { PROBES_AT_ONCE = 24, LATE_MS = 50 };
+enum { PROBES_AT_ONCE = 24, LATE_MS = 250 };
 
 struct conform {
     const struct command *command;
@@ -17,7 +17,7 @@ struct conform {
     struct report report;
     char name[RUN_NAME];
     uint32_t ended[RUN_NO_BROKER + 1], hints;
-    bool trouble, broker_ended, asked; /* asked: the last probe is through */
+    bool trouble, broker_ended;
     struct ends ends;
     unsigned n_ends, reports;
 };
@@ -99,8 +99,7 @@ static void entitle(const struct conform *c, struct report_entry *e, const struc
     snprintf(e->oracle, sizeof e->oracle, "%s", name);
     snprintf(e->rule, sizeof e->rule, "%s", name);
     if (result == NULL) {
-        snprintf(e->title, sizeof e->title, "%s%.100s %s", broker, what,
-                 c->asked ? "after the last probe" : "before any probe");
+        snprintf(e->title, sizeof e->title, "%s%.100s with no probe under way", broker, what);
     } else {
         snprintf(e->version, sizeof e->version, "%s", mqtt_version_name(result->probe->version));
         snprintf(e->title, sizeof e->title, "%s%.90s during '%.80s'", broker, what, result->probe->title);
@@ -147,11 +146,11 @@ static bool tell_ends(struct conform *c, const struct probe_result *result, cons
     return ok && !mqfuzz_stop;
 }
 
-/* What it says before the first probe, or behind the last one, is told of none. */
-static void tell_beside(struct conform *c)
+/* What it says before the first probe, or does behind the last one, is told of none. */
+static void tell_beside(struct conform *c, bool last)
 {
     enum broker_is broker = c->command->spawn != NULL ? look(c) : BROKER_RUNS;
-    if (broker == BROKER_ENDED && c->asked)
+    if (broker == BROKER_ENDED && last)
         tell_end(c, NULL, NULL, NULL);
     for (const struct ends_report *report; broker == BROKER_REPORTED && (report = ends_tell(&c->ends, false)) != NULL;)
         tell_end(c, NULL, NULL, report);
@@ -163,7 +162,7 @@ static bool restart(void *ctx)
     c->broker_ended = true;
     bool again = ++c->n_ends < ENDS_MAX && !mqfuzz_stop && bench_restart(&c->bench);
     if (again)
-        tell_beside(c);
+        tell_beside(c, false);
     else if (!mqfuzz_stop)
         fprintf(stderr, "mqfuzz: the broker %s; the other probes are left out\n",
                 c->n_ends < ENDS_MAX ? "does not start again" : "had to start anew too often");
@@ -382,12 +381,12 @@ int command_conform(const struct command *command)
     }
     ask_what_it_lacks(&c.bench, c.name, o.lacks);
     o.deaf = deaf(&c, versions);
-    tell_beside(&c);
+    tell_beside(&c, false);
     bool complete = conform_run(&list, &c.bench.target, &o);
-    c.asked = true;
-    poll(NULL, 0, complete ? LATE_MS : 0);
-    if (complete)
-        tell_beside(&c);
+    if (complete) {
+        poll(NULL, 0, LATE_MS);
+        tell_beside(&c, true);
+    }
     bench_close(&c.bench);
     uint32_t asked = 0;
     for (unsigned end = 0; end <= RUN_NO_BROKER; end++)

@@ -27,6 +27,12 @@ void flight_clear(struct flight *f)
     *f = (struct flight){ 0 };
 }
 
+static bool take_off(struct flights *fs, struct flight *f)
+{
+    f->begun = fs->begun++;
+    return stage_begin(fs->stage, f);
+}
+
 /* Those that go alone wait for each other, and hold up nobody else. */
 static void begin_lone(struct flights *fs)
 {
@@ -40,7 +46,7 @@ static void begin_lone(struct flights *fs)
     fs->n_waiting--;
     f->waiting = false;
     fs->lone = f;
-    stage_begin(fs->stage, f); /* no memory: it is not looked at */
+    take_off(fs, f); /* no memory: it is not looked at */
 }
 
 static void turn(struct flights *fs)
@@ -124,16 +130,14 @@ static bool begin(struct flights *fs, struct flight *f)
     }
     while (f->slow ? fs->stage->slow >= SLOW_MAX : fs->stage->quick >= fs->limit)
         turn(fs);
-    return stage_begin(fs->stage, f);
+    return take_off(fs, f);
 }
 
 bool flights_begin(struct flights *fs, const struct talk *talk, uint64_t number, unsigned look, unsigned kind, bool own)
 {
     uint32_t place = free_place(fs);
     struct flight *f = &fs->at[place];
-    *f = (struct flight){
-        .look = (uint8_t)look, .kind = (uint16_t)kind, .own = own, .begun = fs->begun++, .alone = !talk_has_names(talk)
-    };
+    *f = (struct flight){ .look = (uint8_t)look, .kind = (uint16_t)kind, .own = own, .alone = !talk_has_names(talk) };
     if (!stage_prepare(fs->stage, talk, look > 0 ? 0 : number, look > 0, f)) {
         flight_clear(f);
         return false;

@@ -4,6 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *words_report(const char *text)
+{
+    static const char *const marks[] = { "runtime error: ", "ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
+                                         "WARNING: ThreadSanitizer", "WARNING: MemorySanitizer" };
+    const char *first = NULL;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        const char *at = strstr(text, marks[i]);
+        first = at != NULL && (first == NULL || at < first) ? at : first;
+    }
+    return first;
+}
+
 /* The function that a sanitizer saw allocate what was lost: the first below those that allocate for everybody. */
 static bool leak(const struct process *p, char *out, size_t cap)
 {
@@ -82,8 +94,8 @@ static void take_beginning(const char *text, const char *mark, char *out, size_t
 
 bool words_next(const char **at, char *out, size_t cap)
 {
-    const char *mark = process_report(*at), *summary = strstr(*at, "SUMMARY: ");
-    const char *after = mark != NULL ? process_report(mark + 1) : NULL, *taken = summary;
+    const char *mark = words_report(*at), *summary = strstr(*at, "SUMMARY: ");
+    const char *after = mark != NULL ? words_report(mark + 1) : NULL, *taken = summary;
     if (mark == NULL && summary == NULL)
         return false;
     if (summary == NULL || (mark != NULL && after != NULL && after < summary)) {

@@ -5,6 +5,8 @@
 #pragma once
 #include "fuzz/peer/process.h"
 
+/* Where the first report of a sanitizer begins. NULL: there is none. */
+const char *words_report(const char *text);
 /* The titles of the reports, one after the other: the line that names fault and place. *at starts at the output; false:
  * there is no more. */
 bool words_next(const char **at, char *out, size_t cap);

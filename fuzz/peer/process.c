@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
-#include "fuzz/peer/process.h"
+#include "fuzz/peer/last_words.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -137,18 +137,6 @@ bool process_start(struct process *p, const char *command, int wait_ms, char *er
     return false;
 }
 
-const char *process_report(const char *text)
-{
-    static const char *const marks[] = { "runtime error: ", "ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
-                                         "WARNING: ThreadSanitizer", "WARNING: MemorySanitizer" };
-    const char *first = NULL;
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        const char *at = strstr(text, marks[i]);
-        first = at != NULL && (first == NULL || at < first) ? at : first;
-    }
-    return first;
-}
-
 static void keep(struct process *p, const char *octets, size_t n)
 {
     if (n >= PROCESS_TAIL) {
@@ -163,7 +151,7 @@ static void keep(struct process *p, const char *octets, size_t n)
     memcpy(p->tail + p->n_tail, octets, n);
     p->n_tail += n;
     p->tail[p->n_tail] = '\0';
-    p->sanitizer = p->sanitizer || process_report(p->tail) != NULL;
+    p->sanitizer = p->sanitizer || words_report(p->tail) != NULL;
 }
 
 bool process_watch(struct process *p)

@@ -37,8 +37,6 @@ void process_stop(struct process *p, int wait_ms);
 bool process_usage(const struct process *p, struct process_usage *out);
 /* How often its threads have gone to sleep; when a processor was taken from them does not count. */
 uint64_t process_sleeps(const struct process *p);
-/* Where the first report of a sanitizer begins. NULL: there is none. */
-const char *process_report(const char *text);
 /* Where it is; who waits for it reads its output meanwhile, so *p stays where it is. */
 void process_target(struct process *p, struct runner_target *out);
 /* "ended by signal 11 (Segmentation fault)", "ended with status 0" */

@@ -165,6 +165,10 @@ static void no_filters(void **state)
 #define LISTED(request, answer) UP("a") "2 a > raw " request "\n2 a < raw " answer "\n" PING("a", "1500")
     judged(LISTED("82 02 00 05", "90 03 00 05 00"), MQTT_V311, "MQTT-3.8.3-3");
     judged(LISTED("82 09 00 05 00 01 74 00 00 05 75", "90 04 00 05 00 00"), MQTT_V311, "S4-1.5.3-b");
+    judged(LISTED("a2 03 00 05 00", "b0 03 00 05 00"), MQTT_V5, "MQTT-3.10.3-2");
+    judged(LISTED("82 03 00 05 00", "90 04 00 05 00 00"), MQTT_V5, "MQTT-3.8.3-2");
+    judged(LISTED("82 02 00 05", "90 02 00 05"), MQTT_V31, "");
+    judged(LISTED("82 06 00 05 00 01 74 00", "90 02 00 05"), MQTT_V31, "S3-2.1-d");
     judged(LISTED("82 06 00 05 00 01 74 00", "90 04 00 05 00 00"), MQTT_V311, "S4-3.9.3-a");
     judged(LISTED("82 0a 00 05 00 01 74 00 00 01 75 00", "90 03 00 05 00"), MQTT_V311, "MQTT-3.8.4-5");
 }

@@ -82,6 +82,15 @@ def _():
         check("the broker goes on" in report and "runtime error: no good" in report, report)
 
 
+@case("what a sanitizer reports before the first probe and behind the last one is told of none of them")
+def _():
+    done = run("mqfuzz", "conform", "--spawn", toy("sighs", "{port}", program("mqbroker")), "--version", "3.1.1", "--rule", "PINGREQ is answered")
+    equal(done.status, 3, f"{done}")
+    told = re.findall(rb"^FAIL +sanitizer +UndefinedBehaviorSanitizer: undefined-behavior (x.c:\d:1) with no probe under way$", done.out, re.M)
+    equal(told, [b"x.c:7:1", b"x.c:8:1"], f"{done}")
+    check(b"1 probes: 1 pass, 0 fail, " in done.out and b"2 reports of sanitizers" in done.out, f"{done}")
+
+
 @case("a report of a broker that cannot be started again is told, and that the rest is left out")
 def _():
     with scratch() as out:

@@ -111,32 +111,51 @@ def grumbles(port, broker, once=None):
     GCC's has no summary and Clang's has one. once: a file that is made, and it does not start when that is there."""
     if once:
         open(once, "x").close()  # pylint: disable=consider-using-with
+    before(port, broker, grumble)
+
+
+def sighs(port, broker):
+    """The same of the first client, and of one that leaves behind the first probe of --rule."""
+    before(port, broker, sigh)
+
+
+def before(port, broker, look):
+    """look(octets, client's name) before the broker gets them; no octets when it has gone."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         inner = free.getsockname()[1]
     with subprocess.Popen([broker, "-p", str(inner)], stdout=subprocess.PIPE) as child:
         child.stdout.readline()  # it listens
-        each(port, relay, inner)
+        each(port, relay, inner, look)
 
 
-def relay(client, inner):
+def relay(client, inner, look):
     with socket.create_connection(("127.0.0.1", inner)) as server:
-        threading.Thread(target=pump, args=(server, client, lambda octets: None), daemon=True).start()
-        pump(client, server, grumble)
+        threading.Thread(target=pump, args=(server, client, lambda octets, name: None), daemon=True).start()
+        pump(client, server, look)
 
 
 def pump(source, sink, look):
+    octets, name = b"", b""
     with contextlib.suppress(OSError):
         while octets := source.recv(65536):
-            look(octets)
+            name = name or octets[14:14 + octets[13]] if octets[0] == 0x10 and len(octets) > 14 else name
+            look(octets, name)
             sink.sendall(octets)
+    look(b"", name)
     for side in (source, sink):
         with contextlib.suppress(OSError):
             side.shutdown(socket.SHUT_RDWR)
 
 
-def grumble(octets):
+def sigh(octets, name):
+    if not octets and re.fullmatch(rb"m\w{7}(hello4|p1)a", name):
+        line = 7 if b"hello" in name else 8
+        print(f"x.c:{line}:1: runtime error: no good", flush=True)
+
+
+def grumble(octets, _name):
     """octets: of a CONNECT of 3.1.1, if it is one."""
-    if octets[0] != 0x10 or len(octets) < 14:
+    if octets[:1] != b"\x10" or len(octets) < 14:
         return
     line = 4 if octets[8] == 99 else 2 if octets[9] & 1 else 5 if not octets[9] & 2 and octets[12:14] == b"\0\0" else 0
     summary = "" if line == 5 else f"SUMMARY: UndefinedBehaviorSanitizer: undefined-behavior x.c:{line}:1 in \n"
@@ -297,4 +316,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, grumbles, talks, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, grumbles, sighs, talks, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
