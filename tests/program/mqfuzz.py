@@ -64,6 +64,8 @@ def _():
         check(len(listed) > 3 and text.splitlines()[-1].startswith(f"{len(listed)} probes: "), "the others were asked, too")
         plan = next(pathlib.Path(out).glob("crash-3.1.1-*.plan"))
         equal(run("mqfuzz", "--replay", plan, "--spawn", f"{BROKER} --fault crash-subscribe").status, 3, "its plan replays")
+        report = plan.with_suffix(".md").read_text()
+        check(re.search(r"The broker's last words:\n.*listening", report, re.S), report)
 
 
 @case("conform tells what a sanitizer reported of a broker that goes on: each place once, and which probe it was")
@@ -80,6 +82,15 @@ def _():
         check(text.splitlines()[-1].startswith(f"{len(listed)} probes: "), f"all of {len(listed)} were asked: {text}")
         report = sorted(pathlib.Path(out).glob("sanitizer*.md"))[0].read_text()
         check("the broker goes on" in report and "runtime error: no good" in report, report)
+
+
+@case("a report that waits for another's is told of the probe that does it, though that has had its answer")
+def _():
+    done = run("mqfuzz", "conform", "--spawn", toy("mumbles", "{port}", program("mqbroker")), "--jobs", "2", "--version", "3.1.1",
+               "--rule", "refused")
+    told = re.findall(rb"^FAIL +sanitizer .* x.c:(\d):1 during '(.*)'(.*)", done.out, re.M)
+    equal(sorted(told), [(b"4", b"an unknown protocol level is refused and closed", b""),
+                         (b"5", b"an empty client identifier with CleanSession 0 is refused with 0x02", b"")], f"{done}")
 
 
 @case("what a sanitizer reports before the first probe and behind the last one is told of none of them")

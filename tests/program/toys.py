@@ -158,9 +158,38 @@ def grumble(octets, _name):
     if octets[:1] != b"\x10" or len(octets) < 14:
         return
     line = 4 if octets[8] == 99 else 2 if octets[9] & 1 else 5 if not octets[9] & 2 and octets[12:14] == b"\0\0" else 0
-    summary = "" if line == 5 else f"SUMMARY: UndefinedBehaviorSanitizer: undefined-behavior x.c:{line}:1 in \n"
     if line:
-        print(f"x.c:{line}:1: runtime error: no good: {random.random()}\n{summary}", end="", flush=True)
+        complain(line)
+
+
+def complain(line):
+    summary = "" if line == 5 else f"SUMMARY: UndefinedBehaviorSanitizer: undefined-behavior x.c:{line}:1 in \n"
+    print(f"x.c:{line}:1: runtime error: no good: {random.random()}\n{summary}", end="", flush=True)
+
+
+def mumbles(port, broker):
+    """The same of a CONNECT of an unknown level, but when others come meanwhile only behind an empty client identifier's, which is held
+    until the first is gone."""
+    came, names, late, gone = threading.Condition(), [], [], threading.Event()
+
+    def mumble(octets, name):
+        if not octets and name in late:
+            gone.set()
+        if octets[:1] != b"\x10" or len(octets) < 14:
+            return
+        with came:
+            names.append(name)
+            came.notify_all()
+            before_others = len(names)
+            if octets[8] == 99 and came.wait_for(lambda: len(names) > before_others, 0.2):
+                late.append(name)
+            elif octets[8] == 99:
+                complain(4)
+        if not octets[9] & 2 and octets[12:14] == b"\0\0":
+            for line in (5, *(4 for _ in late if gone.wait(5))):
+                complain(line)
+
+    before(port, broker, mumble)
 
 
 def talks(port):
@@ -316,4 +345,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, grumbles, sighs, talks, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, grumbles, mumbles, sighs, talks, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
