@@ -239,6 +239,27 @@ static void take(struct track *t, struct conn *taker, struct conn *old)
     old->rare->taker = taker;
 }
 
+/* Others that asked for the same session and were not answered yet: until it is known who has it, what one of them does
+ * may be taken for what another did, so nothing is held against either. Returns whether there are any. */
+static bool contested(struct track *t, struct conn *c, struct session *s)
+{
+    enum { NEAR = 8 };
+    bool any = false;
+    struct conn *o = conn_at(t, s->conns);
+    for (unsigned n = 0; o != NULL && n < NEAR; o = conn_at(t, o->mate), n++) {
+        bool open = o != c && o != s->conn && (o->flags & (C_CLOSED | C_TAKEN)) == 0;
+        if (open && ((o->flags & C_CONNACK) == 0 || o->wait != NULL)) {
+            o->flags |= C_RIVAL;
+            any = true;
+        }
+    }
+    if (any) {
+        c->flags |= C_RIVAL;
+        past_make(t, s)->taint = t->next_exchange;
+    }
+    return any;
+}
+
 /* CONNECT: what the connection's packets belong to until CONNACK. */
 void session_attach(struct track *t, struct conn *c, struct view client_id)
 {
@@ -252,7 +273,8 @@ void session_attach(struct track *t, struct conn *c, struct view client_id)
         take(t, c, known->conn);
         t->note->flags |= TRACK_TAKEOVER;
     }
-    if (known == NULL || elsewhere || (c->flags & C_CLEAN) != 0) {
+    bool apart = known == NULL || elsewhere || contested(t, c, known);
+    if (apart || (c->flags & C_CLEAN) != 0) {
         name_set(t, fresh, client_id);
         return;
     }
@@ -375,8 +397,10 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
     if (known != NULL && known->conn != NULL && known->conn != c)
         take(t, c, known->conn);
     takeover_confirm(t, c, t->now, frame);
-    if (known != NULL)
+    if (known != NULL) {
         settle_closed(t, c, known);
+        contested(t, c, known);
+    }
     if (known == NULL) {
         key_put(t, s);
     } else if (known != s) {
@@ -405,7 +429,7 @@ void session_start(struct track *t, struct conn *c, bool present, uint64_t frame
             session_event(t, s, TRACK_SESSION_WILL_DROPPED, frame);
         }
     }
-    if ((c->flags & (C_START | C_HOLE)) != C_START)
+    if ((c->flags & (C_START | C_HOLE | C_RIVAL)) != C_START)
         s->flags &= ~(uint32_t)S_WHOLE;
     age_unlink(t, s);
     age_append(t, s);

@@ -299,6 +299,7 @@ enum conn_flag {
     C_SAID_CONNECT = 1 << 29, /* unanswered CONNECT reported */
     C_AUTH_DONE = 1 << 30,    /* an AUTH of the first authentication was seen */
 };
+#define C_RIVAL (1u << 31) /* another connection asked for its session before either was answered */
 
 /* What only some connections ever have: those that 5.0 sets bounds for. */
 struct bounds {
@@ -655,7 +656,7 @@ static inline bool conn_sure(const struct conn *c)
     const struct rare *r = rare_of(c);
     bool contested =
         r->taker != NULL || (r->taking != NULL && (c->flags & C_UP) == 0); /* two connections, one session */
-    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN)) == (C_START | C_ROLES) && !c->ahead &&
+    return (c->flags & (C_START | C_ROLES | C_HOLE | C_TAKEN | C_RIVAL)) == (C_START | C_ROLES) && !c->ahead &&
            (c->pending & P_UNSEEN_ANY) == 0 && !contested;
 }
 
