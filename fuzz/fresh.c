@@ -14,9 +14,8 @@ static struct view pick(struct mutator *m, const char *const *pool, size_t n)
 }
 #define PICK(m, pool) pick(m, pool, sizeof(pool) / sizeof *(pool))
 
-static const char *const names[] = { "a",    "a/b",         "a/b/c",
-                                     "t/1",  "/",           "$SYS/x",
-                                     "b//c", "say \"x\"\\", "gr\xc3\xbc\xc3\x9f/\xf0\x9f\x98\x80" };
+static const char *const names[] = { "a",      "a/b",  "a/b/c",       "t/1",   "/",
+                                     "$SYS/x", "b//c", "say \"x\"\\", "a.b/*", "gr\xc3\xbc\xc3\x9f/\xf0\x9f\x98\x80" };
 static const char *const filters[] = { "a", "a/b", "#", "+", "a/+", "a/#", "+/b/+", "$SYS/#", "t/1" };
 static const char *const filters_v5[] = { "a/#", "$share/g/a/#", "$share/h/t/1", "+/+", "a/b" };
 static const char *const payloads[] = { "", "x", "{\"n\":1}", "on", "0123456789abcdef0123456789abcdef" };
@@ -39,17 +38,22 @@ bool draft_property(struct draft *d, bool will, const struct mqtt_prop *prop)
 struct mqtt_prop draft_value(struct mutator *m, unsigned id)
 {
     static const char *const texts[] = { "", "text", "k\xc3\xbc", "challenge" };
+    static const uint32_t limits[] = { UINT32_MAX, UINT32_MAX - 1, 1u << 31, INT32_MAX, UINT32_MAX / 1000 + 1 };
+    bool limit = mutator_below(m, 8) == 0; /* the most that it can be, or what overflows where it is counted */
     struct mqtt_prop prop = { .id = id, .wire = (uint8_t)mqtt_prop_info(id)->wire };
     switch ((enum mqtt_wire)prop.wire) {
     case MQTT_WIRE_BYTE:
         prop.number = mutator_below(m, 2);
         break;
     case MQTT_WIRE_U16:
+        prop.number = limit ? UINT16_MAX : 1 + mutator_below(m, 5);
+        break;
     case MQTT_WIRE_VBI:
-        prop.number = 1 + mutator_below(m, 5);
+        prop.number = limit ? MQTT_REMAINING_MAX : 1 + mutator_below(m, 5);
         break;
     case MQTT_WIRE_U32:
         prop.number = mutator_below(m, 2) ? 1 + mutator_below(m, 100) : 100000;
+        prop.number = limit ? limits[mutator_below(m, 5)] : prop.number;
         break;
     default:
         prop.text = id == MQTT_PROP_RESPONSE_TOPIC ? PICK(m, names) : PICK(m, texts);

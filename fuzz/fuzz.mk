@@ -26,7 +26,7 @@ $(ENGINE_LIB): $(patsubst %,$B/fuzz/engine/%.o,broken shape rows output watch be
 # Coverage guides where it teaches something: not in targets, engines and mutator, and comparisons are not traced where the mutator
 # speaks the language itself.
 BLIND = -fno-sanitize-coverage=trace-cmp,indirect-calls,stack-depth,inline-8bit-counters,pc-table
-$B/fuzz/target/%.o $B/tests/target/%.o $B/fuzz/engine/%.o $(patsubst %,$B/fuzz/%.o,mutator fresh breaker talk/talk talk/talk_mutate conduct script): \
+$B/fuzz/target/%.o $B/tests/target/%.o $B/fuzz/engine/%.o $(patsubst %,$B/fuzz/%.o,mutator fresh swell breaker talk/talk talk/talk_mutate conduct script): \
 	COVER = $(if $(findstring fuzzer-no-link,$(CFLAGS)),$(BLIND))
 $B/decoder/base/%.o $B/decoder/mqtt/%.o $B/decoder/track/%.o: \
 	COVER = $(if $(findstring fuzzer-no-link,$(CFLAGS)),-fno-sanitize-coverage=trace-cmp)
@@ -117,7 +117,7 @@ $B/afl/%: $B/fuzz/target/%.o $(ENGINE_LIB) $(FUZZ_LIBS)
 $B/afl/%: $B/tests/target/%.o $(ENGINE_LIB) $(ABOVE_LIBS)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Q$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(CAPTURE_LIBS)
-$B/mutator.so: fuzz/engine/afl.c fuzz/engine/shape.c $(patsubst %,fuzz/%.c,mutator fresh breaker talk/talk talk/talk_mutate conduct script plan/plan) $(wildcard decoder/mqtt/*.c decoder/base/*.c)
+$B/mutator.so: fuzz/engine/afl.c fuzz/engine/shape.c $(patsubst %,fuzz/%.c,mutator fresh swell breaker talk/talk talk/talk_mutate conduct script plan/plan) $(wildcard decoder/mqtt/*.c decoder/base/*.c)
 	@$(say) LD $@; mkdir -p $(@D)
 	$Qclang -std=c11 -D_DEFAULT_SOURCE $(WARN) -I. $(CFLAGS) -fPIC -shared -o $@ $(filter %.c,$^)
 afl:

@@ -37,6 +37,10 @@ size_t mutator_fresh_any(struct mutator *m, struct mutator_scene scene, uint8_t 
  * at least 1. Not a packet: havoc. */
 size_t mutator_packet(struct mutator *m, struct mutator_scene scene, uint8_t *buf, size_t len, size_t cap);
 
+/* One packet in buf[0..len) with a string, its list or its properties made long, at most 8 KiB. Unchanged when it is no
+ * packet, or has nothing to make long, or there is no room. */
+size_t mutator_swell(struct mutator *m, struct mutator_scene scene, uint8_t *buf, size_t len, size_t cap);
+
 /* A packet that breaks this rule (class PACKET), made of buf[0..len) when that is a packet the rule speaks of, else of
  * a fresh one. *sender is set to the side that has to send it. Returns its length, 0 when no recipe knows the rule. */
 size_t mutator_break(struct mutator *m, enum mqtt_rule rule, uint8_t *buf, size_t len, size_t cap, uint8_t *sender);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { SWELL_SELDOM = 48 };
+
 void records_read(struct view talk, struct records *r)
 {
     size_t pos = 0;
@@ -50,6 +52,19 @@ static bool mutate_octets(struct mutator *m, unsigned version, uint8_t *buf, siz
     n = mutator_stream(m, scene_of(record, version), room, n, sizeof room);
     changed.octets = view_of(room, n);
     return records_put(buf, len, cap, record->offset, record->len, &changed);
+}
+
+static bool swell(struct mutator *m, unsigned version, uint8_t *buf, size_t *len, size_t cap,
+                  const struct talk_record *record)
+{
+    uint8_t room[PACKET_ROOM];
+    struct talk_record changed = *record;
+    if (record->octets.len == 0 || record->octets.len > sizeof room)
+        return false;
+    memcpy(room, record->octets.ptr, record->octets.len);
+    size_t n = mutator_swell(m, scene_of(record, version), room, record->octets.len, sizeof room);
+    changed.octets = view_of(room, n);
+    return n != record->octets.len && records_put(buf, len, cap, record->offset, record->len, &changed);
 }
 
 static void break_rule(struct mutator *m, uint8_t *buf, size_t *len, size_t cap, const struct talk_record *record)
@@ -131,6 +146,8 @@ size_t talk_mutate(struct mutator *m, unsigned version, uint8_t *buf, size_t len
         return len > 0 ? len : mutator_havoc(m, buf, 0, cap);
     }
     const struct talk_record *record = &r.at[mutator_below(m, r.n)];
+    if (mutator_below(m, SWELL_SELDOM) == 0 && swell(m, version, buf, &len, cap, record))
+        return len;
     switch (mutator_below(m, 16)) {
     case 0:
     case 1:

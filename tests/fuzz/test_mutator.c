@@ -87,6 +87,27 @@ static void every_packet_rule_can_be_broken(void **state)
     assert_int_equal(missing, 0);
 }
 
+/* A whole packet again, longer, in 8 KiB. */
+static void parts_are_made_long(void **state)
+{
+    (void)state;
+    unsigned longer = 0, tries = 0;
+    for (uint64_t seed = 0; seed < 20000; seed++) {
+        struct mutator m = mutator_seeded(seed);
+        struct mutator_scene scene = { (uint8_t)(3 + seed % 3), MQTT_CLIENT };
+        size_t was = mutator_fresh(&m, scene, seed / 3 % 2 ? MQTT_SUBSCRIBE : MQTT_PUBLISH, room, sizeof room);
+        size_t n = mutator_swell(&m, scene, room, was, 8192);
+        struct mqtt_packet p;
+        mqtt_decode(view_of(room, n), (struct mqtt_context){ scene.version, MQTT_CLIENT }, &p, NULL);
+        assert_in_range(n, was, 8192);
+        assert_int_equal(p.header_len + (size_t)p.remaining, n);
+        tries++;
+        longer += n > was;
+        assert_in_range(mutator_swell(&m, scene, room, n, n), 1, n); /* no room */
+    }
+    assert_true(longer > tries / 2);
+}
+
 /* Same seed, same octets; never past the buffer (AddressSanitizer); always at least one octet. */
 static void deterministic_and_bounded(void **state)
 {
@@ -154,9 +175,8 @@ static void a_talk_reads_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fresh_packets_are_valid),
-        cmocka_unit_test(every_packet_rule_can_be_broken),
-        cmocka_unit_test(deterministic_and_bounded),
+        cmocka_unit_test(fresh_packets_are_valid), cmocka_unit_test(every_packet_rule_can_be_broken),
+        cmocka_unit_test(parts_are_made_long),     cmocka_unit_test(deterministic_and_bounded),
         cmocka_unit_test(a_talk_reads_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
