@@ -7,7 +7,7 @@
 
 #include "fuzz/fresh.h"
 
-enum { SWELL_MAX = 7900, FILTER_MORE = 3, SOURCE_MAX = 4096 }; /* with its packet in 8192 octets */
+enum { SWELL_MAX = 7900, FILTER_MORE = 3, SOURCE_MAX = 4096, FILTERS_MAX = 300 }; /* with its packet in 8192 octets */
 
 static struct view text(const char *s)
 {
@@ -55,10 +55,11 @@ static void swell_list(struct mutator *m, struct draft *d, uint8_t *out)
     uint8_t long_one[SWELL_MAX];
     struct mqtt_filter first;
     size_t pos = 0;
-    if (!mqtt_list_next(&d->p, &pos, &first))
+    if (!mqtt_list_next(&d->p, &pos, &first) || list->count == 0)
         return;
     if (mutator_below(m, 2)) {
-        list->payload = repeat(list->payload, list->payload, length(m), out);
+        size_t n = length(m), most = list->payload.len * (FILTERS_MAX / list->count);
+        list->payload = repeat(list->payload, list->payload, n < most ? n : most, out);
         return;
     }
     swell_string(m, &first.filter, long_one);

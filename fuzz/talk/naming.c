@@ -9,7 +9,7 @@
 #include "fuzz/talk/conversation.h"
 #include "fuzz/talk/talk.h"
 
-enum { PLACES = 32, ID_MAX = 23 /* of a client identifier that every server takes */ };
+enum { PLACES = 512, ID_MAX = 23 /* of a client identifier that every server takes */ };
 
 /* What is put before a client identifier, and before a topic. A topic whose very first octets are the prefix is one of
  * a scenario: its messages are counted (guarantee.c). Those of random conversations are only kept apart. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Simpler forms of what a client sends in one go, for making findings small: fewer packets, levels, filters and
- * properties, no payload, no will, no credentials; of what is no packet, fewer octets. */
+ * properties, shorter strings, no payload, no will, no credentials; of what is no packet, fewer octets. */
 #include <string.h>
 
 #include "fuzz/talk/conversation.h"
 
-enum { BLOCK_MAX = 8192 };
+enum { BLOCK_MAX = 16384, LONG = 32 };
 
 /* A count that forms take their turns from: true for the one whose turn it is. */
 struct turn {
@@ -59,10 +59,22 @@ static bool fewer_levels(struct turn *t, struct view topic, uint8_t *out, struct
     return true;
 }
 
+/* A long string without its last half, or quarter, down to one octet: it may have to be so long. */
+static bool shorter(struct turn *t, struct view *string)
+{
+    for (size_t n = string->len > LONG ? string->len / 2 : 0; n > 0; n /= 2)
+        if (mine(t)) {
+            string->len -= n;
+            return true;
+        }
+    return false;
+}
+
 static bool fewer_props(struct turn *t, struct mqtt_props *props, uint8_t *out)
 {
     struct mqtt_prop_walk walk = mqtt_props_walk(props);
     struct mqtt_prop prop;
+    size_t count = 0, from, n, at = 0, start = 0, end = 0;
     if (props->block.ptr == NULL || props->block.len == 0 || props->block.len > BLOCK_MAX)
         return false;
     if (mine(t)) {
@@ -70,23 +82,34 @@ static bool fewer_props(struct turn *t, struct mqtt_props *props, uint8_t *out)
         return true;
     }
     while (mqtt_props_next(&walk, &prop))
-        if (mine(t)) {
-            props->block = view_of(out, without(props->block, prop.offset, prop.len, out));
-            return true;
-        }
-    return false;
+        count++;
+    if (!piece(t, count, &from, &n))
+        return false;
+    for (walk = mqtt_props_walk(props); at < from + n && mqtt_props_next(&walk, &prop); at++) {
+        start = at == from ? prop.offset : start;
+        end = prop.offset + prop.len;
+    }
+    props->block = view_of(out, without(props->block, start, end - start, out));
+    return true;
 }
 
 static bool fewer_filters(struct turn *t, struct mqtt_packet *p, uint8_t *out)
 {
     struct mqtt_filter entry;
-    size_t pos = 0;
-    while (p->list.count > 1 && p->list.payload.len <= BLOCK_MAX && mqtt_list_next(p, &pos, &entry))
-        if (mine(t)) {
-            p->list.payload = view_of(out, without(p->list.payload, entry.offset, entry.len, out));
-            return true;
-        }
-    return false;
+    size_t pos = 0, from, n, start = 0;
+    if (p->list.payload.len > BLOCK_MAX)
+        return false;
+    if (p->list.count == 1 && mqtt_list_next(p, &pos, &entry) && shorter(t, &entry.filter)) {
+        p->list.payload = view_of(out, mqtt_filter_write(out, 0, BLOCK_MAX, &entry));
+        return true;
+    }
+    if (!piece(t, p->list.count, &from, &n))
+        return false;
+    pos = 0;
+    for (size_t at = 0; at < from + n && mqtt_list_next(p, &pos, &entry); at++)
+        start = at == from ? entry.offset : start;
+    p->list.payload = view_of(out, without(p->list.payload, start, entry.offset + entry.len - start, out));
+    return true;
 }
 
 static bool less_connect(struct turn *t, struct mqtt_connect *c, uint8_t *out)
@@ -101,7 +124,8 @@ static bool less_connect(struct turn *t, struct mqtt_connect *c, uint8_t *out)
         c->flags &= 0x3f;
         return true;
     }
-    return fewer_props(t, &c->will_props, out);
+    return shorter(t, &c->client_id) || shorter(t, &c->will_topic) || shorter(t, &c->will_payload) ||
+           shorter(t, &c->username) || shorter(t, &c->password) || fewer_props(t, &c->will_props, out);
 }
 
 static bool simpler_packet(struct turn *t, struct mqtt_packet *p, uint8_t *out)
@@ -110,7 +134,8 @@ static bool simpler_packet(struct turn *t, struct mqtt_packet *p, uint8_t *out)
         p->publish.payload = view_of("", 0);
         return true;
     }
-    if (p->type == MQTT_PUBLISH && fewer_levels(t, p->publish.topic, out, &p->publish.topic))
+    if (p->type == MQTT_PUBLISH && (shorter(t, &p->publish.payload) || shorter(t, &p->publish.topic) ||
+                                    fewer_levels(t, p->publish.topic, out, &p->publish.topic)))
         return true;
     if (p->type == MQTT_CONNECT && less_connect(t, &p->connect, out))
         return true;
