@@ -162,21 +162,27 @@ static bool crowds_stay(struct campaign *c, struct talk *talk, unsigned crowds, 
 
 static void crowd(struct campaign *c, unsigned kind)
 {
-    struct talk talk = { .octets = malloc(TALK_MAX), .version = c->stage.canary.version };
+    struct talk talk = { .octets = malloc(TALK_CROWD_MAX), .version = c->stage.canary.version };
     struct outcome o = { .found = true, .severity = MQTT_SEVERITY_ERROR, .oracle = "resources", .rule = "memory" };
     uint64_t grown_kib;
-    unsigned rounds, crowds = kind == 0 ? CROWDS : FEW_CROWDS;
+    unsigned rounds, size = talk_crowd_size(kind), crowds = kind == 0 ? CROWDS : FEW_CROWDS;
+    uint64_t least_kib = (uint64_t)crowds * CROWD_KIB * (kind == 0 ? 1 : 2);
+    crowds *= TALK_CROWD / size;
     if (talk.octets == NULL || c->bench.process.pid <= 0 || health_lazy(&c->stage.health)) {
         free(talk.octets);
         return;
     }
     flights_drain(&c->flights, false);
-    talk.len = (uint32_t)talk_crowd(kind, talk.version, talk.octets, TALK_MAX);
-    if (crowds_stay(c, &talk, crowds, (uint64_t)crowds * CROWD_KIB * (kind == 0 ? 1 : 2), &grown_kib, &rounds)) {
+    talk.len = (uint32_t)talk_crowd(kind, talk.version, talk.octets, TALK_CROWD_MAX);
+    if (talk.len == 0 && (c->stage.versions & 1u << MQTT_V5) != 0) {
+        talk.version = MQTT_V5;
+        talk.len = (uint32_t)talk_crowd(kind, MQTT_V5, talk.octets, TALK_CROWD_MAX);
+    }
+    if (talk.len > 0 && crowds_stay(c, &talk, crowds, least_kib, &grown_kib, &rounds)) {
         snprintf(o.title, sizeof o.title, "memory is kept for connections that are gone");
         snprintf(o.why, sizeof o.why,
                  "%llu KiB more after %u times %u connections that %s, each closed before the next",
-                 (unsigned long long)grown_kib, rounds, crowds * TALK_CROWD, talk_crowd_does(kind));
+                 (unsigned long long)grown_kib, rounds, crowds * size, talk_crowd_does(kind));
         struct report_entry *e = run_known(c, &o) == NULL && run_claim_finding(c, &o) ? run_add_entry(c, &o) : NULL;
         if (e != NULL) {
             e->plan = talk_text(&talk, &o);

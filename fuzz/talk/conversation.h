@@ -25,11 +25,12 @@ bool words_left(const struct words *w);                    /* not all were told 
 /* One of scenarios.def, alone or with neighbours that do anything; slow: it may take seconds. 0: it does not fit. */
 size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, bool slow, uint8_t *out, size_t cap);
 void talk_hurry(struct talk *talk); /* its long waits are short ones from now on */
-enum { TALK_CROWD = 256, TALK_CROWDS = 5 };
-/* Many connections one after the other, whose sessions end with them: what they cost must not stay. kind: below
- * TALK_CROWDS, what each of them does. */
+enum { TALK_CROWD = 256, TALK_CROWDS = 10, TALK_CROWD_MAX = 1 << 19 };
+/* Many connections one after the other, TALK_CROWD at most, whose sessions end with them: what they cost must not stay.
+ * kind: below TALK_CROWDS, what each of them does. cap: TALK_CROWD_MAX is enough. 0: not in this version. */
 size_t talk_crowd(unsigned kind, unsigned version, uint8_t *out, size_t cap);
 const char *talk_crowd_does(unsigned kind);
+unsigned talk_crowd_size(unsigned kind); /* connections */
 /* The steps of a plan as records; judged expectations and conditions have none. False: said on stderr. */
 bool talk_of_plan(const struct plan *plan, struct talk *out, size_t cap);
 /* Stands in a talk for what makes the names of a run its own; ~ in a plan. */

@@ -125,31 +125,55 @@ size_t talk_scenario(struct mutator *m, struct words *words, unsigned version, b
     return talk.len;
 }
 
+enum { FEW = 32, DATA = 6000 };
+
 static const struct {
-    const char *text, *what; /* %c: the client, %u: a number of its own */
-} crowds[TALK_CROWDS] = { { "%1$c > connect id=~%2$u; %1$c > disconnect; %1$c close", "connect and say DISCONNECT" },
-                          { "%1$c raw 10 2a 00 04 4d 51 54 54 04 02 00 3c 00 1e 61 62; %1$c close",
-                            "leave in the middle of their CONNECT" },
-                          { "%1$c > connect id=~%2$u; %1$c raw 00 00; %1$c close", "send what is no packet" },
-                          { "%1$c > connect id=~%2$u; %1$c > subscribe id=1 sub=1:~/%2$u/+/\\x23; %1$c > publish qos=2 "
-                            "id=2 topic=~/%2$u payload=x; "
-                            "%1$c reset",
-                            "subscribe, publish with QoS 2 and are gone" },
-                          { "%1$c > connect id=~%2$u will_topic=~/%2$u will_payload=x; %1$c reset", "leave a will" } };
+    const char *text, *what; /* %1$c: the client, %2$u: a number of its own, %3$s: much data */
+    unsigned connections;
+    bool v5;
+} crowds[TALK_CROWDS] = {
+    { "%1$c > connect id=~%2$u; %1$c > disconnect; %1$c close", "connect and say DISCONNECT", TALK_CROWD, false },
+    { "%1$c raw 10 2a 00 04 4d 51 54 54 04 02 00 3c 00 1e 61 62; %1$c close", "leave in the middle of their CONNECT",
+      TALK_CROWD, false },
+    { "%1$c > connect id=~%2$u; %1$c raw 00 00; %1$c close", "send what is no packet", TALK_CROWD, false },
+    { "%1$c > connect id=~%2$u; %1$c > subscribe id=1 sub=1:~/%2$u/+/\\x23; %1$c > publish qos=2 id=2 topic=~/%2$u "
+      "payload=x; %1$c reset",
+      "subscribe, publish with QoS 2 and are gone", TALK_CROWD, false },
+    { "%1$c > connect id=~%2$u will_topic=~/%2$u will_payload=x; %1$c reset", "leave a will", TALK_CROWD, false },
+    { "%1$c > connect id=~%2$u flags=0x1e will_topic=~/w will_payload=%3$s; %1$c close", "ask for a will of QoS 3", FEW,
+      false },
+    { "%1$c > connect id=~%2$u; %1$c > publish qos=2 id=1 topic=~/t payload=%3$s; "
+      "%1$c > publish qos=2 dup=1 id=1 topic=~/t payload=%3$s; %1$c close",
+      "send a QoS 2 message again and are gone", FEW, false },
+    { "%1$c > connect id=~%2$u; %1$c > publish retain=1 topic=~/r payload=%3$s; %1$c close",
+      "retain a message in place of the one before", FEW, false },
+    { "%1$c > connect id=~%2$u will_topic=~/w will_payload=%3$s; %1$c > disconnect; %1$c close",
+      "say DISCONNECT, so that their will is not sent", FEW, false },
+    { "%1$c > connect id=~%2$u; %1$c > publish topic=~/1%3$s topic_alias=1 payload=x; "
+      "%1$c > publish topic=~/2%3$s topic_alias=1 payload=x; %1$c close",
+      "give a Topic Alias to another topic", FEW, true },
+};
 
 const char *talk_crowd_does(unsigned kind)
 {
     return crowds[kind].what;
 }
 
+unsigned talk_crowd_size(unsigned kind)
+{
+    return crowds[kind].connections;
+}
+
 size_t talk_crowd(unsigned kind, unsigned version, uint8_t *out, size_t cap)
 {
     struct talk talk = { .octets = out };
     size_t len = 0;
-    for (unsigned i = 0; i < TALK_CROWD; i++) {
-        char text[256];
+    char text[2 * DATA + 512], data[DATA + 1];
+    memset(data, 'x', DATA);
+    data[DATA] = '\0';
+    for (unsigned i = 0; i < crowds[kind].connections && (!crowds[kind].v5 || version == MQTT_V5); i++) {
         struct plan plan;
-        snprintf(text, sizeof text, crowds[kind].text, 'a' + i % TALK_CLIENTS, i);
+        snprintf(text, sizeof text, crowds[kind].text, 'a' + i % TALK_CLIENTS, i, data);
         talk.octets = out + len;
         if (plan_parse(&plan, view_of(text, strlen(text)), TALK_PREFIX, version) &&
             talk_of_plan(&plan, &talk, cap - len))

@@ -214,18 +214,20 @@ static void probes_are_sound(void **state)
 static void crowds_are_whole(void **state)
 {
     (void)state;
-    uint8_t *room = malloc(TALK_MAX);
+    uint8_t *room = malloc(TALK_CROWD_MAX);
     for (unsigned kind = 0; kind < TALK_CROWDS; kind++)
         for (unsigned version = MQTT_V31; version <= MQTT_V5; version++) {
             struct talk_record record;
-            unsigned ends = 0, sends = 0;
-            size_t pos = 0, n = talk_crowd(kind, version, room, TALK_MAX);
+            unsigned ends = 0, sends = 0, size = talk_crowd_size(kind);
+            size_t pos = 0, n = talk_crowd(kind, version, room, TALK_CROWD_MAX);
+            if (n == 0 && version != MQTT_V5)
+                continue; /* of 5.0 alone */
             while (talk_next(view_of(room, n), &pos, &record)) {
                 ends += record.op == TALK_CLOSE || record.op == TALK_RESET;
                 sends += record.op == TALK_SEND;
             }
-            assert_int_equal(ends, TALK_CROWD);
-            assert_true(sends >= TALK_CROWD);
+            assert_int_equal(ends, size);
+            assert_in_range(sends, size, 3 * size);
         }
     free(room);
 }
