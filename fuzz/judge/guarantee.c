@@ -185,7 +185,7 @@ static void weigh_lost(const struct weighing *w, const struct ledger_pub *pub, c
     const struct ledger_party *last = &w->l->party[session->last];
     bool own = w->l->party[pub->party].session == s->session;
     if (s->granted_at >= pub->sent_at || s->code == 0 || s->code > 2 || s->remove_at != LEDGER_NEVER || shared(s) ||
-        (own && v5_option(w, s, NO_LOCAL)) || !matches(s, pub->topic) || !known(w, session) ||
+        (own && asked_no_local(w, s)) || !matches(s, pub->topic) || !known(w, session) ||
         !stayed(w, session, s->party) || last->pong_for < pub->acked_at || owes_acks(w, s->session) ||
         waits_for_release(w, s->session) || !roomy(w, session, s->party, pub->payload_len) ||
         delivered(w, s->session, pub->topic, pub->payload, pub->sent_at))

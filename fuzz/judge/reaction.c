@@ -222,7 +222,7 @@ static const struct ledger_sub *asking(const struct weighing *w, const struct le
     for (uint32_t i = 0; i < w->l->n_subs; i++) {
         const struct ledger_sub *s = &w->l->sub[i];
         const struct ledger_party *p = &w->l->party[s->party];
-        bool own = s->party == pub->party && v5_option(w, s, NO_LOCAL);
+        bool own = s->party == pub->party && asked_no_local(w, s);
         if (s->granted_at < pub->sent_at && s->code <= 2 && s->remove_at == LEDGER_NEVER && !shared(s) && !own &&
             matches(s, pub->topic) && !p->faulty && !p->taken && !p->left && p->told == 0 && p->end_at > until &&
             known(w, &w->l->session[s->session]) && ms(pub->sent_ns - time_of(w, s->granted_at)) >= SETTLED_MS)

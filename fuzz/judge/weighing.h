@@ -63,3 +63,12 @@ static inline bool v5_option(const struct weighing *w, const struct ledger_sub *
 {
     return w->l->party[s->party].version == MQTT_V5 && (s->options & bits) != 0;
 }
+
+/* Was the filter asked for with No Local, by this SUBSCRIBE or by one that took its place, or may have? */
+static inline bool asked_no_local(const struct weighing *w, const struct ledger_sub *s)
+{
+    bool any = false;
+    for (const struct ledger_sub *o = w->l->sub; o < w->l->sub + w->l->n_subs; o++)
+        any = any || (o->session == s->session && v5_option(w, o, NO_LOCAL) && same(o->filter, s->filter));
+    return any;
+}

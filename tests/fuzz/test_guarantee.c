@@ -385,6 +385,14 @@ static void shared_and_local(void **state)
     judged(UP("a") "2 a > subscribe id=1 sub=5:~/t\n3 a < suback id=1 codes=1\n" PUB("a", "60", "7", "x")
                GOT("a", "61", "1", "x"),
            MQTT_V5, "MQTT-3.8.3-3");
+    /* a later SUBSCRIBE for the same filter asks for No Local: then it need not come back */
+    judged(UP("a") "2 a > subscribe id=1 sub=1:~/t\n3 a < suback id=1 codes=1\n" PUB("a", "60", "7", "x")
+               PING("a", "1500"),
+           MQTT_V5, "MQTT-4.5.0-1");
+    judged(UP("a") "2 a > subscribe id=1 sub=1:~/t\n3 a < suback id=1 codes=1\n"
+                   "4 a > subscribe id=2 sub=5:~/t\n5 a < suback id=2 codes=1\n" PUB("a", "60", "7", "x")
+                       PING("a", "1500"),
+           MQTT_V5, "");
     /* what was stored comes to its publisher, too: the standard is silent */
     judged(UP("a")
                PUB_KEPT("a", "60", "7") "62 a > subscribe id=1 sub=5:~/t\n63 a < suback id=1 codes=1\n"
