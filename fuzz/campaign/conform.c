@@ -54,6 +54,7 @@ static bool add_written(struct probe_list *list, unsigned versions)
             if (!add(list, rule, v, hint, written[i].title, written[i].script))
                 return false;
             list->at[list->n - 1].later = written[i].later;
+            list->at[list->n - 1].turn = strstr(written[i].script, " deaf; ") != NULL ? TURN_LAST : TURN_TOGETHER;
         }
     }
     return true;
@@ -78,7 +79,8 @@ static bool add_broken_packet(struct probe_list *list, enum mqtt_rule rule)
     sprintf(script + at, "; a <! refused");
     snprintf(title, sizeof title, "refuses a packet where %s", info->fault);
     bool ok = add(list, info->id, info->version, !rule_forces_refusal(info), title, script);
-    list->at[list->n - ok].alone = ok && is_connect;
+    if (ok && is_connect)
+        list->at[list->n - 1].turn = TURN_ONE;
     free(script);
     return ok;
 }
@@ -269,8 +271,8 @@ struct asking {
     const struct runner_target *target;
     const struct conform_options *o;
     struct runner r;
-    uint32_t next[2];              /* of those that may run together, and of the others */
-    bool memory, one, gone;        /* one: of those that go alone is under way; gone: the broker, for good */
+    uint32_t next[TURNS];          /* of those whose turn it is then */
+    bool memory, one, gone;        /* one: of TURN_ONE is under way; gone: the broker, for good */
     struct suspect *again;         /* to be asked again, the last first */
     uint32_t n_again, numbers;     /* numbers: probes begun */
     struct suspect recent[RECENT]; /* that have ended */
@@ -392,9 +394,14 @@ static bool after_the_end(struct asking *a, struct run *ended, bool goes_on)
 static void ask(struct asking *a, const struct probe *p, bool told)
 {
     struct under_way *u = start(&a->r, p, a->o, ++a->numbers, &a->memory);
-    a->one = (u != NULL && p->alone) || a->one;
+    a->one = (u != NULL && p->turn == TURN_ONE) || a->one;
     if (u != NULL)
         u->told = told;
+}
+
+static bool may_begin(const struct asking *a, unsigned turn)
+{
+    return turn == TURN_TOGETHER ? a->r.n < a->o->parallel : turn == TURN_ONE ? !a->one : a->r.n == 0;
 }
 
 static void ask_more(struct asking *a)
@@ -405,17 +412,20 @@ static void ask_more(struct asking *a)
     }
     if (a->n_again > 0 || a->beside != NULL)
         return;
-    for (unsigned alone = 0; alone < 2; alone++)
-        while (a->memory && a->next[alone] < a->list->n && (alone ? !a->one : a->r.n < a->o->parallel)) {
-            const struct probe *p = &a->list->at[a->next[alone]++];
-            if (p->alone == alone && wanted(p, a->o->rule))
+    for (unsigned turn = 0; turn < TURNS; turn++)
+        while (a->memory && a->next[turn] < a->list->n && may_begin(a, turn)) {
+            const struct probe *p = &a->list->at[a->next[turn]++];
+            if (p->turn == turn && wanted(p, a->o->rule))
                 ask(a, p, false);
         }
 }
 
 static bool more_to_ask(const struct asking *a)
 {
-    return a->n_again > 0 || a->next[0] < a->list->n || a->next[1] < a->list->n || a->r.n > 0;
+    bool more = a->n_again > 0 || a->r.n > 0;
+    for (unsigned turn = 0; turn < TURNS; turn++)
+        more = more || a->next[turn] < a->list->n;
+    return more;
 }
 
 bool conform_run(const struct probe_list *list, const struct runner_target *target, const struct conform_options *o)
@@ -433,7 +443,7 @@ bool conform_run(const struct probe_list *list, const struct runner_target *targ
         struct run *ended = runner_step(&a.r, -1);
         if (ended == NULL)
             continue;
-        a.one = a.one && !((struct under_way *)ended->tag)->probe->alone;
+        a.one = a.one && ((struct under_way *)ended->tag)->probe->turn != TURN_ONE;
         enum broker_is broker = ok ? look(&a, ended) : BROKER_RUNS;
         ok = ok && (broker == BROKER_RUNS ? tell(&a, ended) : after_the_end(&a, ended, broker == BROKER_REPORTED));
     }

@@ -4,10 +4,14 @@
 #pragma once
 #include "fuzz/judge/judge.h"
 
+/* Together; its client identifier is not its own: one of these at a time; it may hold up all others: the last, and by
+ * itself. */
+enum probe_turn { TURN_TOGETHER, TURN_ONE, TURN_LAST, TURNS };
+
 struct probe {
     const char *rule; /* statement it asks about, of this version (3.1: of 3.1.1, as a hint) */
     uint8_t version;  /* enum mqtt_version */
-    bool alone;       /* its client identifier is not its own: one of these at a time */
+    uint8_t turn;     /* enum probe_turn */
     bool later;       /* it takes long: only when asked for by its name */
     bool hint;        /* 3.1 has no numbered statements, or the answer is left to the broker: no failure */
     char title[160];

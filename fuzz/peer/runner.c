@@ -29,7 +29,7 @@ struct link {
     uint32_t watched;                         /* for which events */
     struct wire *wire;                        /* NULL: plain TCP */
     bool connecting, closed_by_broker, ended; /* ended: opened once and closed since, by whomever */
-    bool manual;
+    bool manual, deaf;
     bool silent; /* something waited for did not come: what is waited for softly is not waited for long any more */
     uint8_t version;
     uint16_t opened, port;
@@ -162,7 +162,7 @@ static void drop_link(struct link *l)
         close(l->fd);
     l->fd = -1;
     l->watched = 0;
-    l->connecting = false;
+    l->connecting = l->deaf = false;
     l->ended = true;
 }
 
@@ -198,7 +198,8 @@ static bool watch(const struct runner *e, struct link *l, uint32_t events)
 static bool watch_as_needed(const struct runner *e, struct link *l, bool sending)
 {
     bool out = l->connecting || l->n_out > 0 || sending || wire_waits(l->wire);
-    return watch(e, l, l->connecting ? EPOLLOUT : out ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    uint32_t in = l->deaf ? EPOLLPRI : EPOLLIN; /* which does not come */
+    return watch(e, l, l->connecting ? EPOLLOUT : out ? in | EPOLLOUT : in);
 }
 
 /* A socket on its way to the broker, or there already. False: the run is over. */
@@ -364,8 +365,9 @@ static bool read_link(struct runner *e, struct run *r, struct link *l)
         setsockopt(l->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
         log_event(r, l, LOG_RECEIVED, l->in + l->n_in, (uint32_t)n);
         l->n_in += (uint32_t)n;
+        r->received += (uint32_t)n;
         parse_arrivals(r, l);
-        if (r->n_octets > e->octets_max)
+        if (r->received > e->octets_max)
             finish(r, RUN_FAILED, "the broker sent more than %u octets", e->octets_max);
         return l->wire != NULL && r->end == RUN_GOING;
     }
@@ -737,6 +739,17 @@ static void close_by_plan(struct run *r, struct link *l, bool reset)
     drop_link(l);
 }
 
+/* Deaf: what comes stays in the kernel, which has little room for it. */
+static void listen_or_not(const struct runner *e, struct link *l, bool deaf)
+{
+    enum { LITTLE = 4096 };
+    int room = LITTLE;
+    l->deaf = deaf;
+    if (deaf && l->fd >= 0)
+        setsockopt(l->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    watch_as_needed(e, l, false);
+}
+
 /* One step as far as it goes now. True: go on with the next. */
 static bool do_step(struct runner *e, struct run *r, int64_t now)
 {
@@ -770,6 +783,10 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
     case PLAN_MANUAL:
     case PLAN_AUTO:
         l->manual = s->op == PLAN_MANUAL;
+        break;
+    case PLAN_DEAF:
+    case PLAN_HEAR:
+        listen_or_not(e, l, s->op == PLAN_DEAF);
         break;
     case PLAN_NEED:
         if (r->lacks[s->want] != s->lacking)

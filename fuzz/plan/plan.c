@@ -579,11 +579,8 @@ static bool parse_client(struct parser *ps, struct plan_step *step)
     static const struct {
         const char *word;
         enum plan_op op;
-    } plain[] = { { "open", PLAN_OPEN },
-                  { "close", PLAN_CLOSE },
-                  { "reset", PLAN_RESET },
-                  { "manual", PLAN_MANUAL },
-                  { "auto", PLAN_AUTO } };
+    } plain[] = { { "open", PLAN_OPEN }, { "close", PLAN_CLOSE }, { "reset", PLAN_RESET }, { "manual", PLAN_MANUAL },
+                  { "auto", PLAN_AUTO }, { "deaf", PLAN_DEAF },   { "hear", PLAN_HEAR } };
     struct view verb = ps->n > 1 ? ps->token[1].key : view_of("", 0);
     step->client = (uint8_t)(ps->token[0].key.ptr[0] - 'a');
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)

@@ -17,6 +17,7 @@
  *     a <? suback                        the same as <, but the plan goes on without it
  *     a open | a close | a reset         TCP; "a > connect" opens by itself when needed
  *     a manual | a auto                  auto: acknowledgements are sent by themselves (the default)
+ *     a deaf | a hear                    deaf: what the broker sends is not read, and soon it can send no more
  *     wait 100ms
  * Clients are single letters. ~ in a value stands for a prefix of this run, so that runs do not meet; "\~" is a tilde,
  * \xNN an octet; between the octets of raw, ~ stands for the prefix, too. id=$1 in an expectation takes the Packet
@@ -36,6 +37,8 @@ enum plan_op {
     PLAN_RESET,
     PLAN_MANUAL,
     PLAN_AUTO,
+    PLAN_DEAF,
+    PLAN_HEAR,
     PLAN_NEED
 };
 enum plan_want { PLAN_PACKET, PLAN_NO_PACKET, PLAN_CLOSED, PLAN_REFUSED, PLAN_ALIVE };

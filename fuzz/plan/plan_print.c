@@ -219,11 +219,10 @@ static void put_expect(struct text *t, const struct plan_step *s)
 /* Comparisons of an expectation are not printed: plans that are printed are made by the campaign, which has none. */
 static void put_step(struct text *t, const struct plan_step *s)
 {
-    static const char *const words[] = { [PLAN_OPEN] = "open",
-                                         [PLAN_CLOSE] = "close",
-                                         [PLAN_RESET] = "reset",
-                                         [PLAN_MANUAL] = "manual",
-                                         [PLAN_AUTO] = "auto" };
+    static const char *const words[] = {
+        [PLAN_OPEN] = "open", [PLAN_CLOSE] = "close", [PLAN_RESET] = "reset", [PLAN_MANUAL] = "manual",
+        [PLAN_AUTO] = "auto", [PLAN_DEAF] = "deaf",   [PLAN_HEAR] = "hear"
+    };
     if (s->op == PLAN_WAIT) {
         put(t, "wait %ums\n", s->ms);
         return;

@@ -293,6 +293,9 @@ static bool play_step(struct play *p, const struct plan_step *step)
     case PLAN_AUTO:
         p->link[step->client].manual = step->op == PLAN_MANUAL;
         break;
+    case PLAN_DEAF:
+    case PLAN_HEAR: /* there is no network between */
+        break;
     case PLAN_NEED:
         p->over = p->run.lacks[step->want] != step->lacking;
         break;

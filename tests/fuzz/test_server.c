@@ -42,7 +42,8 @@ static unsigned failures(struct probe *probes, uint32_t n, uint16_t port, bool w
 static struct probe probe_of(const struct own *row, unsigned version)
 {
     struct probe probe = { .rule = "", .version = (uint8_t)version, .script = strdup(row->script) };
-    probe.alone = strstr(row->script, " id=0") != NULL; /* a client identifier of another's, too */
+    probe.turn =
+        strstr(row->script, " id=0") != NULL ? TURN_ONE : TURN_TOGETHER; /* a client identifier of another's, too */
     snprintf(probe.title, sizeof probe.title, "%s", row->title);
     return probe;
 }
