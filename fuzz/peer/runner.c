@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READ_CHUNK = 65536, OCTETS_MAX = 4 << 20, IMPATIENT_MS = 100, ANSWER_US = 10000, HEAR_MS = 50 };
+enum { READ_CHUNK = 65536, OCTETS_MAX = 6 << 20, IMPATIENT_MS = 100, ANSWER_US = 10000, HEAR_MS = 50 };
 #define AGAIN_NS 3000000
 
 /* One packet that came and that no expectation has taken yet. */

@@ -49,6 +49,8 @@ struct parser {
     unsigned n;
     uint32_t turn; /* of a word that stands for many; from 1 */
     uint32_t cut[CUTS_MAX], n_cuts;
+    bool holds;                     /* the packet of this statement waits for the next one of its client */
+    struct view held[PLAN_CLIENTS]; /* those that wait */
     uint8_t props[BLOCK_MAX], will_props[BLOCK_MAX], list[BLOCK_MAX]; /* of the packet under construction */
 };
 
@@ -684,6 +686,23 @@ static bool parse_global(struct parser *ps, struct plan_step *step, bool *is_ste
     return fail(ps, "'%.*s' is no statement", (int)word.len, (const char *)word.ptr);
 }
 
+/* What was held back goes out with this packet, in one piece. */
+static bool join(struct parser *ps, struct plan_step *step)
+{
+    struct view *held = &ps->held[step->client], own = step->octets;
+    if (held->len > 0) {
+        uint8_t *octets = plan_take(ps->plan, held->len + own.len);
+        if (octets == NULL)
+            return fail(ps, "no memory");
+        memcpy(octets, held->ptr, held->len);
+        memcpy(octets + held->len, own.ptr, own.len);
+        step->octets = view_of(octets, held->len + own.len);
+    }
+    bool alone = held->len == 0 && !ps->holds;
+    *held = ps->holds ? step->octets : view_of(NULL, 0);
+    return alone || step->var == 0 || fail(ps, "packets that go out together name no variable");
+}
+
 static bool parse_client(struct parser *ps, struct plan_step *step)
 {
     static const struct {
@@ -704,15 +723,16 @@ static bool parse_client(struct parser *ps, struct plan_step *step)
     step->op = PLAN_SEND;
     if (is(verb, "raw"))
         return parse_raw(ps, step);
-    if (is(verb, ">") || is(verb, ">>") || is(verb, ">?")) {
+    if (is(verb, ">") || is(verb, ">>") || is(verb, ">?") || is(verb, ">&")) {
         step->octetwise = is(verb, ">>");
         step->soft = is(verb, ">?");
-        return parse_packet(ps, step, 2);
+        ps->holds = is(verb, ">&");
+        return parse_packet(ps, step, 2) && join(ps, step);
     }
     if (is(verb, "<") || is(verb, "<!") || is(verb, "<?"))
         return parse_expect(ps, step);
-    return fail(ps, "'%.*s': a client does open, close, reset, manual, auto, raw, >, >>, >?, <, <!, <?", (int)verb.len,
-                (const char *)verb.ptr);
+    return fail(ps, "'%.*s': a client does open, close, reset, manual, auto, raw, >, >>, >?, >&, <, <!, <?",
+                (int)verb.len, (const char *)verb.ptr);
 }
 
 static bool add_step(struct parser *ps, const struct plan_step *step)
@@ -761,10 +781,11 @@ static bool parse_statement(struct parser *ps, struct view text)
     bool is_step = true;
     bool client = first.len == 1 && first.ptr[0] >= 'a' && first.ptr[0] <= 'z' && !ps->token[0].has_value;
     ps->n_cuts = 0;
+    ps->holds = false;
     if (client ? !parse_client(ps, &step) : !parse_global(ps, &step, &is_step))
         return false;
     step.version = ps->version;
-    return !is_step || (ps->n_cuts > 0 ? add_parts(ps, &step) : add_step(ps, &step));
+    return !is_step || ps->holds || (ps->n_cuts > 0 ? add_parts(ps, &step) : add_step(ps, &step));
 }
 
 bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigned version)
@@ -782,6 +803,7 @@ bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigne
     ps->prefix = prefix;
     ps->version = (uint8_t)version;
     ps->line = 1;
+    memset(ps->held, 0, sizeof ps->held);
     bool ok = true;
     for (size_t i = 0; ok && i < text.len;) {
         size_t end = i;
@@ -796,6 +818,8 @@ bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigne
         ps->line += end < text.len && text.ptr[end] == '\n';
         i = end + 1;
     }
+    for (unsigned c = 0; ok && c < PLAN_CLIENTS; c++)
+        ok = ps->held[c].len == 0 || fail(ps, "%c holds back what it never sends", (char)('a' + c));
     free(ps);
     return ok;
 }

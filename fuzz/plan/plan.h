@@ -12,6 +12,7 @@
  *     a >> publish topic=t               the same, octet by octet
  *     a >? publish topic=t               the same, but the plan goes on when the broker does not take it
  *     a > publish topic=t cut=1,5        the same in parts, 20 ms between: the first octet, the next four, the rest
+ *     a >& publish topic=t               held back: it goes out in one piece with the next packet of its client
  *     a > subscribe id=1 sub*100=0:~/\i  a word that stands for many (10000 at most); \i: the number of each
  *     a raw 30 05 00 01 74 68 69         octets as they are
  *     a < puback id=7 reason=0           wait for this packet; others are passed over

@@ -110,7 +110,7 @@ static void faults_are_named(void **state)
         { "a raw 3", "line 1: raw wants pairs of hexadecimal digits" },
         { "hello", "line 1: 'hello' is no statement" },
         { "version 4", "line 1: versions are 3.1, 3.1.1 and 5" },
-        { "a jump", "line 1: 'jump': a client does open, close, reset, manual, auto, raw, >, >>, >?, <, <!, <?" },
+        { "a jump", "line 1: 'jump': a client does open, close, reset, manual, auto, raw, >, >>, >?, >&, <, <!, <?" },
         { "wait long", "line 1: a time looks like 200ms or 2s" },
         { "a > publish qos=4", "line 1: qos wants a number of at most 3" },
         { "a > publish topic=\\{5", "line 1: a long value looks like \\{65535:x} and has at most 8388608 octets" },
@@ -133,6 +133,9 @@ static void faults_are_named(void **state)
         { "a > publish topic=t cut=2,2", "line 1: cut wants up to 8 rising numbers with commas" },
         { "a > publish topic=t cut=1,2,3,4,5,6,7,8,9", "line 1: cut wants up to 8 rising numbers with commas" },
         { "a > publish topic=t cut=1 cut=5", "line 1: cut wants places inside the packet, which names no variable" },
+        { "a >& pingreq", "line 1: a holds back what it never sends" },
+        { "a >& pubrel id=$1", "line 1: packets that go out together name no variable" },
+        { "a >& pingreq; a > pubrel id=$1", "line 1: packets that go out together name no variable" },
         { "a > pubrel id=$1 cut=1", "line 1: cut wants places inside the packet, which names no variable" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -230,6 +233,13 @@ static void packets_are_cut(void **state)
     }
     assert_memory_equal(plan.step[6].octets.ptr, "12345", 5);
     assert_false(plan.step[7].part);
+    plan_free(&plan);
+    parsed(&plan, "a >& pingreq; b >& puback id=1; a >& pingreq; b > puback id=2 cut=5; a > disconnect", MQTT_V311);
+    assert_int_equal(plan.n, 4);
+    assert_true(plan.step[0].client == 1 && plan.step[0].octets.len == 5 && plan.step[2].octets.len == 3);
+    assert_memory_equal(plan.step[0].octets.ptr, "\x40\x02\x00\x01\x40\x02\x00\x02", 8);
+    assert_true(plan.step[3].client == 0 && plan.step[3].octets.len == 6);
+    assert_memory_equal(plan.step[3].octets.ptr, "\xc0\x00\xc0\x00\xe0\x00", 6);
     plan_free(&plan);
 }
 
