@@ -7,7 +7,7 @@
 #include "tests/fuzz/step.h"
 #include <stdio.h>
 
-enum { PLAY_ARRIVALS = 512, PLAY_IN = 200000, PLAY_DEADLINE_MS = 1500, PLAY_QUIET_MS = 200 };
+enum { PLAY_ARRIVALS = 512, PLAY_IN = 4 << 20, PLAY_DEADLINE_MS = 1500, PLAY_QUIET_MS = 200 };
 
 struct play_link {
     uint8_t version, code; /* code: reason of the last CONNACK or DISCONNECT */
@@ -155,7 +155,7 @@ static void play_close(struct play *p, unsigned client, bool reset)
 static bool play_packet_out(struct play *p, const struct plan_step *step)
 {
     struct play_link *l = &p->link[step->client];
-    bool connect = step->octets.len > 0 && step->octets.ptr[0] >> 4 == MQTT_CONNECT;
+    bool connect = step->octets.len > 0 && !step->part && step->octets.ptr[0] >> 4 == MQTT_CONNECT;
     if (!l->open && (!l->ended || connect) && !play_open(p, step))
         return false;
     if (!l->open)
