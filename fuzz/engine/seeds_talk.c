@@ -108,10 +108,11 @@ static void probe_seed(const char *script, unsigned version, unsigned number)
     size_t len = 1;
     if (plan_parse(&plan, view_of(script, strlen(script)), "p", version)) {
         room[0] = seeds_scene(version, 0, 0);
-        for (uint32_t i = 0; i < plan.n; i++)
+        for (uint32_t i = 0; i < plan.n && len > 0; i++)
             len = add_step(len, &plan.step[i]);
         snprintf(name, sizeof name, "probe-%u-%u", version, number);
-        seeds_write(name, room, len);
+        if (len > 0) /* it fits */
+            seeds_write(name, room, len);
     }
     plan_free(&plan);
 }

@@ -10,7 +10,7 @@
 #include "fuzz/heap.h"
 #include "fuzz/judge/ledger.h"
 
-enum { CONNECTIONS_MAX = 64, KEEP = 1 << 20, VERDICTS = 16 };
+enum { CONNECTIONS_MAX = 64, KEEP = 6 << 20, VERDICTS = 16 };
 /* The standards say what a server does after one and a half times Keep Alive, not how often it has to look. */
 #define KEEP_ALIVE_SLACK_NS INT64_C(6500000000)
 

@@ -598,6 +598,32 @@ static void note_served(struct ledger_party *me, const struct mqtt_packet *p, ui
         me->served_at = at;
 }
 
+/* A name that many a broker has a limit for, or that reads as half a shared subscription. */
+static bool is_far(struct view name)
+{
+    enum { OCTETS = 1024, LEVELS = 100 };
+    size_t slashes = 0;
+    for (size_t i = 0; i < name.len; i++)
+        slashes += name.ptr[i] == '/';
+    return name.len > OCTETS || slashes >= LEVELS || (name.len == 6 && memcmp(name.ptr, "$share", 6) == 0);
+}
+
+static bool goes_far(const struct mqtt_packet *p)
+{
+    const struct mqtt_connect *c = &p->connect;
+    struct mqtt_filter f;
+    bool far = p->props.block.len > 1024;
+    if (p->type == MQTT_CONNECT)
+        return far || c->will_props.block.len > 1024 || is_far(c->client_id) || is_far(c->username) ||
+               is_far(c->password) || is_far(c->will_topic);
+    if (p->type == MQTT_PUBLISH)
+        return far || is_far(p->publish.topic);
+    if (p->type == MQTT_SUBSCRIBE || p->type == MQTT_UNSUBSCRIBE)
+        for (size_t at = 0; !far && mqtt_list_next(p, &at, &f);)
+            far = is_far(f.filter);
+    return far;
+}
+
 void ledger_packet(struct ledger *l, unsigned conn, bool by_broker, const struct mqtt_packet *p, struct view topic,
                    uint32_t at)
 {
@@ -608,6 +634,7 @@ void ledger_packet(struct ledger *l, unsigned conn, bool by_broker, const struct
         heard(l, (int16_t)conn, me, p, topic, at);
         note_served(me, p, at);
     } else if (me->there || p->type == MQTT_CONNECT) {
+        me->did |= (uint16_t)did_if(goes_far(p), DID_FAR);
         said(l, (int16_t)conn, me, p, topic, at);
     }
 }

@@ -9,7 +9,7 @@
 #include "decoder/mqtt/packet.h"
 #include "fuzz/peer/runner.h"
 
-enum { LEDGER_PARTIES = 64, LEDGER_SUBS = 128, LEDGER_PUBS = 256, LEDGER_DELIVERIES = 512, LEDGER_TEXT = 65536 };
+enum { LEDGER_PARTIES = 64, LEDGER_SUBS = 128, LEDGER_PUBS = 256, LEDGER_DELIVERIES = 512, LEDGER_TEXT = 1 << 19 };
 #define LEDGER_NEVER UINT32_MAX
 
 /* What a client did that a reason code can speak of (reasons.def). */
@@ -24,7 +24,8 @@ enum ledger_did {
     DID_QOS = 128,
     DID_SHARE = 256,
     DID_IDENTIFY = 512,
-    DID_WILDCARD = 1024
+    DID_WILDCARD = 1024,
+    DID_FAR = 2048 /* names or properties beyond what many a broker takes */
 };
 
 struct ledger_will {

@@ -88,14 +88,16 @@ static void weigh_served(const struct weighing *w)
 }
 
 /* Called malformed or a protocol error, though neither decoder nor tracker nor the reference broker find it so. Only of
- * clients that answered nothing: which Packet Identifiers a broker gives its messages is its own affair. */
+ * clients that answered nothing: which Packet Identifiers a broker gives its messages is its own affair. And not where
+ * a broker may have a limit: mosquitto has 0x81 for a filter of more than 200 levels. */
 static void weigh_refused(const struct weighing *w)
 {
     enum { MALFORMED = 0x81, PROTOCOL_ERROR = 0x82 };
     for (uint32_t i = 0; i < w->l->n_parties; i++) {
         const struct ledger_party *p = &w->l->party[i];
-        if (p->version != MQTT_V5 || p->faulty || p->answers || !p->ours || p->end_at >= w->tail_at ||
-            (p->told != MALFORMED && p->told != PROTOCOL_ERROR) || !model_goes_on(w->l->run, p->client, p->number))
+        if (p->version != MQTT_V5 || p->faulty || p->answers || !p->ours || (p->did & DID_FAR) != 0 ||
+            p->end_at >= w->tail_at || (p->told != MALFORMED && p->told != PROTOCOL_ERROR) ||
+            !model_goes_on(w->l->run, p->client, p->number))
             continue;
         accuse(w, GUARANTEE_REFUSED, MQTT_V5, false,
                "client %c broke no rule, mqbroker goes on with the same octets, and the broker closes with 0x%02x",

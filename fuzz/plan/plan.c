@@ -8,7 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS_MAX = 40, BLOCK_MAX = 70000, BLOCK_LEAST = 16384 };
+enum {
+    TOKENS_MAX = 40,
+    BLOCK_MAX = 70000,
+    BLOCK_LEAST = 16384,
+    VALUE_MAX = 8 << 20,
+    TIMES_MAX = 10000,
+    CUTS_MAX = 8,
+    CUT_MS = 20
+};
 
 static const char *const type_words[16] = {
 #define WORD(type, word) [MQTT_##type] = word,
@@ -29,6 +37,7 @@ static const char *const field_words[] = {
 struct token {
     struct view key, value;
     bool has_value, least, most;
+    struct view spelled; /* as it stands in the plan */
 };
 
 struct parser {
@@ -38,7 +47,11 @@ struct parser {
     uint32_t line;
     struct token token[TOKENS_MAX];
     unsigned n;
-    uint8_t props[4096], will_props[4096], list[BLOCK_MAX]; /* of the packet under construction */
+    uint32_t turn; /* of a word that stands for many; from 1 */
+    uint32_t cut[CUTS_MAX], n_cuts;
+    bool holds;                     /* the packet of this statement waits for the next one of its client */
+    struct view held[PLAN_CLIENTS]; /* those that wait */
+    uint8_t props[BLOCK_MAX], will_props[BLOCK_MAX], list[BLOCK_MAX]; /* of the packet under construction */
 };
 
 __attribute__((format(printf, 2, 3))) static bool fail(struct parser *ps, const char *format, ...)
@@ -93,6 +106,20 @@ static bool is(struct view v, const char *word)
     return v.len == strlen(word) && memcmp(v.ptr, word, v.len) == 0;
 }
 
+static bool number_of(struct view text, uint32_t *out)
+{
+    char digits[24];
+    char *end;
+    if (text.len == 0 || text.len >= sizeof digits || !isdigit(text.ptr[0]))
+        return false;
+    memcpy(digits, text.ptr, text.len);
+    digits[text.len] = '\0';
+    errno = 0;
+    unsigned long value = strtoul(digits, &end, 0);
+    *out = (uint32_t)value;
+    return *end == '\0' && errno == 0 && value <= UINT32_MAX;
+}
+
 static int hex_digit(unsigned char c)
 {
     return isdigit(c) ? c - '0' : isxdigit(c) ? tolower(c) - 'a' + 10 : -1;
@@ -114,13 +141,98 @@ static size_t unescape(const struct parser *ps, struct view text, size_t *i, uin
             *i += 2;
         } else if (c == 'n') {
             c = '\n';
+        } else if (c == 'i') {
+            return (size_t)sprintf((char *)out, "%u", ps->turn);
         }
     }
     *out = c;
     return 1;
 }
 
-/* Cuts one statement into tokens. Their octets move to the plan's memory. */
+/* N of "{N:text}" behind text[i]; behind: where the text begins. False: it is none, or too much. */
+static bool fill_size(struct view text, size_t i, uint32_t *size, size_t *behind)
+{
+    size_t colon = i;
+    while (colon < text.len && isdigit(text.ptr[colon]))
+        colon++;
+    *behind = colon + 1;
+    return colon < text.len && text.ptr[colon] == ':' && number_of(view_of(text.ptr + i, colon - i), size) &&
+           *size <= VALUE_MAX;
+}
+
+/* "\{N:text}" at text[*i], behind the brace: the text again and again until there are N octets from start on. */
+static bool fill(struct parser *ps, struct view text, size_t *i, const uint8_t *start, uint8_t **at)
+{
+    uint32_t size = 0;
+    uint8_t *first = *at;
+    if (!fill_size(text, *i, &size, i))
+        return fail(ps, "a long value looks like \\{65535:x} and has at most %d octets", VALUE_MAX);
+    while (*i < text.len && text.ptr[*i] != '}')
+        *at += unescape(ps, text, i, *at);
+    size_t n = (size_t)(*at - first), before = (size_t)(first - start), wanted = size > before ? size - before : 0;
+    if (*i >= text.len || n == 0)
+        return fail(ps, "nothing to fill a long value with");
+    for (size_t k = n; k < wanted; k++)
+        first[k] = first[k - n];
+    *at = first + wanted;
+    *i += 1;
+    return true;
+}
+
+/* What a word at text[i] may need: it grows by the prefix, by turns and by what is filled. */
+static size_t room_for(const struct parser *ps, struct view text, size_t i)
+{
+    size_t each = 1 + (ps->prefix != NULL && strlen(ps->prefix) > 4 ? strlen(ps->prefix) : 4), behind;
+    size_t room = (text.len - i) * each;
+    uint32_t size;
+    for (; i + 1 < text.len; i++)
+        if (text.ptr[i] == '\\' && text.ptr[i + 1] == '{' && fill_size(text, i + 2, &size, &behind))
+            room += size;
+    return room;
+}
+
+/* One word at text[*i]. Its octets move to the plan's memory. */
+static bool cut_word(struct parser *ps, struct view text, size_t *at_text, struct token *t)
+{
+    size_t i = *at_text;
+    uint8_t *start = plan_take(ps->plan, room_for(ps, text, i)), *at = start, *part = start;
+    bool quoted = false;
+    *t = (struct token){ 0 };
+    if (start == NULL)
+        return fail(ps, "no memory");
+    while (i < text.len && (quoted || !isspace(text.ptr[i]))) {
+        uint8_t c = text.ptr[i];
+        if (c == '"') {
+            quoted = !quoted;
+            i++;
+        } else if (c == '=' && !t->has_value && !quoted) {
+            t->least = at > start && at[-1] == '>';
+            t->most = at > start && at[-1] == '<';
+            t->key = view_of(start, (size_t)(at - start) - (t->least || t->most));
+            t->has_value = at > start;
+            if (at == start)
+                return fail(ps, "a value without a name");
+            start = part = at;
+            i++;
+        } else if (c == '\\' && i + 1 < text.len && text.ptr[i + 1] == '{') {
+            i += 2;
+            if (!fill(ps, text, &i, part, &at))
+                return false;
+        } else {
+            at += unescape(ps, text, &i, at);
+            part = c == ':' ? at : part;
+        }
+    }
+    if (quoted)
+        return fail(ps, "a quotation mark is missing");
+    *(t->has_value ? &t->value : &t->key) = view_of(start, (size_t)(at - start));
+    t->spelled = view_of(text.ptr + *at_text, i - *at_text);
+    *at_text = i;
+    give_back(ps->plan, at);
+    return true;
+}
+
+/* Cuts one statement into tokens. */
 static bool cut_tokens(struct parser *ps, struct view text)
 {
     size_t i = 0;
@@ -132,49 +244,10 @@ static bool cut_tokens(struct parser *ps, struct view text)
             return true;
         if (ps->n == TOKENS_MAX)
             return fail(ps, "more than %d words", TOKENS_MAX);
-        struct token *t = &ps->token[ps->n++];
-        *t = (struct token){ 0 };
-        size_t room = (text.len - i) * (1 + (ps->prefix != NULL ? strlen(ps->prefix) : 0));
-        uint8_t *start = plan_take(ps->plan, room), *at = start;
-        if (start == NULL)
-            return fail(ps, "no memory");
-        bool quoted = false;
-        while (i < text.len && (quoted || !isspace(text.ptr[i]))) {
-            if (text.ptr[i] == '"') {
-                quoted = !quoted;
-                i++;
-            } else if (text.ptr[i] == '=' && !t->has_value && !quoted) {
-                t->least = at > start && at[-1] == '>';
-                t->most = at > start && at[-1] == '<';
-                t->key = view_of(start, (size_t)(at - start) - (t->least || t->most));
-                t->has_value = at > start;
-                if (at == start)
-                    return fail(ps, "a value without a name");
-                start = at;
-                i++;
-            } else {
-                at += unescape(ps, text, &i, at);
-            }
-        }
-        if (quoted)
-            return fail(ps, "a quotation mark is missing");
-        *(t->has_value ? &t->value : &t->key) = view_of(start, (size_t)(at - start));
-        give_back(ps->plan, at);
+        ps->turn = 1;
+        if (!cut_word(ps, text, &i, &ps->token[ps->n++]))
+            return false;
     }
-}
-
-static bool number_of(struct view text, uint32_t *out)
-{
-    char digits[24];
-    char *end;
-    if (text.len == 0 || text.len >= sizeof digits || !isdigit(text.ptr[0]))
-        return false;
-    memcpy(digits, text.ptr, text.len);
-    digits[text.len] = '\0';
-    errno = 0;
-    unsigned long value = strtoul(digits, &end, 0);
-    *out = (uint32_t)value;
-    return *end == '\0' && errno == 0 && value <= UINT32_MAX;
 }
 
 static bool want_number(struct parser *ps, const struct token *t, uint32_t most, uint32_t *out)
@@ -230,7 +303,7 @@ static bool add_prop(struct parser *ps, struct mqtt_packet *p, const struct toke
         return false;
     if (props->block.ptr == NULL)
         props->block = view_of(block, 0);
-    size_t len = mqtt_prop_write(block, props->block.len, sizeof ps->props, &prop);
+    size_t len = mqtt_prop_write(block, props->block.len, BLOCK_MAX, &prop);
     if (len == 0)
         return fail(ps, "the properties are too long");
     props->block.len = len;
@@ -316,7 +389,7 @@ static bool publish_field(struct parser *ps, struct mqtt_packet *p, const struct
         p->publish.payload = t->value;
     } else if (is(t->key, "size")) {
         uint8_t *x = NULL;
-        if (!want_number(ps, t, 8u << 20, &n) || (x = plan_take(ps->plan, n)) == NULL)
+        if (!want_number(ps, t, VALUE_MAX, &n) || (x = plan_take(ps->plan, n)) == NULL)
             return ps->plan->error[0] != '\0' ? false : fail(ps, "the payload is too large");
         memset(x, 'x', n);
         p->publish.payload = view_of(x, n);
@@ -416,6 +489,43 @@ static bool packet_field(struct parser *ps, struct plan_step *step, struct mqtt_
     return add_prop(ps, p, t, id, will);
 }
 
+/* "sub*100=0:~/\\i": so many filters, one behind the other; \\i is the number of each. */
+static bool packet_fields(struct parser *ps, struct plan_step *step, struct mqtt_packet *p, const struct token *t)
+{
+    const uint8_t *star = t->key.len > 0 ? memchr(t->key.ptr, '*', t->key.len) : NULL;
+    size_t name = star != NULL ? (size_t)(star - t->key.ptr) : 0;
+    uint32_t times = 0;
+    if (star == NULL)
+        return packet_field(ps, step, p, t);
+    if (!number_of(view_of(star + 1, t->key.len - name - 1), &times) || times > TIMES_MAX)
+        return fail(ps, "a word stands for at most %d, as in sub*100=0:t", TIMES_MAX);
+    for (ps->turn = 1; ps->turn <= times; ps->turn++) {
+        struct token again;
+        size_t i = 0;
+        if (!cut_word(ps, t->spelled, &i, &again))
+            return false;
+        again.key.len = name;
+        if (!packet_field(ps, step, p, &again))
+            return false;
+    }
+    return true;
+}
+
+/* cut=1,2: where the packet is cut; its parts are sent with a pause between them. */
+static bool cuts(struct parser *ps, const struct token *t)
+{
+    for (size_t i = 0, end; i < t->value.len; i = end + 1) {
+        uint32_t *cut = &ps->cut[ps->n_cuts];
+        for (end = i; end < t->value.len && t->value.ptr[end] != ',';)
+            end++;
+        if (ps->n_cuts == CUTS_MAX || !number_of(view_of(t->value.ptr + i, end - i), cut) || *cut == 0 ||
+            (ps->n_cuts > 0 && *cut <= cut[-1]))
+            return fail(ps, "cut wants up to %d rising numbers with commas", CUTS_MAX);
+        ps->n_cuts++;
+    }
+    return true;
+}
+
 static int type_by_word(struct view word)
 {
     for (unsigned type = 1; type < 16; type++)
@@ -431,9 +541,11 @@ static bool parse_packet(struct parser *ps, struct plan_step *step, unsigned fir
     if (type < 0)
         return fail(ps, "what packet is to be sent?");
     defaults(ps, &p, (unsigned)type, step->client);
-    for (unsigned i = first + 1; i < ps->n; i++)
-        if (!packet_field(ps, step, &p, &ps->token[i]))
+    for (unsigned i = first + 1; i < ps->n; i++) {
+        const struct token *t = &ps->token[i];
+        if (is(t->key, "cut") && t->has_value ? !cuts(ps, t) : !packet_fields(ps, step, &p, t))
             return false;
+    }
     if (type == MQTT_CONNECT && p.connect.will_topic.ptr != NULL && p.connect.will_payload.ptr == NULL)
         p.connect.will_payload = view_of("", 0);
     size_t n = mqtt_encode(&p, NULL, 0);
@@ -574,6 +686,23 @@ static bool parse_global(struct parser *ps, struct plan_step *step, bool *is_ste
     return fail(ps, "'%.*s' is no statement", (int)word.len, (const char *)word.ptr);
 }
 
+/* What was held back goes out with this packet, in one piece. */
+static bool join(struct parser *ps, struct plan_step *step)
+{
+    struct view *held = &ps->held[step->client], own = step->octets;
+    if (held->len > 0) {
+        uint8_t *octets = plan_take(ps->plan, held->len + own.len);
+        if (octets == NULL)
+            return fail(ps, "no memory");
+        memcpy(octets, held->ptr, held->len);
+        memcpy(octets + held->len, own.ptr, own.len);
+        step->octets = view_of(octets, held->len + own.len);
+    }
+    bool alone = held->len == 0 && !ps->holds;
+    *held = ps->holds ? step->octets : view_of(NULL, 0);
+    return alone || step->var == 0 || fail(ps, "packets that go out together name no variable");
+}
+
 static bool parse_client(struct parser *ps, struct plan_step *step)
 {
     static const struct {
@@ -591,22 +720,20 @@ static bool parse_client(struct parser *ps, struct plan_step *step)
     step->op = PLAN_SEND;
     if (is(verb, "raw"))
         return parse_raw(ps, step);
-    if (is(verb, ">") || is(verb, ">>")) {
-        step->octetwise = verb.len == 2;
-        return parse_packet(ps, step, 2);
+    if (is(verb, ">") || is(verb, ">>") || is(verb, ">?") || is(verb, ">&")) {
+        step->octetwise = is(verb, ">>");
+        step->soft = is(verb, ">?");
+        ps->holds = is(verb, ">&");
+        return parse_packet(ps, step, 2) && join(ps, step);
     }
     if (is(verb, "<") || is(verb, "<!") || is(verb, "<?"))
         return parse_expect(ps, step);
-    return fail(ps, "'%.*s': a client does open, close, reset, manual, auto, raw, >, >>, <, <!, <?", (int)verb.len,
-                (const char *)verb.ptr);
+    return fail(ps, "'%.*s': a client does open, close, reset, manual, auto, raw, >, >>, >?, >&, <, <!, <?",
+                (int)verb.len, (const char *)verb.ptr);
 }
 
-static bool parse_statement(struct parser *ps, struct view text)
+static bool add_step(struct parser *ps, const struct plan_step *step)
 {
-    if (!cut_tokens(ps, text))
-        return false;
-    if (ps->n == 0)
-        return true;
     struct plan *plan = ps->plan;
     if (plan->n == plan->cap) {
         uint32_t cap = plan->cap == 0 ? 16 : plan->cap * 2;
@@ -616,23 +743,53 @@ static bool parse_statement(struct parser *ps, struct view text)
         plan->step = more;
         plan->cap = cap;
     }
-    struct plan_step *step = &plan->step[plan->n];
-    *step = (struct plan_step){ .version = ps->version, .line = ps->line };
+    plan->step[plan->n++] = *step;
+    return true;
+}
+
+/* A packet that is cut: its parts, and a pause behind each but the last. */
+static bool add_parts(struct parser *ps, const struct plan_step *whole)
+{
+    struct plan_step pause = { .op = PLAN_WAIT, .version = whole->version, .ms = CUT_MS, .line = ps->line };
+    size_t from = 0;
+    if (ps->n_cuts > 0 && (ps->cut[ps->n_cuts - 1] >= whole->octets.len || whole->var != 0))
+        return fail(ps, "cut wants places inside the packet, which names no variable");
+    for (unsigned i = 0; i < ps->n_cuts; from = ps->cut[i++]) {
+        struct plan_step part = *whole;
+        part.part = i > 0;
+        part.octets = view_of(whole->octets.ptr + from, ps->cut[i] - from);
+        if (!add_step(ps, &part) || !add_step(ps, &pause))
+            return false;
+    }
+    struct plan_step last = *whole;
+    last.part = true;
+    last.octets = view_of(whole->octets.ptr + from, whole->octets.len - from);
+    return add_step(ps, &last);
+}
+
+static bool parse_statement(struct parser *ps, struct view text)
+{
+    if (!cut_tokens(ps, text))
+        return false;
+    if (ps->n == 0)
+        return true;
+    struct plan_step step = { .version = ps->version, .line = ps->line };
     struct view first = ps->token[0].key;
     bool is_step = true;
     bool client = first.len == 1 && first.ptr[0] >= 'a' && first.ptr[0] <= 'z' && !ps->token[0].has_value;
-    if (client ? !parse_client(ps, step) : !parse_global(ps, step, &is_step))
+    ps->n_cuts = 0;
+    ps->holds = false;
+    if (client ? !parse_client(ps, &step) : !parse_global(ps, &step, &is_step))
         return false;
-    step->version = ps->version;
-    plan->n += is_step;
-    return true;
+    step.version = ps->version;
+    return !is_step || ps->holds || (ps->n_cuts > 0 ? add_parts(ps, &step) : add_step(ps, &step));
 }
 
 bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigned version)
 {
     struct parser *ps = malloc(sizeof *ps);
     *plan = (struct plan){ 0 };
-    /* Values grow by the prefix at most; payloads of size=N and raw octets need room of their own. */
+    /* Values grow by the prefix at most; long ones and raw octets need room of their own. */
     plan->memory_left = text.len * (2 + (prefix != NULL ? strlen(prefix) : 0)) + (16u << 20);
     if (ps == NULL) {
         snprintf(plan->error, sizeof plan->error, "no memory");
@@ -643,6 +800,7 @@ bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigne
     ps->prefix = prefix;
     ps->version = (uint8_t)version;
     ps->line = 1;
+    memset(ps->held, 0, sizeof ps->held);
     bool ok = true;
     for (size_t i = 0; ok && i < text.len;) {
         size_t end = i;
@@ -657,6 +815,8 @@ bool plan_parse(struct plan *plan, struct view text, const char *prefix, unsigne
         ps->line += end < text.len && text.ptr[end] == '\n';
         i = end + 1;
     }
+    for (unsigned c = 0; ok && c < PLAN_CLIENTS; c++)
+        ok = ps->held[c].len == 0 || fail(ps, "%c holds back what it never sends", (char)('a' + c));
     free(ps);
     return ok;
 }

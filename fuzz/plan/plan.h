@@ -5,12 +5,20 @@
  * One statement a line (or between semicolons), # starts a comment:
  *     version 5                          3.1, 3.1.1 or 5; for the packets that follow
  *     need shared                        retain, wildcard, shared, identifier, qos1, qos2, alias, aliases, sessions,
- * window: else not applicable need no shared                     applicable only to a broker that says it lacks it a >
- * connect clean=1 session_expiry_interval=60 a > publish topic=~/t qos=1 id=7 payload="hi" user_property=k:v a >>
- * publish topic=t               the same, octet by octet a raw 30 05 00 01 74 68 69         octets as they are a <
- * puback id=7 reason=0           wait for this packet; others are passed over a <! publish topic=~/t payload=hi  the
- * same, and the plan is judged by it a <! closed                        the broker closes (5.0: DISCONNECT or a
- * refusing CONNACK may come first) a <! refused                       closed, or an acknowledgement that says failure
+ *                                        window: else not applicable
+ *     need no shared                     applicable only to a broker that says it lacks it
+ *     a > connect clean=1 session_expiry_interval=60
+ *     a > publish topic=~/t qos=1 id=7 payload="hi" user_property=k:v
+ *     a >> publish topic=t               the same, octet by octet
+ *     a >? publish topic=t               the same, but the plan goes on when the broker does not take it
+ *     a > publish topic=t cut=1,5        the same in parts, 20 ms between: the first octet, the next four, the rest
+ *     a >& publish topic=t               held back: it goes out in one piece with the next packet of its client
+ *     a > subscribe id=1 sub*100=0:~/\i  a word that stands for many (10000 at most); \i: the number of each
+ *     a raw 30 05 00 01 74 68 69         octets as they are
+ *     a < puback id=7 reason=0           wait for this packet; others are passed over
+ *     a <! publish topic=~/t payload=hi  the same, and the plan is judged by it
+ *     a <! closed                        the broker closes (5.0: DISCONNECT or a refusing CONNACK may come first)
+ *     a <! refused                       closed, or an acknowledgement that says failure
  *     a < alive                          a PINGREQ is answered
  *     a <! no publish topic=~/t 200ms    nothing like it within that time
  *     a <! next publish payload=1        the first of its kind that nobody waited for yet has to be this one
@@ -20,8 +28,10 @@
  *     a deaf | a hear                    deaf: what the broker sends is not read, and soon it can send no more
  *     wait 100ms
  * Clients are single letters. ~ in a value stands for a prefix of this run, so that runs do not meet; "\~" is a tilde,
- * \xNN an octet; between the octets of raw, ~ stands for the prefix, too. id=$1 in an expectation takes the Packet
- * Identifier of the broker, in a packet to send it puts it in.
+ * \xNN an octet; between the octets of raw, ~ stands for the prefix, too. \{65535:ab} is "ab" again and again, cut
+ * where there are 65535 octets from the = or : in front of it on, the prefix among them: topic=~/\{65535:t} has the
+ * longest name there is. id=$1 in an expectation takes the Packet Identifier of the broker, in a packet to send it puts
+ * it in. codes=0,!,* are those of SUBACK and UNSUBACK: ! is any failure, * any code.
  */
 #pragma once
 #include "decoder/mqtt/packet.h"
@@ -87,10 +97,11 @@ struct plan_step {
     uint8_t want;    /* EXPECT: enum plan_want; NEED: enum plan_need */
     uint8_t type;    /* EXPECT: enum mqtt_type */
     bool judged;
-    bool soft;    /* EXPECT: goes on without */
+    bool soft;    /* EXPECT: goes on without; SEND: goes on when it is not taken */
     bool next;    /* EXPECT: the first of its kind */
     bool lacking; /* NEED: it must not be there */
     bool octetwise;
+    bool part;          /* SEND: not the first part of its packet */
     uint8_t var;        /* 1..7: Packet Identifier variable, 0: none */
     uint16_t id_at;     /* SEND with a variable: where in the octets it goes */
     uint32_t ms;        /* WAIT; the time of NO_PACKET; the deadline of others, 0: the default */

@@ -41,22 +41,55 @@ __attribute__((format(printf, 2, 3))) static void put(struct text *t, const char
     t->n += n < 0 ? 0 : (size_t)n < left ? (size_t)n : left;
 }
 
+static void put_octet(struct text *t, uint8_t c)
+{
+    if (c > 0x20 && c < 0x7f && strchr("\"\\~#;:", c) == NULL)
+        put(t, "%c", c);
+    else if (c == ' ')
+        put(t, " ");
+    else
+        put(t, "\\x%02x", c);
+}
+
+enum { RUN_LEAST = 64 };
+
+/* How many octets from v[i] on are the first one or two of them again and again; 0: too few to say so. */
+static size_t run_at(const struct text *t, struct view v, size_t i, size_t *period)
+{
+    for (*period = 1; *period <= 2; *period += 1) {
+        size_t end = i + *period;
+        while (end < v.len && v.ptr[end] == v.ptr[end - *period] &&
+               prefix_at(t, view_of(v.ptr + end, v.len - end)) == 0)
+            end++;
+        if (end <= v.len && end - i >= RUN_LEAST)
+            return end - i;
+    }
+    return 0;
+}
+
+static void put_run(struct text *t, struct view piece, size_t size)
+{
+    put(t, "\\{%zu:", size);
+    for (size_t i = 0; i < piece.len; i++)
+        if (piece.ptr[i] == '}')
+            put(t, "\\x7d");
+        else
+            put_octet(t, piece.ptr[i]);
+    put(t, "}");
+}
+
 static void put_octets(struct text *t, struct view v)
 {
-    for (size_t i = 0; i < v.len; i++) {
-        uint8_t c = v.ptr[i];
+    for (size_t i = 0, period; i < v.len;) {
         size_t skip = prefix_at(t, view_of(v.ptr + i, v.len - i));
-        if (skip > 0) {
+        size_t run = skip == 0 ? run_at(t, v, i, &period) : 0;
+        if (skip > 0)
             put(t, "~");
-            i += skip - 1;
-            continue;
-        }
-        if (c > 0x20 && c < 0x7f && strchr("\"\\~#;:", c) == NULL)
-            put(t, "%c", c);
-        else if (c == ' ')
-            put(t, " ");
+        else if (run > 0)
+            put_run(t, view_of(v.ptr + i, period), i + run);
         else
-            put(t, "\\x%02x", c);
+            put_octet(t, v.ptr[i]);
+        i += skip > 0 ? skip : run > 0 ? run : 1;
     }
 }
 
@@ -230,7 +263,7 @@ static void put_step(struct text *t, const struct plan_step *s)
     put(t, "%c ", 'a' + s->client);
     if (s->op == PLAN_SEND) {
         size_t arrow = t->n;
-        put(t, "%s ", s->octetwise ? ">>" : ">");
+        put(t, "%s ", s->octetwise ? ">>" : s->soft ? ">?" : ">");
         size_t start = t->n;
         t->n += plan_print_packet(s->octets, s->version, t->prefix, t->at + t->n, t->cap - t->n);
         if (strncmp(t->at + start, "raw", 3) == 0) { /* "a raw ..", without the arrow */
@@ -286,10 +319,10 @@ static bool same_codes(const struct plan_match *m, struct view codes)
         char *end;
         char digits[8] = { 0 };
         memcpy(digits, m->text.ptr + at, m->text.len - at < 7 ? m->text.len - at : 7);
-        bool failure = digits[0] == '!'; /* "!": any failure code */
-        unsigned long code = failure ? 0 : strtoul(digits, &end, 0);
-        size_t used = failure ? 1 : (size_t)(end - digits);
-        if (used == 0 || (failure ? codes.ptr[i] < 0x80 : codes.ptr[i] != code))
+        bool failure = digits[0] == '!', any = digits[0] == '*'; /* "!": any failure code; "*": any at all */
+        unsigned long code = failure || any ? 0 : strtoul(digits, &end, 0);
+        size_t used = failure || any ? 1 : (size_t)(end - digits);
+        if (used == 0 || (failure ? codes.ptr[i] < 0x80 : !any && codes.ptr[i] != code))
             return false;
         at += used;
         if (at < m->text.len && m->text.ptr[at] == ',')

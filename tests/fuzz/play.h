@@ -7,14 +7,14 @@
 #include "tests/fuzz/step.h"
 #include <stdio.h>
 
-enum { PLAY_ARRIVALS = 512, PLAY_IN = 200000, PLAY_DEADLINE_MS = 1500, PLAY_QUIET_MS = 200 };
+enum { PLAY_ARRIVALS = 512, PLAY_ROOM = 65536, PLAY_DEADLINE_MS = 1500, PLAY_QUIET_MS = 200 };
 
 struct play_link {
     uint8_t version, code; /* code: reason of the last CONNACK or DISCONNECT */
     bool open, ended, manual;
     uint16_t opened;
-    uint8_t in[PLAY_IN]; /* of this connection */
-    uint32_t n_in, parsed;
+    uint8_t *in; /* of this connection */
+    uint32_t n_in, in_cap, parsed;
     struct {
         uint32_t at, len;
         bool taken;
@@ -116,7 +116,9 @@ static void play_receive(struct play *p)
         busy = false;
         for (unsigned c = 0; c < STEP_CLIENTS; c++) {
             struct play_link *l = &p->link[c];
-            int n = l->open ? step_receive(p->s, c, l->in + l->n_in, PLAY_IN - l->n_in) : -1;
+            if (l->open && l->in_cap - l->n_in < PLAY_ROOM)
+                l->in = realloc(l->in, l->in_cap = l->in_cap * 2 + PLAY_ROOM);
+            int n = l->open ? step_receive(p->s, c, l->in + l->n_in, l->in_cap - l->n_in) : -1;
             if (n < 0)
                 continue;
             busy = true;
@@ -155,7 +157,7 @@ static void play_close(struct play *p, unsigned client, bool reset)
 static bool play_packet_out(struct play *p, const struct plan_step *step)
 {
     struct play_link *l = &p->link[step->client];
-    bool connect = step->octets.len > 0 && step->octets.ptr[0] >> 4 == MQTT_CONNECT;
+    bool connect = step->octets.len > 0 && !step->part && step->octets.ptr[0] >> 4 == MQTT_CONNECT;
     if (!l->open && (!l->ended || connect) && !play_open(p, step))
         return false;
     if (!l->open)
@@ -333,6 +335,8 @@ static bool play_plan(struct step *s, const char *script, const char *prefix, un
         play_close(p, c, false);
     ok = ok && play_judge(p);
     snprintf(why, cap, "%s", p->why);
+    for (unsigned c = 0; c < STEP_CLIENTS; c++)
+        free(p->link[c].in);
     free(p->run.log);
     free(p->run.octets);
     plan_free(&p->plan);

@@ -110,9 +110,33 @@ static void faults_are_named(void **state)
         { "a raw 3", "line 1: raw wants pairs of hexadecimal digits" },
         { "hello", "line 1: 'hello' is no statement" },
         { "version 4", "line 1: versions are 3.1, 3.1.1 and 5" },
-        { "a jump", "line 1: 'jump': a client does open, close, reset, manual, auto, raw, >, >>, <, <!, <?" },
+        { "a jump", "line 1: 'jump': a client does open, close, reset, manual, auto, raw, >, >>, >?, >&, <, <!, <?" },
         { "wait long", "line 1: a time looks like 200ms or 2s" },
         { "a > publish qos=4", "line 1: qos wants a number of at most 3" },
+        { "a > publish topic=\\{5", "line 1: a long value looks like \\{65535:x} and has at most 8388608 octets" },
+        { "a > publish topic=\\{:x}", "line 1: a long value looks like \\{65535:x} and has at most 8388608 octets" },
+        { "a > publish topic=\\{-1:x}", "line 1: a long value looks like \\{65535:x} and has at most 8388608 octets" },
+        { "a > publish topic=\\{8388609:x}",
+          "line 1: a long value looks like \\{65535:x} and has at most 8388608 octets" },
+        { "a > publish topic=\\{99999999999999999999999:x}",
+          "line 1: a long value looks like \\{65535:x} and has at most 8388608 octets" },
+        { "a > publish topic=\\{5:}", "line 1: nothing to fill a long value with" },
+        { "a > publish topic=\\{5:x", "line 1: nothing to fill a long value with" },
+        { "a > publish topic=\\{5:\\", "line 1: nothing to fill a long value with" },
+        { "a > publish topic=\\{65536:x}", "line 1: the packet is too long" },
+        { "a > publish topic=\\{8000000:x} payload=\\{8000000:x} qos=1", "line 1: the packet is too long" },
+        { "a > publish topic=t payload=\\{8388608:x} content_type=\\{8388608:x}", "line 1: no memory" },
+        { "a > subscribe id=1 sub*10001=0:t", "line 1: a word stands for at most 10000, as in sub*100=0:t" },
+        { "a > subscribe id=1 sub*=0:t", "line 1: a word stands for at most 10000, as in sub*100=0:t" },
+        { "a > subscribe id=1 sub*9999=0:tttttttt", "line 1: the filters are too long" },
+        { "a > publish topic=t cut=0", "line 1: cut wants up to 8 rising numbers with commas" },
+        { "a > publish topic=t cut=2,2", "line 1: cut wants up to 8 rising numbers with commas" },
+        { "a > publish topic=t cut=1,2,3,4,5,6,7,8,9", "line 1: cut wants up to 8 rising numbers with commas" },
+        { "a > publish topic=t cut=1 cut=5", "line 1: cut wants places inside the packet, which names no variable" },
+        { "a >& pingreq", "line 1: a holds back what it never sends" },
+        { "a >& pubrel id=$1", "line 1: packets that go out together name no variable" },
+        { "a >& pingreq; a > pubrel id=$1", "line 1: packets that go out together name no variable" },
+        { "a > pubrel id=$1 cut=1", "line 1: cut wants places inside the packet, which names no variable" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct plan plan;
@@ -120,6 +144,103 @@ static void faults_are_named(void **state)
         assert_string_equal(plan.error, cases[i].error);
         plan_free(&plan);
     }
+}
+
+static struct view sent(const struct plan *plan)
+{
+    return plan->n == 1 ? plan->step[0].octets : view_of(NULL, 0);
+}
+
+/* Values so long that they are said and not spelled; and what is printed of them is as short. */
+static void long_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *spelled, *printed;
+        unsigned version;
+    } cases[] = {
+        { "a > publish topic=~/\\{6:ab}c payload=x", "a > publish topic=P/ababc payload=x", "~/ababc", MQTT_V311 },
+        { "a > publish topic=~/\\{1:ab} payload=x", "a > publish topic=P/ payload=x", "~/", MQTT_V311 },
+        { "a > publish topic=~\\{0:ab}t payload=x", "a > publish topic=Pt payload=x", "~t", MQTT_V311 },
+        { "a > publish topic=\\{5:~/} payload=x", "a > publish topic=P/P/P payload=x", "~/~/~", MQTT_V311 },
+        { "a > publish topic=t payload=\\{5:\\x00\\}}", "a > publish topic=t payload=\\x00\\x7d\\x00\\x7d\\x00", "",
+          MQTT_V311 },
+        { "a > publish topic=t payload=\"\\{5: \\x7d}\"", "a > publish topic=t payload=\" } } \"", "", MQTT_V311 },
+        { "a > subscribe id=1 sub=1:\\{4:x/}#", "a > subscribe id=1 sub=1:x/x/#", "", MQTT_V311 },
+        { "a > publish topic=t user_property=\\{3:k}:\\{2:v} payload=x",
+          "a > publish topic=t user_property=kkk:vv payload=x", "", MQTT_V5 },
+        { "a > subscribe id=1 sub*3=1:~/\\i sub=0:\\i", "a > subscribe id=1 sub=1:P/1 sub=1:P/2 sub=1:P/3 sub=0:1", "",
+          MQTT_V311 },
+        { "a > unsubscribe id=1 unsub*0=x unsub*2=\"a b\"", "a > unsubscribe id=1 unsub=\"a b\" unsub=\"a b\"", "",
+          MQTT_V311 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan, spelled;
+        parsed(&plan, cases[i].text, cases[i].version);
+        parsed(&spelled, cases[i].spelled, cases[i].version);
+        struct view a = sent(&plan), b = sent(&spelled);
+        if (a.len != b.len || memcmp(a.ptr, b.ptr, a.len) != 0)
+            fail_msg("%s gives other octets", cases[i].text);
+        char *text = plan_print(&plan);
+        if (strstr(text, cases[i].printed) == NULL)
+            fail_msg("%s is printed as %s", cases[i].text, text);
+        free(text);
+        plan_free(&plan);
+        plan_free(&spelled);
+    }
+}
+
+static void long_values_read_back(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "a > publish topic=~/\\{65535:t} payload=\\{64:x}\\x00",
+        "a > publish topic=~/\\{65535:a/} payload=\\{2097152:\\x7d}",
+        "a > publish topic=\\{70:PQ}~ payload=PPPPP\\{100:PP}~",
+        "a > subscribe id=1 sub=1:\\{65535:/}",
+        "a > subscribe id=1 sub*20=1:~/\\i/\\{200:za}",
+        "a >? connect id=\\{65535:c} user=~\\{65535:\\x00\\xff} will_topic=\\{65535:w} will_payload=\\{65535: }",
+        "a > publish topic=t user_property=\\{30000:\\x3a}:\\{30000:\\x3b} payload=\"\\{99: \\x22}\"",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan, again;
+        parsed(&plan, cases[i], MQTT_V5);
+        char *text = plan_print(&plan);
+        assert_non_null(text);
+        if (strlen(text) > 1500 || strstr(text, "raw") != NULL)
+            fail_msg("%s is printed as %.1500s", cases[i], text);
+        parsed(&again, text, MQTT_V311);
+        assert_true(sent(&plan).len > 0 && sent(&plan).len == sent(&again).len);
+        assert_true(memcmp(sent(&plan).ptr, sent(&again).ptr, sent(&plan).len) == 0);
+        assert_true(plan.step[0].soft == again.step[0].soft);
+        free(text);
+        plan_free(&plan);
+        plan_free(&again);
+    }
+}
+
+static void packets_are_cut(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 1, 0, 1, 0, 3, 0, 5 };
+    struct plan plan;
+    parsed(&plan, "a >? publish topic=t payload=12345 cut=1,2,5; b > pingreq", MQTT_V311);
+    assert_int_equal(plan.n, 8);
+    for (unsigned i = 0; i < 7; i++) {
+        const struct plan_step *s = &plan.step[i];
+        assert_true(s->op == (i % 2 ? PLAN_WAIT : PLAN_SEND) && s->octets.len == sizes[i]);
+        assert_true(i % 2 ? s->ms > 0 && s->ms <= 50 : s->soft && s->part == (i > 0));
+    }
+    assert_memory_equal(plan.step[6].octets.ptr, "12345", 5);
+    assert_false(plan.step[7].part);
+    plan_free(&plan);
+    parsed(&plan, "a >& pingreq; b >& puback id=1; a >& pingreq; b > puback id=2 cut=5; a > disconnect", MQTT_V311);
+    assert_int_equal(plan.n, 4);
+    assert_true(plan.step[0].client == 1 && plan.step[0].octets.len == 5 && plan.step[2].octets.len == 3);
+    assert_memory_equal(plan.step[0].octets.ptr, "\x40\x02\x00\x01\x40\x02\x00\x02", 8);
+    assert_true(plan.step[3].client == 0 && plan.step[3].octets.len == 6);
+    assert_memory_equal(plan.step[3].octets.ptr, "\xc0\x00\xc0\x00\xe0\x00", 6);
+    plan_free(&plan);
 }
 
 /* User Properties are wanted in their order, others between them allowed [MQTT-3.3.2-18]. */
@@ -361,17 +482,13 @@ static void memory_of_a_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(packets_on_the_wire),
-        cmocka_unit_test(steps_are_what_was_written),
-        cmocka_unit_test(faults_are_named),
-        cmocka_unit_test(packets_read_back),
-        cmocka_unit_test(probes_are_sound),
-        cmocka_unit_test(scenarios_read_back),
-        cmocka_unit_test(crowds_are_whole),
-        cmocka_unit_test(properties_in_order),
-        cmocka_unit_test(names_are_given),
-        cmocka_unit_test(memory_of_a_plan),
-        cmocka_unit_test(names_are_given_to_anything),
+        cmocka_unit_test(packets_on_the_wire),   cmocka_unit_test(steps_are_what_was_written),
+        cmocka_unit_test(faults_are_named),      cmocka_unit_test(long_values),
+        cmocka_unit_test(long_values_read_back), cmocka_unit_test(packets_are_cut),
+        cmocka_unit_test(packets_read_back),     cmocka_unit_test(probes_are_sound),
+        cmocka_unit_test(scenarios_read_back),   cmocka_unit_test(crowds_are_whole),
+        cmocka_unit_test(properties_in_order),   cmocka_unit_test(names_are_given),
+        cmocka_unit_test(memory_of_a_plan),      cmocka_unit_test(names_are_given_to_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
