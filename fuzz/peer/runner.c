@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fuzz/peer/runner.h"
+#include "fuzz/peer/link.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,31 +16,6 @@
 
 enum { READ_CHUNK = 65536, OCTETS_MAX = 6 << 20, IMPATIENT_MS = 100, ANSWER_US = 10000, HEAR_MS = 50 };
 #define AGAIN_NS 3000000
-
-/* One packet that came and that no expectation has taken yet. */
-struct arrival {
-    uint32_t at, len; /* in link.in */
-    bool taken;
-};
-
-struct link {
-    struct run *run;
-    int fd;                                   /* -1: none */
-    uint32_t watched;                         /* for which events */
-    struct wire *wire;                        /* NULL: plain TCP */
-    bool connecting, closed_by_broker, ended; /* ended: opened once and closed since, by whomever */
-    bool manual, deaf;
-    bool silent; /* something waited for did not come: what is waited for softly is not waited for long any more */
-    uint8_t version;
-    uint16_t opened, port;
-    uint32_t pings; /* PINGREQ sent on this connection */
-    uint8_t *in;    /* all octets received on this connection */
-    uint32_t n_in, in_cap, parsed;
-    struct arrival *arrival;
-    uint32_t n_arrival, arrival_cap;
-    uint8_t out[64]; /* automatic answers that the socket did not take at once */
-    uint32_t n_out;
-};
 
 int64_t runner_now_ns(void)
 {
@@ -102,8 +77,7 @@ static bool reserve(void *array, uint32_t *cap, uint32_t need, size_t element)
     return true;
 }
 
-static void finish(struct run *r, enum run_end end, const char *why, ...) __attribute__((format(printf, 3, 4)));
-static void finish(struct run *r, enum run_end end, const char *why, ...)
+void run_finish(struct run *r, enum run_end end, const char *why, ...)
 {
     if (r->end != RUN_GOING)
         return;
@@ -118,7 +92,7 @@ static void log_event(struct run *r, struct link *l, enum log_what what, const u
 {
     if (!reserve(&r->log, &r->log_cap, r->n_log + 1, sizeof *r->log) ||
         !reserve(&r->octets, &r->octets_cap, r->n_octets + n, 1)) {
-        finish(r, RUN_UNKNOWN, "no memory for the log");
+        run_finish(r, RUN_UNKNOWN, "no memory for the log");
         return;
     }
     r->log[r->n_log++] = (struct log_entry){ .what = (uint8_t)what,
@@ -208,11 +182,11 @@ static bool open_socket(struct runner *e, struct run *r, struct link *l)
     l->fd = socket(e->target.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
     if (l->fd < 0 || setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) {
-        finish(r, RUN_UNKNOWN, "socket: %s", strerror(errno));
+        run_finish(r, RUN_UNKNOWN, "socket: %s", strerror(errno));
         return false;
     }
     if (!wire_is_plain(&e->target.wire) && (l->wire = wire_begin(&e->target.wire, l->fd)) == NULL) {
-        finish(r, RUN_UNKNOWN, "no memory for a connection");
+        run_finish(r, RUN_UNKNOWN, "no memory for a connection");
         return false;
     }
     const struct sockaddr *to = (const struct sockaddr *)&e->target.addr;
@@ -222,7 +196,7 @@ static bool open_socket(struct runner *e, struct run *r, struct link *l)
     if (!open && errno != EALREADY && errno != EINPROGRESS) {
         log_event(r, l, LOG_REFUSED, NULL, 0);
         drop_link(l);
-        finish(r, RUN_NO_BROKER, "connect: %s", strerror(errno));
+        run_finish(r, RUN_NO_BROKER, "connect: %s", strerror(errno));
         return false;
     }
     l->connecting = !open;
@@ -230,7 +204,7 @@ static bool open_socket(struct runner *e, struct run *r, struct link *l)
     r->again_ns = !open && runner_is_near(&e->target) ? runner_now_ns() + AGAIN_NS : 0;
     if (watch_as_needed(e, l, false))
         return true;
-    finish(r, RUN_UNKNOWN, "epoll: %s", strerror(errno));
+    run_finish(r, RUN_UNKNOWN, "epoll: %s", strerror(errno));
     return false;
 }
 
@@ -267,7 +241,7 @@ static bool is_open(struct runner *e, struct run *r, struct link *l)
 }
 
 /* Writes what the socket takes. Returns the octets taken. */
-static uint32_t send_some(struct run *r, struct link *l, const uint8_t *octets, uint32_t n)
+uint32_t link_send(struct run *r, struct link *l, const uint8_t *octets, uint32_t n)
 {
     ssize_t taken = wire_send(l->wire, l->fd, octets, n);
     if (taken > 0) {
@@ -281,7 +255,7 @@ static void answer(struct run *r, struct link *l, unsigned type, unsigned id)
 {
     uint8_t packet[4] = { (uint8_t)(type << 4 | mqtt_type_flags(type)), 2, (uint8_t)(id >> 8), (uint8_t)id };
     r->sent_packets++;
-    if (l->n_out == 0 && send_some(r, l, packet, sizeof packet) == sizeof packet)
+    if (l->n_out == 0 && link_send(r, l, packet, sizeof packet) == sizeof packet)
         return;
     if (l->n_out + sizeof packet <= sizeof l->out) {
         memcpy(l->out + l->n_out, packet, sizeof packet);
@@ -289,7 +263,7 @@ static void answer(struct run *r, struct link *l, unsigned type, unsigned id)
     }
 }
 
-static void decode_arrival(const struct link *l, const struct arrival *a, struct mqtt_packet *p)
+void link_decode(const struct link *l, const struct arrival *a, struct mqtt_packet *p)
 {
     mqtt_decode(view_of(l->in + a->at, a->len), (struct mqtt_context){ l->version, MQTT_SERVER }, p, NULL);
 }
@@ -298,7 +272,7 @@ static void decode_arrival(const struct link *l, const struct arrival *a, struct
 static void arrived(struct run *r, struct link *l, const struct arrival *a)
 {
     struct mqtt_packet p;
-    decode_arrival(l, a, &p);
+    link_decode(l, a, &p);
     r->received_packets++;
     if (p.type == MQTT_CONNACK)
         plan_learn(r->lacks, &p);
@@ -320,13 +294,13 @@ static void parse_arrivals(struct run *r, struct link *l)
             return;
         int used = mqtt_vbi_read(view_of(l->in + l->parsed + 1, left - 1), &remaining);
         if (used < 0) {
-            finish(r, RUN_FAILED, "the broker sent a Remaining Length of five octets");
+            run_finish(r, RUN_FAILED, "the broker sent a Remaining Length of five octets");
             return;
         }
         if (used == 0 || left < 1 + (uint32_t)used + remaining)
             return;
         if (!reserve(&l->arrival, &l->arrival_cap, l->n_arrival + 1, sizeof *l->arrival)) {
-            finish(r, RUN_UNKNOWN, "no memory");
+            run_finish(r, RUN_UNKNOWN, "no memory");
             return;
         }
         struct arrival *a = &l->arrival[l->n_arrival++];
@@ -342,7 +316,7 @@ static void broker_closed(struct run *r, struct link *l, bool reset)
     l->closed_by_broker = true;
     for (uint32_t i = l->n_arrival; i-- > 0;) {
         struct mqtt_packet p;
-        decode_arrival(l, &l->arrival[i], &p);
+        link_decode(l, &l->arrival[i], &p);
         if (p.type == MQTT_DISCONNECT || p.type == MQTT_CONNACK) {
             r->code = p.reason;
             break;
@@ -356,7 +330,7 @@ static bool read_link(struct runner *e, struct run *r, struct link *l)
 {
     ssize_t n = wire_recv(l->wire, l->fd, e->room, READ_CHUNK);
     if (n > 0 && !reserve(&l->in, &l->in_cap, l->n_in + (uint32_t)n, 1)) {
-        finish(r, RUN_UNKNOWN, "no memory");
+        run_finish(r, RUN_UNKNOWN, "no memory");
         return false;
     }
     if (n > 0) {
@@ -368,12 +342,12 @@ static bool read_link(struct runner *e, struct run *r, struct link *l)
         r->received += (uint32_t)n;
         parse_arrivals(r, l);
         if (r->received > e->octets_max)
-            finish(r, RUN_FAILED, "the broker sent more than %u octets", e->octets_max);
+            run_finish(r, RUN_FAILED, "the broker sent more than %u octets", e->octets_max);
         return l->wire != NULL && r->end == RUN_GOING;
     }
     int error = n < 0 ? errno : 0;
     if (error == EPROTO)
-        finish(r, RUN_FAILED, "%s", wire_trouble());
+        run_finish(r, RUN_FAILED, "%s", wire_trouble());
     if (error != EAGAIN && error != EINTR)
         broker_closed(r, l, n < 0);
     return false;
@@ -390,14 +364,14 @@ static void service_link(struct runner *e, struct run *r, struct link *l, uint32
         log_event(r, l, error == 0 ? LOG_OPENED : LOG_REFUSED, NULL, 0);
         if (error != 0) {
             drop_link(l);
-            finish(r, RUN_NO_BROKER, "connect: %s", strerror(error));
+            run_finish(r, RUN_NO_BROKER, "connect: %s", strerror(error));
         }
         return;
     }
     if ((events & EPOLLOUT) != 0)
         wire_flush(l->wire);
     if (l->n_out > 0 && (events & EPOLLOUT) != 0) {
-        uint32_t n = send_some(r, l, l->out, l->n_out);
+        uint32_t n = link_send(r, l, l->out, l->n_out);
         memmove(l->out, l->out + n, l->n_out - n);
         l->n_out -= n;
     }
@@ -413,7 +387,7 @@ static char letter(const struct plan_step *s)
     return (char)('a' + s->client);
 }
 
-static void next_step(struct run *r)
+void run_next_step(struct run *r)
 {
     r->step++;
     r->deadline_ns = 0;
@@ -427,7 +401,7 @@ static void sent(struct run *r, struct link *l)
     const struct plan_step *s = &r->plan->step[r->step];
     l->pings += s->octets.len > 0 && !s->part && s->octets.ptr[0] >> 4 == MQTT_PINGREQ;
     r->sent_packets++;
-    next_step(r);
+    run_next_step(r);
 }
 
 static bool is_connect(const struct plan_step *s)
@@ -460,9 +434,10 @@ static bool connected(struct runner *e, struct run *r, struct link *l, const str
     if (l->fd >= 0)
         return is_open(e, r, l);
     if (r->lenient || s->soft)
-        next_step(r);
+        run_next_step(r);
     else
-        finish(r, RUN_UNKNOWN, "line %u: the connection of %c is closed before something is sent", s->line, letter(s));
+        run_finish(r, RUN_UNKNOWN, "line %u: the connection of %c is closed before something is sent", s->line,
+                   letter(s));
     return false;
 }
 
@@ -523,159 +498,13 @@ static bool do_send(struct runner *e, struct run *r, struct link *l, const struc
             uint32_t border = r->sent_part < s->id_at ? s->id_at - r->sent_part : behind < 2 ? 2 - behind : n;
             n = n < border ? n : border;
         }
-        uint32_t taken = send_some(r, l, from, n);
+        uint32_t taken = link_send(r, l, from, n);
         r->sent_part += taken;
         if (taken < n)
             return false;
     }
     sent(r, l);
     return true;
-}
-
-static void expectation_missed(struct run *r, const struct plan_step *s, const char *what)
-{
-    if (s->soft) {
-        r->link[s->client].silent = true;
-        next_step(r);
-        return;
-    }
-    finish(r, s->judged ? RUN_FAILED : RUN_UNKNOWN, "line %u: %s", s->line, what);
-}
-
-enum { TOLD = 96 };
-
-/* The first arrival not taken that matches; *wrong: a candidate came that differs in *why, where it has `told`. */
-static struct arrival *find_arrival(struct run *r, struct link *l, const struct plan_step *s, bool *wrong,
-                                    const char **why, char told[TOLD])
-{
-    for (uint32_t i = 0; i < l->n_arrival; i++) {
-        struct mqtt_packet p;
-        bool candidate;
-        const char *field;
-        if (l->arrival[i].taken)
-            continue;
-        decode_arrival(l, &l->arrival[i], &p);
-        bool matches = plan_matches(s, &p, r->vars, &candidate, &field);
-        if (s->next && !matches && p.type == s->type) {
-            *wrong = true;
-            *why = "order";
-            return NULL;
-        }
-        if (matches) {
-            if (s->var != 0)
-                r->vars[s->var] = p.id;
-            return &l->arrival[i];
-        }
-        if (candidate && !*wrong) {
-            *wrong = true;
-            *why = field;
-            plan_tell(s, &p, field, told, TOLD);
-        }
-    }
-    return NULL;
-}
-
-static bool do_expect_packet(struct run *r, struct link *l, const struct plan_step *s, bool late)
-{
-    bool wrong = false;
-    const char *why = NULL;
-    char text[200], told[TOLD] = "";
-    struct arrival *a = find_arrival(r, l, s, &wrong, &why, told);
-    if (s->want == PLAN_NO_PACKET) {
-        if (a != NULL) {
-            snprintf(text, sizeof text, "a %s came that must not", mqtt_type_name(s->type));
-            expectation_missed(r, s, text);
-        } else if (late) {
-            next_step(r);
-            return true;
-        }
-        return false;
-    }
-    if (a != NULL) {
-        a->taken = true;
-        next_step(r);
-        return true;
-    }
-    if (wrong)
-        snprintf(text, sizeof text, "the %s is wrong in '%s'%s%s", mqtt_type_name(s->type), why,
-                 told[0] != '\0' ? ": " : "", told);
-    else if (l->fd < 0)
-        snprintf(text, sizeof text, "the connection was closed (code 0x%02x) instead of a %s", r->code,
-                 mqtt_type_name(s->type));
-    else
-        snprintf(text, sizeof text, "no %s came in time", mqtt_type_name(s->type));
-    /* Where subscriptions overlap, one copy has to come at the highest QoS: others may come before it [MQTT-3.3.5-1].
-     * Copies may come one by one, each with its own Subscription Identifier [MQTT-3.3.4-5]. */
-    bool another_may_come =
-        wrong && s->type == MQTT_PUBLISH && (strcmp(why, "qos") == 0 || strcmp(why, "subscription_identifier") == 0);
-    if ((wrong && !another_may_come) || late || l->fd < 0)
-        expectation_missed(r, s, text);
-    return false;
-}
-
-/* A SUBACK, UNSUBACK, PUBACK or PUBREC that says failure throughout. */
-static bool refuses(const struct link *l, const struct arrival *a)
-{
-    struct mqtt_packet p;
-    decode_arrival(l, a, &p);
-    if (p.type == MQTT_PUBACK || p.type == MQTT_PUBREC)
-        return p.reason >= 0x80;
-    bool all = (p.type == MQTT_SUBACK || p.type == MQTT_UNSUBACK) && p.list.payload.len > 0;
-    for (size_t i = 0; all && i < p.list.payload.len; i++)
-        all = p.list.payload.ptr[i] >= 0x80;
-    return all;
-}
-
-static bool do_expect_closed(struct run *r, struct link *l, const struct plan_step *s, bool late)
-{
-    for (uint32_t i = 0; s->want == PLAN_REFUSED && i < l->n_arrival; i++)
-        if (!l->arrival[i].taken && refuses(l, &l->arrival[i])) {
-            l->arrival[i].taken = true;
-            next_step(r);
-            return true;
-        }
-    if (l->fd < 0) {
-        for (unsigned i = 0; i < s->n_match; i++)
-            if (s->match[i].field == PLAN_F_REASON && r->code != 0 && r->code != s->match[i].number) {
-                char text[96];
-                snprintf(text, sizeof text, "closed with reason 0x%02x instead of 0x%02x", r->code, s->match[i].number);
-                expectation_missed(r, s, text);
-                return false;
-            }
-        next_step(r);
-        return true;
-    }
-    if (late)
-        expectation_missed(r, s, "the broker keeps the connection open");
-    return false;
-}
-
-static bool do_expect_alive(struct run *r, struct link *l, const struct plan_step *s, bool late)
-{
-    static const uint8_t ping[] = { MQTT_PINGREQ << 4, 0 };
-    if (!r->alive_sent && l->fd >= 0 && !l->connecting) {
-        r->alive_sent = send_some(r, l, ping, sizeof ping) == sizeof ping;
-        l->pings += r->alive_sent;
-    }
-    uint32_t pongs = 0; /* those for earlier ones come first */
-    for (uint32_t i = 0; i < l->n_arrival; i++) {
-        bool pong = l->in[l->arrival[i].at] >> 4 == MQTT_PINGRESP;
-        l->arrival[i].taken = l->arrival[i].taken || (pong && r->alive_sent);
-        pongs += pong;
-    }
-    if (r->alive_sent && pongs >= l->pings) {
-        next_step(r);
-        return true;
-    }
-    if (l->fd < 0 && r->lenient) {
-        next_step(r);
-        return true;
-    }
-    if (l->fd < 0)
-        expectation_missed(r, s, "the connection was closed instead of going on");
-    else if (late)
-        expectation_missed(r, s, "a PINGREQ is not answered");
-    return false;
 }
 
 /* An expectation that may be left out and is not waited for in patience: as long as this broker takes, and some. */
@@ -707,9 +536,7 @@ static bool do_expect(struct runner *e, struct run *r, struct link *l, const str
 {
     uint32_t before = r->step;
     int64_t since = r->since_ns;
-    bool met = s->want == PLAN_CLOSED || s->want == PLAN_REFUSED ? do_expect_closed(r, l, s, late)
-               : s->want == PLAN_ALIVE                           ? do_expect_alive(r, l, s, late)
-                                                                 : do_expect_packet(r, l, s, late);
+    bool met = link_expect(r, l, s, late);
     if (met && s->soft && !late)
         learn_pace(e, (now - since) / 1000);
     return met || r->step != before; /* a soft one that was missed goes on, too */
@@ -764,13 +591,13 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
         }
         if (!is_open(e, r, l))
             return false;
-        next_step(r);
+        run_next_step(r);
         return true;
     case PLAN_SEND:
         if (late && s->soft)
-            next_step(r);
+            run_next_step(r);
         else if (late)
-            finish(r, RUN_UNKNOWN, "line %u: the broker takes no more octets from %c", s->line, letter(s));
+            run_finish(r, RUN_UNKNOWN, "line %u: the broker takes no more octets from %c", s->line, letter(s));
         if (late)
             return s->soft;
         return do_send(e, r, l, s);
@@ -778,7 +605,7 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
         return do_expect(e, r, l, s, late, now);
     case PLAN_WAIT:
         if (late)
-            next_step(r);
+            run_next_step(r);
         return late;
     case PLAN_CLOSE:
     case PLAN_RESET:
@@ -794,12 +621,12 @@ static bool do_step(struct runner *e, struct run *r, int64_t now)
         break;
     case PLAN_NEED:
         if (r->lacks[s->want] != s->lacking)
-            finish(r, RUN_NOT_APPLICABLE,
-                   s->lacking ? "for brokers that say they lack it, and this one does not"
-                              : "the broker's CONNACK says it is not available");
+            run_finish(r, RUN_NOT_APPLICABLE,
+                       s->lacking ? "for brokers that say they lack it, and this one does not"
+                                  : "the broker's CONNACK says it is not available");
         break;
     }
-    next_step(r);
+    run_next_step(r);
     return true;
 }
 
@@ -808,7 +635,7 @@ static void advance(struct runner *e, struct run *r, int64_t now)
     while (r->end == RUN_GOING && r->step < r->plan->n && do_step(e, r, now))
         ;
     if (r->end == RUN_GOING && r->step >= r->plan->n)
-        finish(r, RUN_PASSED, "%s", "");
+        run_finish(r, RUN_PASSED, "%s", "");
 }
 
 /* When it wants its turn though nothing happened. */
@@ -902,7 +729,7 @@ struct run *runner_step(struct runner *e, int timeout_ms)
 void runner_abort(struct runner *e, const char *why)
 {
     for (uint32_t i = 0; i < e->n; i++)
-        finish(e->runs[i], RUN_UNKNOWN, "%s", why);
+        run_finish(e->runs[i], RUN_UNKNOWN, "%s", why);
 }
 
 uint32_t runner_open(const struct runner *e)

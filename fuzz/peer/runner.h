@@ -65,8 +65,8 @@ struct run {
     uint16_t vars[PLAN_VARS];
     struct log_entry *log;
     uint32_t n_log, log_cap;
-    uint8_t *octets; /* sent and received, in order */
-    uint32_t n_octets, octets_cap, received; /* received: how many of them */
+    uint8_t *octets;                                      /* sent and received, in order */
+    uint32_t n_octets, octets_cap, received;              /* received: how many of them */
     uint64_t sent_packets, received_packets, connections; /* so far */
     struct link *link;                                    /* [PLAN_CLIENTS]; private */
     int64_t since_ns, deadline_ns;                        /* of the step; private, as all below */

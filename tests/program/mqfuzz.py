@@ -93,12 +93,13 @@ def _():
                          (b"5", b"an empty client identifier with CleanSession 0 is refused with 0x02", b"")], f"{done}")
 
 
-@case("what a sanitizer reports before the first probe and behind the last one is told of none of them")
+@case("what a sanitizer reports before the first probe and behind the last one is told, too")
 def _():
     done = run("mqfuzz", "conform", "--spawn", toy("sighs", "{port}", program("mqbroker")), "--version", "3.1.1", "--rule", "PINGREQ is answered")
     equal(done.status, 3, f"{done}")
-    told = re.findall(rb"^FAIL +sanitizer +UndefinedBehaviorSanitizer: undefined-behavior (x.c:\d:1) with no probe under way$", done.out, re.M)
-    equal(told, [b"x.c:7:1", b"x.c:8:1"], f"{done}")
+    told = re.findall(rb"^FAIL +sanitizer +UndefinedBehaviorSanitizer: undefined-behavior (x.c:\d:1) (with no probe under way|during .*)$", done.out, re.M)
+    # the second comes when the last client has left: whether conform has gone, too, is chance
+    check([place for place, _ in told] == [b"x.c:7:1", b"x.c:8:1"] and told[0][1] == b"with no probe under way", f"{done}")
     check(b"1 probes: 1 pass, 0 fail, " in done.out and b"2 reports of sanitizers" in done.out, f"{done}")
 
 
