@@ -43,6 +43,12 @@ static bool is_recommended(const char *rule, unsigned version)
     return level == MQTT_LEVEL_SHOULD || level == MQTT_LEVEL_SHOULD_NOT || level == MQTT_LEVEL_NOTE;
 }
 
+/* A broker may be at a stand, or at work for seconds: many subscriptions are much to do for some. */
+static bool is_heavy(const char *script)
+{
+    return strstr(script, " deaf; ") != NULL || strstr(script, " sub*") != NULL;
+}
+
 static bool add_written(struct probe_list *list, unsigned versions)
 {
     for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
@@ -54,7 +60,7 @@ static bool add_written(struct probe_list *list, unsigned versions)
             if (!add(list, rule, v, hint, written[i].title, written[i].script))
                 return false;
             list->at[list->n - 1].later = written[i].later;
-            list->at[list->n - 1].turn = strstr(written[i].script, " deaf; ") != NULL ? TURN_LAST : TURN_TOGETHER;
+            list->at[list->n - 1].turn = is_heavy(written[i].script) ? TURN_LAST : TURN_TOGETHER;
         }
     }
     return true;
