@@ -7,6 +7,7 @@
 
 #include "fuzz/campaign/command.h"
 #include "fuzz/campaign/ends.h"
+#include "fuzz/peer/canary.h"
 
 enum { PROBES_AT_ONCE = 24, LATE_MS = 250 };
 
@@ -18,6 +19,7 @@ struct conform {
     char name[RUN_NAME];
     uint32_t ended[RUN_NO_BROKER + 1], hints;
     bool trouble, broker_ended;
+    uint8_t version; /* that the broker speaks */
     struct ends ends;
     unsigned n_ends, reports;
 };
@@ -76,10 +78,38 @@ static void save(struct conform *c, struct report_entry *e, const struct run *ru
 
 enum { ENDS_MAX = 100 };
 
-static enum broker_is look(void *ctx)
+static bool go_on(void *ctx)
+{
+    process_watch(ctx); /* or the broker waits for somebody to read what it prints */
+    return !mqfuzz_stop;
+}
+
+/* A plain client gets no answer, not even with patience. One that is refused is answered. */
+static bool hangs(struct conform *c)
+{
+    enum { PATIENCE_MS = 6000 };
+    struct canary canary = CANARY_NONE;
+    canary.version = c->version;
+    canary.meanwhile = go_on;
+    canary.ctx = &c->bench.process;
+    bool served = canary_connect(&canary, &c->bench.target);
+    if (!served && canary.n_first == 0 && !canary.closed && !canary_helpless(&canary) && !mqfuzz_stop) {
+        canary.wait_ms = PATIENCE_MS;
+        served = canary_connect(&canary, &c->bench.target);
+    }
+    bool silent = !served && canary.n_first == 0 && !canary.closed && (canary.error == 0 || canary.error == ETIMEDOUT);
+    canary_close(&canary);
+    return silent && !mqfuzz_stop;
+}
+
+static enum broker_is look(void *ctx, bool doubt)
 {
     struct conform *c = ctx;
-    return ends_look(&c->ends, &c->bench.process);
+    enum broker_is broker = ends_look(&c->ends, &c->bench.process);
+    if (broker != BROKER_RUNS || !doubt || !hangs(c) || !process_watch(&c->bench.process))
+        return broker != BROKER_RUNS ? broker : ends_look(&c->ends, &c->bench.process);
+    ends_hung(&c->ends, &c->bench.process);
+    return BROKER_ENDED;
 }
 
 static bool settled(void *ctx)
@@ -93,7 +123,7 @@ static void entitle(const struct conform *c, struct report_entry *e, const struc
                     const struct ends_report *report)
 {
     bool goes_on = report != NULL, beside = result != NULL && result->killed == KILLED_BESIDE;
-    const char *name = goes_on ? "sanitizer" : "crash", *broker = goes_on ? "" : "the broker ";
+    const char *name = goes_on ? "sanitizer" : c->ends.hung ? "hang" : "crash", *broker = goes_on ? "" : "the broker ";
     const char *what = goes_on ? report->title : c->ends.how;
     *e = (struct report_entry){ .end = RUN_FAILED, .severity = MQTT_SEVERITY_ERROR };
     snprintf(e->oracle, sizeof e->oracle, "%s", name);
@@ -149,7 +179,7 @@ static bool tell_ends(struct conform *c, const struct probe_result *result, cons
 /* What it says before the first probe, or does behind the last one, is told of none. */
 static void tell_beside(struct conform *c, bool last)
 {
-    enum broker_is broker = c->command->spawn != NULL ? look(c) : BROKER_RUNS;
+    enum broker_is broker = c->command->spawn != NULL ? look(c, false) : BROKER_RUNS;
     if (broker == BROKER_ENDED && last)
         tell_end(c, NULL, NULL, NULL);
     for (const struct ends_report *report; broker == BROKER_REPORTED && (report = ends_tell(&c->ends, false)) != NULL;)
@@ -375,6 +405,7 @@ int command_conform(const struct command *command)
         baseline_free(&c.baseline);
         return EXIT_TROUBLE;
     }
+    c.version = (versions & 1u << MQTT_V311) != 0 ? MQTT_V311 : (versions & 1u << MQTT_V5) != 0 ? MQTT_V5 : MQTT_V31;
     if (!probes_make(&list, versions)) {
         fprintf(stderr, "mqfuzz: no memory\n");
         return EXIT_TROUBLE;

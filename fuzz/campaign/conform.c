@@ -306,7 +306,7 @@ static enum broker_is look(const struct asking *a, const struct run *ended)
         return BROKER_RUNS;
     if (closed || a->beside != NULL)
         poll(NULL, 0, a->beside != NULL ? LATE_DEATH_MS : 1);
-    return a->o->look(a->o->ctx);
+    return a->o->look(a->o->ctx, a->beside != NULL || ended->end == RUN_FAILED || ended->end == RUN_UNKNOWN);
 }
 
 static struct suspect suspect(const struct run *run)

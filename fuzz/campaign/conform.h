@@ -53,10 +53,11 @@ struct conform_options {
     bool lacks[PLAN_NEEDS]; /* what the broker says it lacks, also to clients of 3.x */
     const char *name;       /* how topics and client identifiers of this run begin */
     bool keep_traces;
-    /* What is the broker now, which is said once? And to start it anew: false when that does not go. NULL: it is not
-     * ours. What was under way when it ended or reported is asked again, one probe after the other, until it is settled
-     * who did what. */
-    enum broker_is (*look)(void *ctx);
+    /* What is the broker now, which is said once? doubt: something was not as it should be, so that it may serve nobody
+     * any more; then it has ended, too. And to start it anew: false when that does not go. NULL: it is not ours. What
+     * was under way when it ended or reported is asked again, one probe after the other, until it is settled who did
+     * what. */
+    enum broker_is (*look)(void *ctx, bool doubt);
     bool (*restart)(void *ctx);
     bool (*settled)(void *ctx);
     /* Called for each result, in the order in which they end; the result is borrowed for the call. False: stop. */

@@ -2,13 +2,14 @@
 #include "fuzz/campaign/ends.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz/peer/last_words.h"
 
-enum { DYING_MS = 50 }; /* from the end of a report to that of the process, if it is to end */
+enum { DYING_MS = 50 /* from the end of a report to that of the process, if it is to end */, KILLED_MS = 5000 };
 
 static void wait_for_end(struct process *p, int ms)
 {
@@ -58,6 +59,7 @@ static bool note_all(struct ends *e, const struct process *p)
 static void note_end(struct ends *e, const struct process *p)
 {
     e->ended = true;
+    e->hung = false;
     e->said[0] = '\0';
     process_end_text(p, e->how, sizeof e->how);
     if (words_title(p, e->said + 2, sizeof e->said - 2))
@@ -83,6 +85,17 @@ enum broker_is ends_look(struct ends *e, struct process *p)
     if (p->sanitizer)
         words_forget(p);
     return news ? BROKER_REPORTED : BROKER_RUNS;
+}
+
+void ends_hung(struct ends *e, struct process *p)
+{
+    if (p->pid > 0)
+        kill(-p->pid, SIGKILL);
+    wait_for_end(p, KILLED_MS);
+    note_all(e, p);
+    note_end(e, p);
+    e->hung = true;
+    snprintf(e->how, sizeof e->how, "serves nobody any more");
 }
 
 const struct ends_report *ends_tell(struct ends *e, bool any)

@@ -16,6 +16,7 @@ struct ends_report {
 
 struct ends {
     bool ended;            /* and it is not told yet: cleared by who tells it */
+    bool hung;             /* that was no end of its own */
     char how[ENDS_TITLE];  /* "ended by signal 6 (Aborted)" */
     char said[ENDS_TITLE]; /* of the end, ": " before it; "": nothing */
     char *tail;            /* the broker's last words; owned */
@@ -25,6 +26,8 @@ struct ends {
 
 /* What is new since. */
 enum broker_is ends_look(struct ends *e, struct process *p);
+/* It serves nobody any more: that is its end, and it is killed. */
+void ends_hung(struct ends *e, struct process *p);
 /* Marks the next report to be told, of the latest or any, as told. NULL: there is none. */
 const struct ends_report *ends_tell(struct ends *e, bool any);
 /* Is all told that was seen? */

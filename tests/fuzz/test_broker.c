@@ -366,7 +366,7 @@ static void with_every_plan(void (*ask)(const char *title, const char *script, u
     struct probe_list probes;
     assert_true(probes_make(&probes, 1u << MQTT_V31 | 1u << MQTT_V311 | 1u << MQTT_V5));
     for (uint32_t i = 0; i < probes.n; i++)
-        if (!probes.at[i].hint)
+        if (!probes.at[i].hint && !play_needs_network(probes.at[i].script))
             ask(probes.at[i].title, probes.at[i].script, probes.at[i].version);
     probes_free(&probes);
     for (size_t i = 0; i < own_count; i++)

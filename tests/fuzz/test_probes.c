@@ -78,8 +78,8 @@ static unsigned play_all(int fault, bool tell)
     unsigned failed = 0;
     for (uint32_t i = 0; i < probes.n && (tell || failed == 0); i++) {
         const struct probe *p = &probes.at[i];
-        bool network = strstr(p->script, " deaf; ") != NULL; /* asks what stands between broker and client to be full */
-        if (network || (p->hint && !p->later) || play(p->script, "", p->version, fault, why, sizeof why))
+        if (play_needs_network(p->script) || (p->hint && !p->later) ||
+            play(p->script, "", p->version, fault, why, sizeof why))
             continue;
         failed++;
         if (tell)

@@ -68,6 +68,19 @@ def _():
         check(re.search(r"The broker's last words:\n.*listening", report, re.S), report)
 
 
+@case("a broker that serves nobody any more is started again, and which probe it was is said")
+def _():
+    with scratch() as out:
+        done = run("mqfuzz", "conform", "--spawn", toy("freezes", "{port}", program("mqbroker")), "--version", "3.1.1", "--rule", "refused",
+                   "--out", out)
+        text = done.out.decode()
+        equal(done.status, 3, f"{done}")
+        told = re.findall(r"^FAIL +broker +the broker serves nobody any more during '(.*)'(.*)", text, re.M)
+        equal(told, [("an unknown protocol level is refused and closed", "")], f"{done}")
+        check("\n6 probes: 3 pass, 1 fail, 0 hints, 0 unknown, 2 not applicable" in text, f"{done}")
+        check(list(pathlib.Path(out).glob("hang-3.1.1-*.plan")), "its plan")
+
+
 @case("conform tells what a sanitizer reported of a broker that goes on: each place once, and which probe it was")
 def _():
     with scratch() as out:

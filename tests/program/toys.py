@@ -114,6 +114,19 @@ def grumbles(port, broker, once=None):
     before(port, broker, grumble)
 
 
+def freezes(port, broker):
+    """Stands still for good when a CONNECT of an unknown level comes."""
+    frozen = threading.Event()
+
+    def freeze(octets, _name):
+        if octets[:1] == b"\x10" and octets[8:9] == b"\x63":
+            frozen.set()
+        if frozen.is_set():
+            threading.Event().wait()
+
+    before(port, broker, freeze)
+
+
 def sighs(port, broker):
     """The same of the first client, and of one that leaves behind the first probe of --rule."""
     before(port, broker, sigh)
@@ -345,4 +358,4 @@ def missing(port):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (quits, silent, mute, grumbles, mumbles, sighs, talks, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (quits, silent, mute, grumbles, mumbles, freezes, sighs, talks, crowded, old, copies, tls, only, nameless, text, ping, missing)}[sys.argv[1]](*sys.argv[2:])
